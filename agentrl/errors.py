@@ -1,0 +1,96 @@
+"""The exceptions agentrl raises on purpose.
+
+Every message says what was found, what was expected, where, and what to do next::
+
+    AgentrlError
+    ├── ConfigError              a configuration file, key or value
+    ├── DataError                a data file: missing, malformed, of another format version
+    ├── MissingExtraError        an optional package that this feature needs (also an ImportError)
+    ├── EnvironmentFault         an environment broke; the episode ends as `failed`
+    ├── SnapshotUnsupportedError the environment cannot save and restore its state
+    ├── CheckpointError          a checkpoint: missing, incomplete, or made for something else
+    └── SamplerError             the rollout engine
+        ├── StaleAdapterError    the sampler does not run the adapter it was given
+        └── TokenMismatchError   token ids, text or log-probabilities that disagree
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from difflib import get_close_matches
+from types import ModuleType
+
+
+class AgentrlError(Exception):
+    """Base of all errors of this package."""
+
+
+class ConfigError(AgentrlError):
+    """A configuration that cannot be used as it stands."""
+
+
+class DataError(AgentrlError):
+    """A data file that is missing, malformed or of another version."""
+
+
+class MissingExtraError(AgentrlError, ImportError):
+    """An optional dependency is not installed."""
+
+
+class EnvironmentFault(AgentrlError):
+    """An environment broke in a way that is not the agent's doing."""
+
+
+class SnapshotUnsupportedError(AgentrlError):
+    """The environment has no `snapshot()` and `restore()`."""
+
+
+class CheckpointError(AgentrlError):
+    """A checkpoint that is missing, incomplete or made for another model or run."""
+
+
+class SamplerError(AgentrlError):
+    """The rollout engine failed."""
+
+
+class StaleAdapterError(SamplerError):
+    """The sampler runs other adapter weights than the trainer believes."""
+
+
+class TokenMismatchError(SamplerError):
+    """Ids and text, or two computations of a log-probability, disagree."""
+
+
+def nearest(found: str, known: Iterable[str]) -> str:
+    """A suggestion for a misspelt name, ready to append to an error message.
+
+    >>> nearest("polcy", ["policy", "critic"])
+    " Did you mean 'policy'?"
+    >>> nearest("zzz", ["policy", "critic"])
+    ''
+    """
+    close = get_close_matches(found, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def require(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import an optional dependency, or say which extra provides it.
+
+    Args:
+        module: the module to import, e.g. ``"vllm"``.
+        extra: the name of the extra in ``pyproject.toml``, e.g. ``"cpu"``.
+        purpose: what it is needed for, e.g. ``"the vLLM sampler"``.
+
+    Raises:
+        MissingExtraError: the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        raise MissingExtraError(
+            f"{purpose} needs the package {module!r}, which is not installed. "
+            f"Install it with: pip install 'agentrl[{extra}]'"
+        ) from error

@@ -1,0 +1,16 @@
+"""Environments of agentrl, registered with Gymnasium on import.
+
+Nothing heavy is imported here: an entry point is a name that Gymnasium resolves when an environment
+is made.
+"""
+
+from gymnasium.envs.registration import register, registry
+
+_ENTRY_POINTS = {
+    "agentrl/Wordle-v0": "environments.wordle:Wordle",
+    "agentrl/WebShop-v0": "environments.webshop:WebShop",
+}
+
+for _name, _entry_point in _ENTRY_POINTS.items():
+    if _name not in registry:
+        register(id=_name, entry_point=_entry_point, order_enforce=True, disable_env_checker=True)
