@@ -4,7 +4,7 @@ An environment is a `gymnasium.Env` that speaks text: observations and actions a
 *numbered tasks* in three splits, and a seed that, with the task, fully determines an episode::
 
     >>> import gymnasium, environments
-    >>> env = gymnasium.make("agentrl/Wordle-v0", words="tiny")
+    >>> env = gymnasium.make("agentrl/Wordle-v0", words=40)
     >>> observation, info = env.reset(seed=3, options={"task": 7})
     >>> observation, reward, terminated, truncated, info = env.step("crane")
 
