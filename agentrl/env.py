@@ -25,6 +25,7 @@ the second leaves value behind: learners bootstrap over it.
 
 from __future__ import annotations
 
+import importlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, get_args
@@ -32,6 +33,7 @@ from typing import Any, ClassVar, Literal, Protocol, get_args
 import gymnasium
 from gymnasium.spaces import Text
 
+from agentrl.config import EnvironmentConfig
 from agentrl.errors import ConfigError, SnapshotUnsupportedError, nearest
 
 Split = Literal["train", "dev", "test"]
@@ -49,7 +51,8 @@ class AnyText(Text):
         super().__init__(max_length, min_length=0, charset="".join(map(chr, range(32, 127))))
 
     def sample(self, mask: Any = None, probability: Any = None) -> str:
-        """A random string of at most 32 printable characters."""
+        """A random string of at most 32 printable characters; masks are ignored."""
+        del mask, probability
         length = int(self.np_random.integers(0, min(self.max_length, 32) + 1))
         return "".join(self.np_random.choice(self.character_list, size=length))
 
@@ -82,7 +85,7 @@ class TextEnvironment(gymnasium.Env[str, str]):
     `snapshot` and `restore`.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
     instructions: ClassVar[str] = ""
     """The rules in words: the system message of a chat model. Subclasses override."""
 
@@ -159,4 +162,36 @@ class TextEnvironment(gymnasium.Env[str, str]):
 
     def restore(self, snapshot: Any) -> None:
         """Return to a state saved by `snapshot`, of this or an equally built environment."""
-        raise SnapshotUnsupportedError(f"{type(self).__name__} cannot restore a state.")
+        raise SnapshotUnsupportedError(
+            f"{type(self).__name__} cannot restore a {type(snapshot).__name__}."
+        )
+
+
+def make_environment(config: EnvironmentConfig) -> TextEnvironment:
+    """Build the environment that a configuration names.
+
+    Raises:
+        ConfigError: the module does not import, the name is not registered, or the environment
+            does not know an argument.
+    """
+    try:
+        importlib.import_module(config.module)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"environment.module={config.module!r} cannot be imported: {error}."
+        ) from error
+    if config.id not in gymnasium.registry:
+        known = [name for name in gymnasium.registry if name.startswith(config.id.split("/")[0])]
+        raise ConfigError(
+            f"No environment {config.id!r} is registered; like it: {', '.join(known) or 'none'}."
+            f"{nearest(config.id, gymnasium.registry)}"
+        )
+    try:
+        environment = gymnasium.make(config.id, **config.arguments).unwrapped
+    except TypeError as error:
+        raise ConfigError(f"environment.arguments of {config.id}: {error}.") from error
+    if not isinstance(environment, TextEnvironment):
+        raise ConfigError(
+            f"{config.id} is a {type(environment).__name__}; expected an agentrl.env.TextEnvironment."
+        )
+    return environment

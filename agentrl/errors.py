@@ -6,7 +6,7 @@ Every message says what was found, what was expected, where, and what to do next
     ├── ConfigError              a configuration file, key or value
     ├── DataError                a data file: missing, malformed, of another format version
     ├── MissingExtraError        an optional package that this feature needs (also an ImportError)
-    ├── EnvironmentFault         an environment broke; the episode ends as `failed`
+    ├── EnvironmentFaultError    an environment broke; the episode ends as `failed`
     ├── SnapshotUnsupportedError the environment cannot save and restore its state
     ├── CheckpointError          a checkpoint: missing, incomplete, or made for something else
     └── SamplerError             the rollout engine
@@ -38,7 +38,7 @@ class MissingExtraError(AgentrlError, ImportError):
     """An optional dependency is not installed."""
 
 
-class EnvironmentFault(AgentrlError):
+class EnvironmentFaultError(AgentrlError):
     """An environment broke in a way that is not the agent's doing."""
 
 

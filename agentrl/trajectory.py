@@ -1,7 +1,7 @@
-"""What one episode leaves behind: frozen, complete, without tensors.
+r"""What one episode leaves behind: frozen, complete, without tensors.
 
 A two-turn game of Wordle (secret ``train``) by a policy whose tokenizer gives every letter one id,
-``\\n`` the id 3, and renders each observation after the marker ``<obs>`` (1) before ``<act>`` (2)::
+``\n`` the id 3, and renders each observation after the marker ``<obs>`` (1) before ``<act>`` (2)::
 
     Trajectory(
         environment="agentrl/Wordle-v0", task=7, seed=0,
@@ -9,7 +9,7 @@ A two-turn game of Wordle (secret ``train``) by a policy whose tokenizer gives e
             Turn(observation="guess",
                  prompt_ids=(1, 40, 2),                      # <obs> guess <act>
                  action="crane",
-                 action_ids=(12, 27, 10, 23, 14, 3),         # c r a n e \\n: the stop token is kept
+                 action_ids=(12, 27, 10, 23, 14, 3),         # c r a n e \n: the stop token is kept
                  log_probabilities=(-1.2, -0.3, -0.1, -0.9, -0.2, -0.01),
                  finish_reason="stop", reward=-1.0, valid=True, policy_version=0),
             Turn(observation="bggyb",

@@ -1,0 +1,443 @@
+"""Configuration: YAML files and ``key=value`` overrides into typed, strict, frozen objects.
+
+One schema serves every command: a run's file names the environment, the policy, how episodes are
+sampled, and a section for each algorithm. An unknown key is an error with the nearest name; every
+field has a type, a default where one makes sense, and a sentence (`python -m agentrl.config`
+prints them all).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from agentrl.errors import ConfigError, nearest
+
+CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
+"""Where file names are looked up that do not exist in the working folder."""
+
+
+class Section(BaseModel):
+    """A part of the configuration: strict and frozen; docstrings of fields are their help."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class EnvironmentConfig(Section):
+    """The world the agent lives in."""
+
+    id: str
+    """Registered Gymnasium name, e.g. ``agentrl/Wordle-v0``."""
+    arguments: dict[str, Any] = {}
+    """Keyword arguments of the environment; its own docstring lists them."""
+    module: str = "environments"
+    """Python module whose import registers the environment; yours for your own worlds."""
+    instructions: bool = True
+    """Whether the policy gets the environment's rules as a system message."""
+
+
+class LoraConfig(Section):
+    """The trained part of the policy."""
+
+    rank: PositiveInt = 16
+    """Rank of the adapter's matrices."""
+    alpha: PositiveInt = 32
+    """Scale: the update is multiplied by alpha / rank."""
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    """Dropout in the adapter; above 0, sampler and trainer log-probabilities differ by it."""
+    target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
+    """Which layers carry an adapter: names, or every linear layer."""
+
+
+class PolicyConfig(Section):
+    """The language model that acts: a frozen base with a LoRA adapter."""
+
+    model: str
+    """Hub name, local folder, or ``embedded/NAME`` for a model that comes with the project."""
+    adapter: str | None = None
+    """Folder of a PEFT adapter to start from; none starts from the base itself."""
+    lora: LoraConfig = LoraConfig()
+    """The adapter to train."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the weights in trainer and sampler."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the trainer computes; auto takes a GPU if there is one."""
+    context_length: PositiveInt = 1024
+    """Most tokens of an episode; one that would exceed it is truncated."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, a third more time."""
+
+
+class VllmConfig(Section):
+    """Settings of the vLLM engine."""
+
+    in_process: bool = True
+    """Run the engine in the trainer's process (starts in seconds) or in one of its own."""
+    kv_cache_gib: float = Field(1.0, gt=0)
+    """Memory for the key-value cache on a CPU, GiB."""
+    gpu_memory_utilization: float = Field(0.45, gt=0, le=1)
+    """Share of a GPU's memory that the engine may take beside the trainer."""
+    enforce_eager: bool = True
+    """Skip graph compilation: quick start; set to false for long runs on a GPU."""
+    max_sequences: PositiveInt = 256
+    """Most sequences that the engine computes at once."""
+
+
+class SamplerConfig(Section):
+    """How utterances are sampled."""
+
+    backend: Literal["vllm", "transformers"] = "vllm"
+    """Engine; transformers needs no vLLM and is slower."""
+    temperature: float = Field(1.0, ge=0)
+    """1 samples from the policy itself; 0 is greedy."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Keep the smallest set of tokens with this probability mass; 1 keeps all."""
+    top_k: int = Field(0, ge=0)
+    """Keep this many most likely tokens; 0 keeps all."""
+    max_new_tokens: PositiveInt = 32
+    """Most tokens of an utterance."""
+    vllm: VllmConfig = VllmConfig()
+    """Engine settings."""
+    probe_tolerance: float = Field(1e-3, gt=0)
+    """Largest difference of a probe's token log-probabilities between trainer and sampler."""
+
+
+class RolloutConfig(Section):
+    """How episodes are played."""
+
+    episodes: PositiveInt = 128
+    """Episodes an iteration, over all ranks."""
+    concurrent: PositiveInt = 64
+    """Episodes in flight at once on a rank."""
+    max_failed_share: float = Field(0.2, ge=0.0, le=1.0)
+    """Stop the run when more than this share of an iteration's episodes failed."""
+
+
+class DemonstrationsConfig(Section):
+    """Episodes of the environment's scripted agent, for cloning and for the critic's start."""
+
+    episodes: PositiveInt = 1000
+    """How many are played, on training tasks."""
+    strength: float = Field(1.0, ge=0.0, le=1.0)
+    """How well the script plays; 0 is random, 1 its best."""
+    seed: int = 0
+    """Decides tasks and the script's choices."""
+
+
+class CloningConfig(Section):
+    """Behaviour cloning of the demonstrations: makes the starting policy."""
+
+    updates: PositiveInt = 200
+    """Optimizer steps."""
+    batch_size: PositiveInt = 16
+    """Episodes an optimizer step, over all ranks."""
+    micro_batch_size: PositiveInt = 16
+    """Episodes a forward pass; memory against speed, never the result."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak; warmed up over a twentieth of the steps, then decayed to a tenth (cosine)."""
+    max_gradient_norm: float = Field(1.0, gt=0)
+    """Gradients are scaled down to this norm."""
+    validation_share: float = Field(0.1, ge=0.0, lt=1.0)
+    """Share of the demonstrations that is kept for the reported held-out loss."""
+
+
+class WarmupConfig(Section):
+    """When the actor begins to move: once the critic's advantages mean something.
+
+    After each rollout, before the critic trains on it, the correlation of A(s,a) with the return
+    left beyond V(s) is measured on the new episodes; the actor begins when its lower confidence
+    bound is above `min_correlation`.
+    """
+
+    min_iterations: int = Field(0, ge=0)
+    """Iterations for which only the critic learns, whatever it shows (the paper: 10 or 20)."""
+    max_iterations: int | None = Field(None, ge=0)
+    """Begin after this many iterations at the latest; none waits for the measurement."""
+    min_correlation: float = Field(0.0, ge=0.0, lt=1.0)
+    """What the lower bound of the correlation must exceed."""
+    confidence: float = Field(0.95, gt=0.5, lt=1.0)
+    """One-sided confidence of that bound."""
+
+
+class CriticConfig(Section):
+    """Utterance-level Q and V with a target network (ArCHer section 3.2)."""
+
+    kind: Literal["causal", "two_tower"] = "causal"
+    """causal: one pass of a decoder over the episode gives all turns' values; two_tower: the
+    paper's encoder, observation and action encoded apart."""
+    model: str | None = None
+    """Trunk: hub name, folder or ``embedded/NAME``; none starts a causal critic from the policy's
+    own start (the paper: roberta-base)."""
+    learning_rate: float = Field(3e-4, gt=0)
+    """Constant (the paper: 2e-5 for RoBERTa)."""
+    updates: PositiveInt = 40
+    """Optimizer steps an iteration (the paper: 50)."""
+    batch_size: PositiveInt = 256
+    """Transitions an optimizer step, over all ranks (the paper: 256)."""
+    micro_batch_size: PositiveInt = 64
+    """Sequences a forward pass; memory against speed, never the result."""
+    discount: float = Field(0.95, ge=0.0, le=1.0)
+    """Per turn (the paper: 0.9 to 0.98 by task)."""
+    polyak: float = Field(0.1, gt=0.0, le=1.0)
+    """Share of the online weights that enters the target after each step (the paper: 0.1)."""
+    value_target: Literal["stored", "fresh"] = "stored"
+    """What V regresses on: the target's Q of the stored action, or of an action freshly sampled
+    from the policy (the paper)."""
+    expectile: float = Field(0.5, gt=0.0, lt=1.0)
+    """0.5 is the mean (the paper online); 0.9 its offline variant, implicit Q-learning."""
+    max_gradient_norm: float = Field(1.0, gt=0)
+    """Clipped apart from the actor's gradients."""
+    pretraining_updates: int = Field(0, ge=0)
+    """Optimizer steps on the demonstrations and their rewards before the first iteration."""
+    warmup: WarmupConfig = WarmupConfig()
+    """When the actor begins to move."""
+
+
+class ActorConfig(Section):
+    """The policy's update from the critic's advantages (ArCHer section 3.3)."""
+
+    objective: Literal["reinforce", "ppo", "dpo"] = "ppo"
+    """reinforce: the paper's; ppo: clipped ratio, several epochs; dpo: pairs of candidates ranked
+    by the critic."""
+    actions: Literal["latest", "fresh"] = "latest"
+    """Which actions are judged: those of the iteration's rollouts, or ones sampled anew at states
+    drawn from the whole replay buffer (the paper). dpo always samples candidates anew."""
+    learning_rate: float = Field(1e-4, gt=0)
+    """Constant (the paper: 1e-6 to 1e-5 for all weights of GPT-2)."""
+    updates: PositiveInt = 3
+    """Optimizer steps an iteration with fresh actions or dpo (the paper: 3)."""
+    epochs: PositiveInt = 4
+    """Passes over the latest episodes an iteration (reinforce: 1 keeps it on-policy)."""
+    batch_size: PositiveInt = 256
+    """Utterances an optimizer step, over all ranks (the paper: 256)."""
+    micro_batch_size: PositiveInt = 64
+    """Sequences a forward pass; memory against speed, never the result."""
+    normalize_advantages: bool = True
+    """Centre and scale the advantages of an update (the paper: no)."""
+    clip: float = Field(0.2, gt=0.0)
+    """ppo: the ratio counts within 1 - clip and 1 + clip."""
+    kl_coefficient: float = Field(0.01, ge=0.0)
+    """Weight of the divergence from the reference, the policy's start (the paper: 0)."""
+    entropy_coefficient: float = Field(0.0, ge=0.0)
+    """Weight of the entropy bonus."""
+    candidates: int = Field(4, ge=2)
+    """dpo: utterances sampled at a state; the critic's best and worst make a pair."""
+    beta: float = Field(0.1, gt=0.0)
+    """dpo: strength of the tie to the reference."""
+    max_gradient_norm: float = Field(1.0, gt=0)
+    """Clipped apart from the critic's gradients (the paper: 1.0)."""
+
+
+class ReplayConfig(Section):
+    """What the off-policy critic learns from."""
+
+    capacity: PositiveInt = 10_000
+    """Transitions kept in memory, oldest out first (the paper: 10,000; its code: 100,000)."""
+    demonstrations: bool = True
+    """Whether the demonstrations are the buffer's first content."""
+
+
+class EvaluationConfig(Section):
+    """The evaluation during and after training."""
+
+    split: Literal["train", "dev", "test"] = "dev"
+    """Whose tasks are played."""
+    episodes: PositiveInt = 200
+    """Size of the panel; tasks repeat with other seeds if the split is smaller."""
+    every: int = Field(0, ge=0)
+    """Also evaluate every so many iterations during training; 0 only before and after."""
+    temperature: float = Field(1.0, ge=0.0)
+    """Of the sampled actions; 0 is greedy."""
+    seed: int = 0
+    """With the split it fixes the panel."""
+
+
+class CheckpointConfig(Section):
+    """What a run leaves behind to go on from."""
+
+    every: PositiveInt = 5
+    """Iterations between checkpoints."""
+    keep: PositiveInt = 2
+    """Full checkpoints kept; adapters of all are kept."""
+
+
+class LoggingConfig(Section):
+    """Where metrics go besides ``metrics.jsonl``."""
+
+    tensorboard: bool = True
+    """Write TensorBoard events."""
+    wandb: bool = False
+    """Send to Weights & Biases (extra: trackers)."""
+    trackio: bool = False
+    """Write to Trackio (extra: trackers)."""
+
+
+class RunConfig(Section):
+    """Everything that decides a run."""
+
+    name: str
+    """Names the run's folder."""
+    output: str = "runs"
+    """The run is written to OUTPUT/NAME."""
+    seed: int = 0
+    """Of everything random."""
+    iterations: PositiveInt = 50
+    """Iterations of the main loop."""
+    environment: EnvironmentConfig
+    """The world."""
+    policy: PolicyConfig
+    """The agent."""
+    sampler: SamplerConfig = SamplerConfig()
+    """How utterances are sampled."""
+    rollout: RolloutConfig = RolloutConfig()
+    """How episodes are played."""
+    demonstrations: DemonstrationsConfig | None = None
+    """Scripted episodes; none if the policy starts from a checkpoint and the critic from scratch."""
+    cloning: CloningConfig | None = None
+    """Behaviour cloning of the demonstrations before the main loop; none keeps the given policy."""
+    critic: CriticConfig = CriticConfig()
+    """Utterance-level values."""
+    actor: ActorConfig = ActorConfig()
+    """Policy update."""
+    replay: ReplayConfig = ReplayConfig()
+    """The critic's memory."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Measuring."""
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    """Saving."""
+    logging: LoggingConfig = LoggingConfig()
+    """Showing."""
+    deepspeed: str = "zero0.json"
+    """DeepSpeed configuration: a file, or a name in ``configs/deepspeed``."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is written."""
+        return Path(self.output) / self.name
+
+
+def load_config(file: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a run's configuration.
+
+    Args:
+        file: YAML file; a name that does not exist here is looked up in the project's ``configs``.
+        overrides: ``key=value`` with dotted keys and YAML values, e.g. ``actor.objective=dpo``.
+
+    Raises:
+        ConfigError: no such file, no YAML, an unknown key, or a value of the wrong kind.
+    """
+    path = find_file(file, CONFIG_FOLDER)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} holds {type(data).__name__}; expected sections of key: value.")
+    for override in overrides:
+        _apply_override(data, override)
+    return parse_config(data, str(path))
+
+
+def parse_config(data: Mapping[str, Any], source: str) -> RunConfig:
+    """Check a nested dictionary and turn it into a `RunConfig`.
+
+    Raises:
+        ConfigError: every problem found, a line each; `source` says where.
+    """
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        lines = [_explain(problem, data) for problem in error.errors()]
+        raise ConfigError(f"{source} cannot be used:\n" + "\n".join(lines)) from error
+
+
+def save_config(config: RunConfig, path: Path) -> None:
+    """Write the resolved configuration, every default included, as YAML."""
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), "utf-8")
+
+
+def find_file(name: str | Path, folder: Path) -> Path:
+    """`name` itself if it is a file, else the file of that name in `folder`.
+
+    Raises:
+        ConfigError: neither exists; names what there is.
+    """
+    for path in (Path(name), folder / name):
+        if path.is_file():
+            return path
+    known = sorted(str(p.relative_to(folder)) for p in folder.rglob(f"*{Path(name).suffix}"))
+    raise ConfigError(
+        f"There is no file {str(name)!r}, here or in {folder.name}/, which has: "
+        f"{', '.join(known)}.{nearest(str(name), known)}"
+    )
+
+
+def _apply_override(data: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"The override {override!r} is not of the form key=value.")
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = data.get(section)
+        if inner is None:
+            inner = data[section] = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{override!r}: {section!r} is a value, not a section.")
+        data = inner
+    data[last] = _yaml_value(text)
+
+
+def _yaml_value(text: str) -> Any:
+    """A YAML scalar or list; unlike plain YAML, 1e-4 is a number."""
+    value = yaml.safe_load(text)
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _explain(problem: Mapping[str, Any], data: Any) -> str:
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        known = list(_model_at(path[:-1]).model_fields)
+        close = nearest(path[-1], known) or f" Known here: {', '.join(known)}."
+        return f"- unknown key {key!r}.{close}"
+    if problem["type"] == "missing":
+        return f"- the key {key!r} is missing."
+    return f"- {key}: {problem['msg']}; found {problem['input']!r}."
+
+
+def _model_at(path: Sequence[str]) -> type[BaseModel]:
+    model: type[BaseModel] = RunConfig
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+    return model
+
+
+def describe(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[tuple[str, str, str]]:
+    """Every field as (dotted key, default, sentence), for help and documentation."""
+    rows = []
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{name}"
+        options = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        inner = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+        if inner:
+            rows.extend(describe(inner[0], f"{key}."))
+        else:
+            default = "required" if field.is_required() else repr(field.default)
+            rows.append((key, default, " ".join((field.description or "").split())))
+    return rows
+
+
+if __name__ == "__main__":
+    for row in describe():
+        print("{:42} {:24} {}".format(*row))

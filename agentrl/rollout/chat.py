@@ -1,0 +1,149 @@
+"""The one place where messages become tokens and tokens become text.
+
+An episode is one growing sequence of ids. `begin` renders the first prompt; each later prompt is the
+old one, plus the sampled action ids *as they are*, plus the rendering of the next observation. Nothing
+that was sampled is ever decoded and tokenized again, so sampler and trainer see the same ids.
+
+The glue between messages (role markers, end-of-turn tokens) is read off the tokenizer's own chat
+template with marker texts; a template that rewrites earlier turns is refused with the reason. A base
+model without a template gets `PLAIN_TEMPLATE`: one line an utterance, ended by a line break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from agentrl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'assistant' %}{{ '> ' + message['content'] + '\n' }}"
+    "{% else %}{{ message['content'] + '\n' }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '>' }}{% endif %}"
+)
+"""Chat template for tokenizers that have none; an utterance is one line."""
+
+_FIRST, _SECOND, _REPLY = "first-observation", "second-observation", "agent-reply"
+
+
+class Chat:
+    """Renders the turns of an episode with a tokenizer's chat template.
+
+    Args:
+        tokenizer: of the policy.
+        instructions: the system message; empty for none. A template that knows no system role gets
+            it in front of the first observation.
+
+    Attributes:
+        stop_id: the token that ends an utterance; part of the action, and trained.
+
+    Raises:
+        ConfigError: the template is not append-only, or ends an utterance with no single token.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, instructions: str = "") -> None:
+        self.tokenizer = tokenizer
+        self.template = tokenizer.chat_template or PLAIN_TEMPLATE
+        self.instructions = instructions
+        self._system_role = bool(instructions) and self._knows_system_role()
+        opening = self._render(self._opening(_FIRST), generate=True)
+        closed = self._render([*self._opening(_FIRST), _agent(_REPLY)], generate=False)
+        following = self._render(
+            [*self._opening(_FIRST), _agent(_REPLY), _user(_SECOND)], generate=True
+        )
+        if not (closed.startswith(opening) and following.startswith(closed.rstrip())):
+            raise ConfigError(
+                f"The chat template of {tokenizer.name_or_path or 'this tokenizer'} rewrites earlier "
+                "turns when a new one is added, so prompts would not match what was sampled. Expected "
+                "a template that only appends: give the tokenizer another chat_template.\n"
+                f"before: {closed!r}\nafter:  {following!r}"
+            )
+        reply_end = following.index(_REPLY) + len(_REPLY)
+        self._lead = following[len(opening) : following.index(_REPLY)]
+        before_next, self._after_next = following[reply_end:].split(_SECOND)
+        self.stop_id, self._stop_text = self._stop_token(before_next)
+        self._before_next = before_next
+
+    def begin(self, observation: str) -> list[int]:
+        """Ids of the first prompt of an episode."""
+        return self._encode(self._render(self._opening(observation), generate=True))
+
+    def extend(
+        self, prompt_ids: Sequence[int], action_ids: Sequence[int], observation: str
+    ) -> list[int]:
+        """Ids of the next prompt: the old prompt, the action as sampled, the new observation."""
+        glue = self._before_next
+        if action_ids and action_ids[-1] == self.stop_id:
+            glue = glue.removeprefix(self._stop_text)
+        addition = self._encode(glue + observation + self._after_next)
+        return [*prompt_ids, *action_ids, *addition]
+
+    def action_text(self, action_ids: Sequence[int]) -> str:
+        """What the environment is told: the utterance without its stop token, stripped."""
+        ids = list(action_ids)
+        if ids and ids[-1] == self.stop_id:
+            ids.pop()
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text.strip()
+
+    def action_ids(self, text: str) -> list[int]:
+        """Ids of a demonstrated utterance, stop token included, as a policy would sample them."""
+        return [*self._encode(self._lead + text), self.stop_id]
+
+    def _opening(self, observation: str) -> list[dict[str, str]]:
+        if not self.instructions:
+            return [_user(observation)]
+        if self._system_role:
+            return [{"role": "system", "content": self.instructions}, _user(observation)]
+        return [_user(f"{self.instructions}\n\n{observation}")]
+
+    def _knows_system_role(self) -> bool:
+        from jinja2 import TemplateError
+
+        try:
+            rendered = self._render(
+                [{"role": "system", "content": _SECOND}, _user(_FIRST)], generate=True
+            )
+        except TemplateError:
+            return False
+        return _SECOND in rendered
+
+    def _render(self, messages: list[dict[str, str]], generate: bool) -> str:
+        rendered: Any = self.tokenizer.apply_chat_template(
+            messages, chat_template=self.template, tokenize=False, add_generation_prompt=generate
+        )
+        return str(rendered)
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def _stop_token(self, glue: str) -> tuple[int, str]:
+        """The token that begins the glue after an utterance, with its text."""
+        eos = self.tokenizer.eos_token
+        if eos and glue.startswith(eos):
+            return int(self.tokenizer.eos_token_id), eos
+        for token in sorted(self.tokenizer.all_special_tokens, key=len, reverse=True):
+            if token and glue.startswith(token):
+                return int(self.tokenizer.convert_tokens_to_ids(token)), token
+        if glue.startswith("\n"):
+            ids = self._encode("\n")
+            if len(ids) == 1:
+                return ids[0], "\n"
+        raise ConfigError(
+            f"The chat template of {self.tokenizer.name_or_path or 'this tokenizer'} ends an utterance "
+            f"with {glue[:20]!r}, which begins with no single token. Expected an end-of-turn token or a "
+            "line break: give the tokenizer another chat_template."
+        )
+
+
+def _user(content: str) -> dict[str, str]:
+    return {"role": "user", "content": content}
+
+
+def _agent(content: str) -> dict[str, str]:
+    return {"role": "assistant", "content": content}
