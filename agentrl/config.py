@@ -296,7 +296,7 @@ class RunConfig(Section):
     rollout: RolloutConfig = RolloutConfig()
     """How episodes are played."""
     demonstrations: DemonstrationsConfig | None = None
-    """Scripted episodes; none if the policy starts from a checkpoint and the critic from scratch."""
+    """Scripted episodes, for cloning and the critic's start; none needs neither."""
     cloning: CloningConfig | None = None
     """Behaviour cloning of the demonstrations before the main loop; none keeps the given policy."""
     critic: CriticConfig = CriticConfig()
@@ -351,7 +351,7 @@ def parse_config(data: Mapping[str, Any], source: str) -> RunConfig:
     try:
         return RunConfig.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(problem, data) for problem in error.errors()]
+        lines = [_explain(problem) for problem in error.errors()]
         raise ConfigError(f"{source} cannot be used:\n" + "\n".join(lines)) from error
 
 
@@ -402,7 +402,7 @@ def _yaml_value(text: str) -> Any:
     return value
 
 
-def _explain(problem: Mapping[str, Any], data: Any) -> str:
+def _explain(problem: Mapping[str, Any]) -> str:
     path = [str(part) for part in problem["loc"]]
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":

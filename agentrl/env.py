@@ -192,6 +192,6 @@ def make_environment(config: EnvironmentConfig) -> TextEnvironment:
         raise ConfigError(f"environment.arguments of {config.id}: {error}.") from error
     if not isinstance(environment, TextEnvironment):
         raise ConfigError(
-            f"{config.id} is a {type(environment).__name__}; expected an agentrl.env.TextEnvironment."
+            f"{config.id} is a {type(environment).__name__}; expected a TextEnvironment of agentrl.env."
         )
     return environment

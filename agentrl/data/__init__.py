@@ -1,0 +1,1 @@
+"""Trajectories on disk, in memory, and as tensors."""

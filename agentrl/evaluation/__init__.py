@@ -1,0 +1,1 @@
+"""Panels, statistics and reports."""

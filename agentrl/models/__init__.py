@@ -1,0 +1,1 @@
+"""Language models: the policy with its adapter, critics, and the small embedded ones."""

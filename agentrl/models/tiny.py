@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
@@ -68,10 +68,10 @@ def train_tokenizer(
     names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
     configuration = {"tokenizer_class": "LlamaTokenizer", **names}
     (folder / "tokenizer_config.json").write_text(json.dumps(configuration), encoding="utf-8")
-    backend = AutoTokenizer.from_pretrained(folder)._tokenizer
+    backend: Any = AutoTokenizer.from_pretrained(folder)._tokenizer
     backend.pre_tokenizer = Metaspace(replacement="\u2581", prepend_scheme="always", split=False)
     backend.add_special_tokens(list(SPECIAL_TOKENS))
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer: PreTrainedTokenizerBase = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=backend,
         chat_template=CHAT_TEMPLATE,
         padding_side="left",
@@ -121,4 +121,4 @@ def new_decoder(
         eos_token_id=tokenizer.eos_token_id,
     )
     torch.manual_seed(seed)
-    return LlamaForCausalLM(configuration)
+    return LlamaForCausalLM(configuration)  # type: ignore[no-untyped-call]

@@ -1,0 +1,1 @@
+"""Playing episodes: messages to tokens, samplers, the runner."""

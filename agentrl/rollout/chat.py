@@ -1,12 +1,12 @@
 """The one place where messages become tokens and tokens become text.
 
-An episode is one growing sequence of ids. `begin` renders the first prompt; each later prompt is the
-old one, plus the sampled action ids *as they are*, plus the rendering of the next observation. Nothing
-that was sampled is ever decoded and tokenized again, so sampler and trainer see the same ids.
+An episode is one growing sequence of ids. `begin` renders the first prompt; each later prompt is
+the old one, plus the sampled action ids *as they are*, plus the rendering of the next observation.
+Nothing that was sampled is ever decoded and tokenized again: sampler and trainer see the same ids.
 
 The glue between messages (role markers, end-of-turn tokens) is read off the tokenizer's own chat
-template with marker texts; a template that rewrites earlier turns is refused with the reason. A base
-model without a template gets `PLAIN_TEMPLATE`: one line an utterance, ended by a line break.
+template with marker texts; a template that rewrites earlier turns is refused with the reason. A
+base model without a template gets `PLAIN_TEMPLATE`: one line an utterance, ended by a line break.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Chat:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, instructions: str = "") -> None:
         self.tokenizer = tokenizer
+        self._name = tokenizer.name_or_path or "this tokenizer"
         self.template = tokenizer.chat_template or PLAIN_TEMPLATE
         self.instructions = instructions
         self._system_role = bool(instructions) and self._knows_system_role()
@@ -58,9 +59,9 @@ class Chat:
         )
         if not (closed.startswith(opening) and following.startswith(closed.rstrip())):
             raise ConfigError(
-                f"The chat template of {tokenizer.name_or_path or 'this tokenizer'} rewrites earlier "
-                "turns when a new one is added, so prompts would not match what was sampled. Expected "
-                "a template that only appends: give the tokenizer another chat_template.\n"
+                f"The chat template of {self._name} rewrites earlier turns when a new one is added, "
+                "so prompts would not match what was sampled. Expected a template that only "
+                "appends: give the tokenizer another chat_template.\n"
                 f"before: {closed!r}\nafter:  {following!r}"
             )
         reply_end = following.index(_REPLY) + len(_REPLY)
@@ -135,9 +136,9 @@ class Chat:
             if len(ids) == 1:
                 return ids[0], "\n"
         raise ConfigError(
-            f"The chat template of {self.tokenizer.name_or_path or 'this tokenizer'} ends an utterance "
-            f"with {glue[:20]!r}, which begins with no single token. Expected an end-of-turn token or a "
-            "line break: give the tokenizer another chat_template."
+            f"The chat template of {self._name} ends an utterance with {glue[:20]!r}, which begins "
+            "with no single token. Expected an end-of-turn token or a line break: give the "
+            "tokenizer another chat_template."
         )
 
 

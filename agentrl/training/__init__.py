@@ -1,0 +1,1 @@
+"""Engines, target networks, checkpoints, metrics."""
