@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from agentrl.errors import ConfigError, DataError, nearest
 from environments.webshop.goals import GoalKind, Goals
+from environments.webshop.nouns import NounTagger, TaggerName, available_tagger, noun_tagger
 from environments.webshop.products import (
     MAX_ASIN_LENGTH,
     Instruction,
@@ -25,6 +26,8 @@ from environments.webshop.search import SearchIndex
 
 SEARCHES_REMEMBERED = 4096
 """How many different queries a catalogue keeps the results of."""
+NOUNS_REMEMBERED = 65536
+"""How many titles a catalogue keeps the nouns of."""
 
 _WHERE_TO_GET_IT = "WebShop's own set-up script says where its official files are."
 
@@ -38,28 +41,47 @@ class Catalogue:
         products: asin -> product, in the order of the file.
         dropped: how many entries were left out, by reason: ``"invalid asin"`` and ``"duplicate"``.
         seed: of the prices drawn from ranges.
+        tagger: what finds the nouns of titles: ``"spacy"`` or ``"light"``.
+        nouns: gives the nouns of a title; it remembers those of `NOUNS_REMEMBERED` titles.
     """
 
     def __init__(
-        self, products: Mapping[str, Product], dropped: Mapping[str, int], seed: int
+        self,
+        products: Mapping[str, Product],
+        dropped: Mapping[str, int],
+        seed: int,
+        tagger: TaggerName,
     ) -> None:
         self.products = products
         self.dropped = dropped
         self.seed = seed
+        self.tagger = available_tagger(tagger)
         prices = random.Random(f"prices {seed}")
         self._prices = {asin: _draw_price(item, prices) for asin, item in products.items()}
         self._goals: dict[tuple[GoalKind, int], Goals] = {}
         self._search = lru_cache(maxsize=SEARCHES_REMEMBERED)(self._search_index)
+        self.nouns: NounTagger = lru_cache(maxsize=NOUNS_REMEMBERED)(noun_tagger(self.tagger))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.products, self.dropped, self.seed)
+        return type(self), (self.products, self.dropped, self.seed, self.tagger)
 
     @classmethod
-    def from_products(cls, products: Iterable[Product], seed: int = 0) -> Catalogue:
+    def from_products(
+        cls, products: Iterable[Product], seed: int = 0, tagger: TaggerName = "light"
+    ) -> Catalogue:
         """A catalogue of products made in the program.
 
         Entries that the original leaves out are dropped and counted: asin ``"nan"`` or longer than
         10 characters, or an asin that came before.
+
+        Args:
+            products: in the order in which searches rank equals and goals are numbered.
+            seed: of the prices drawn from ranges.
+            tagger: finds the nouns of titles, for the reward; see `available_tagger`.
+
+        Raises:
+            ConfigError: there is no such tagger.
+            MissingExtraError: the tagger is not installed.
         """
         kept: dict[str, Product] = {}
         dropped = Counter({"invalid asin": 0, "duplicate": 0})
@@ -70,10 +92,10 @@ class Catalogue:
                 dropped["duplicate"] += 1
             else:
                 kept[product.asin] = product
-        return cls(kept, dict(dropped), seed)
+        return cls(kept, dict(dropped), seed, tagger)
 
     @classmethod
-    def load(cls, folder: str | Path, seed: int = 0) -> Catalogue:
+    def load(cls, folder: str | Path, seed: int = 0, tagger: TaggerName = "auto") -> Catalogue:
         """Read the official files of a folder.
 
         Args:
@@ -81,8 +103,11 @@ class Catalogue:
                 ``items_ins_v2*.json`` (attributes and synthetic instructions) and one
                 ``items_human_ins*.json``.
             seed: of the prices drawn from ranges.
+            tagger: finds the nouns of titles, for the reward; see `available_tagger`.
 
         Raises:
+            ConfigError: there is no such tagger.
+            MissingExtraError: the tagger is not installed.
             DataError: a file is missing, ambiguous, not JSON, or has a malformed entry.
         """
         folder = Path(folder)
@@ -95,7 +120,7 @@ class Catalogue:
             )
         mined = _read_attributes(_find(folder, "items_ins_v2*.json"))
         human = _read_human(_find(folder, "items_human_ins*.json"))
-        return cls.from_products(_read_products(products, mined, human), seed)
+        return cls.from_products(_read_products(products, mined, human), seed, tagger)
 
     def price(self, asin: str) -> float:
         """The price of a product in dollars, fixed for the life of the catalogue.
@@ -107,7 +132,7 @@ class Catalogue:
 
     @property
     def prices(self) -> Mapping[str, float]:
-        """asin -> price in dollars."""
+        """The price in dollars of each asin."""
         return self._prices
 
     def search(self, query: str, k: int = 50) -> list[str]:
@@ -182,7 +207,7 @@ def _read_attributes(path: Path | None) -> dict[str, _Mined]:
 
 
 def _read_human(path: Path | None) -> dict[str, tuple[Instruction, ...]]:
-    """asin -> the instructions people wrote for it; those without attributes cannot be scored."""
+    """What people wrote for each asin; instructions without attributes cannot be scored."""
     entries = _read_json(path, dict) if path else {}
     return {
         asin: tuple(

@@ -19,6 +19,7 @@ DEFAULT_PRICE = 100.0
 """The price, in dollars, of a product whose file names none."""
 
 MAX_ASIN_LENGTH = 10
+CATEGORY_SEPARATOR = "\u203a"
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -47,7 +48,7 @@ class Product:
         name: its title.
         query: the search by which it was collected, lower-cased; the coarsest type.
         category: the department, such as ``"garden"``.
-        product_category: the path of categories, its parts separated by ``›``.
+        product_category: the path of categories, its parts between `CATEGORY_SEPARATOR`.
         description: one text, possibly empty.
         bullets: the feature list.
         attributes: short properties mined from the texts, hidden from the shopper.

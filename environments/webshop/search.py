@@ -21,16 +21,29 @@ K1 = 0.9
 B = 0.4
 """How much long documents are held back: 0 not at all, 1 in proportion."""
 
-STOP_WORDS = frozenset(
+_STOP_WORDS = (
     "a an and are as at be but by for if in into is it no not of on or such that the their then "
-    "there these they this to was will with".split()
+    "there these they this to was will with"
 )
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 
-# A word: letters, digits and underscores, joined over one mark between letters or between digits.
-_WORD = re.compile(
-    r"\w+(?:(?:(?<=[^\W\d_])[:.'’‘·](?=[^\W\d_])|(?<=\d)[,;.'’‘](?=\d))\w+)*", re.UNICODE
+# Letters, digits and underscores, joined over one mark between letters or between digits.
+_LETTERS = (
+    r"\w+(?:(?:(?<=[^\W\d_])[:.'\u2018\u2019\u00b7](?=[^\W\d_])"
+    r"|(?<=\d)[,;.'\u2018\u2019](?=\d))\w+)*"
 )
-_POSSESSIVE = re.compile(r"['’＇]s$")
+# Unicode's pictographs, which Lucene indexes one by one: ranges of code points.
+_PICTOGRAPH = (
+    "[\u00a9\u00ae\u203c\u2049\u2122\u2194-\u2199\u21a9\u21aa\u231a\u231b\u2328\u2388\u23cf"
+    "\u23e9-\u23f3\u23f8-\u23fa\u24c2\u25aa\u25ab\u25b6\u25c0\u25fb-\u25fe\u2600-\u2605"
+    "\u2607-\u2612\u2614-\u2685\u2690-\u2705\u2708-\u2712\u2714\u2716\u271d\u2721\u2728\u2733"
+    "\u2734\u2744\u2747\u274c\u274e\u2753-\u2755\u2757\u2763-\u2767\u2795-\u2797\u27a1\u27b0"
+    "\u27bf\u2934\u2935\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55\u3030\u303d\u3297\u3299"
+    "\U0001f000-\U0001f0ff\U0001f300-\U0001f3fa\U0001f400-\U0001f64f\U0001f680-\U0001f6ff"
+    "\U0001f774-\U0001f77f\U0001f90c-\U0001faff]"
+)
+_WORD = re.compile(rf"{_LETTERS}|{_PICTOGRAPH}\ufe0f?(?:\u200d{_PICTOGRAPH}\ufe0f?)*")
+_POSSESSIVE = re.compile(r"['\u2019\uff07]s$")
 
 
 class Analyzer:
@@ -58,7 +71,9 @@ class Analyzer:
 
     def _stem(self, word: str) -> str:
         word = _POSSESSIVE.sub("", word)
-        return "" if word in STOP_WORDS else str(self._stemmer.stemWord(word))
+        if word in STOP_WORDS:
+            return ""
+        return word if len(word) <= 2 else str(self._stemmer.stemWord(word))
 
 
 def stored_length(length: int) -> int:
