@@ -85,7 +85,7 @@ class TextEnvironment(gymnasium.Env[str, str]):
     `snapshot` and `restore`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - as Gymnasium declares it
     instructions: ClassVar[str] = ""
     """The rules in words: the system message of a chat model. Subclasses override."""
 
@@ -192,6 +192,6 @@ def make_environment(config: EnvironmentConfig) -> TextEnvironment:
         raise ConfigError(f"environment.arguments of {config.id}: {error}.") from error
     if not isinstance(environment, TextEnvironment):
         raise ConfigError(
-            f"{config.id} is a {type(environment).__name__}; expected a TextEnvironment of agentrl.env."
+            f"{config.id} is a {type(environment).__name__}; expected a TextEnvironment."
         )
     return environment

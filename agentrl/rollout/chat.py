@@ -59,7 +59,7 @@ class Chat:
         )
         if not (closed.startswith(opening) and following.startswith(closed.rstrip())):
             raise ConfigError(
-                f"The chat template of {self._name} rewrites earlier turns when a new one is added, "
+                f"The chat template of {self._name} rewrites earlier turns as new ones come, "
                 "so prompts would not match what was sampled. Expected a template that only "
                 "appends: give the tokenizer another chat_template.\n"
                 f"before: {closed!r}\nafter:  {following!r}"
@@ -89,8 +89,7 @@ class Chat:
         ids = list(action_ids)
         if ids and ids[-1] == self.stop_id:
             ids.pop()
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
-        return text.strip()
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
     def action_ids(self, text: str) -> list[int]:
         """Ids of a demonstrated utterance, stop token included, as a policy would sample them."""
@@ -123,14 +122,18 @@ class Chat:
     def _encode(self, text: str) -> list[int]:
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
+    def _token_id(self, token: str) -> int:
+        position: Any = self.tokenizer.convert_tokens_to_ids(token)
+        return int(position)
+
     def _stop_token(self, glue: str) -> tuple[int, str]:
         """The token that begins the glue after an utterance, with its text."""
         eos = self.tokenizer.eos_token
         if eos and glue.startswith(eos):
-            return int(self.tokenizer.eos_token_id), eos
+            return self._token_id(eos), eos
         for token in sorted(self.tokenizer.all_special_tokens, key=len, reverse=True):
             if token and glue.startswith(token):
-                return int(self.tokenizer.convert_tokens_to_ids(token)), token
+                return self._token_id(token), token
         if glue.startswith("\n"):
             ids = self._encode("\n")
             if len(ids) == 1:
