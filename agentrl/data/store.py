@@ -69,7 +69,7 @@ configs:
 ---
 # Trajectories of a language-model agent
 
-Written by agentrl, format version {version}. One row an episode, `turns` a list of records in order.
+Written by agentrl, format version {version}. One row an episode; `turns` lists its records in order.
 
 | column | meaning |
 |---|---|
@@ -80,7 +80,7 @@ Written by agentrl, format version {version}. One row an episode, `turns` a list
 | turns.finish_reason | `stop` or `length` |
 | turns.reward, turns.valid | what the environment paid; whether it understood the action |
 | turns.policy_version | number of the adapter that spoke |
-| end_reason | `terminated`, `truncated` (a limit cut it short) or `failed` (the environment broke) |
+| end_reason | `terminated`, `truncated` (by a limit) or `failed` (the environment broke) |
 | success | whether the task was solved |
 | final_observation, final_prompt_ids | what followed the last action |
 | error | what broke, in a failed episode |
@@ -159,8 +159,8 @@ class TrajectoryStore:
                     yield from map(_trajectory, batch.to_pylist())
         except (pa.ArrowException, OSError) as error:
             raise DataError(
-                f"{path} is damaged or no Parquet file ({error}). Delete it and resume the run from "
-                "a checkpoint before it, which writes it again."
+                f"{path} cannot be read as Parquet ({error}). If it is damaged, delete it and resume "
+                "the run from a checkpoint before it, which writes it again."
             ) from error
 
     def _path(self, name: str) -> Path:

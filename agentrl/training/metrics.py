@@ -13,7 +13,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,12 +65,13 @@ class MetricsLog:
         self._active = rank == 0
         self._start = time.monotonic()
         self._trackers: list[Tracker] = []
+        self._tensorboard: _TensorBoard | None = None
         if not self._active:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._tensorboard = _TensorBoard(self.path.parent) if logging_config.tensorboard else None
-        self._trackers = _trackers(self.path.parent, logging_config, run_config or {})
-        if self._tensorboard:
+        self._trackers = _services(self.path.parent, logging_config, run_config or {})
+        if logging_config.tensorboard:
+            self._tensorboard = _TensorBoard(self.path.parent)
             self._trackers.append(self._tensorboard)
         self._rewrite(lambda _record: True)
 
@@ -200,8 +201,8 @@ class _Service:
         self._module.finish()
 
 
-def _trackers(
+def _services(
     folder: Path, logging_config: LoggingConfig, run_config: Mapping[str, Any]
 ) -> list[Tracker]:
-    chosen: Iterable[str] = (name for name in ("wandb", "trackio") if getattr(logging_config, name))
+    chosen = [name for name in ("wandb", "trackio") if getattr(logging_config, name)]
     return [_Service(name, folder, run_config) for name in chosen]
