@@ -1,0 +1,187 @@
+"""The one place where episodes become tensors.
+
+Shapes: B sequences, T tokens (padded on the right, so that positions are those of the sampler), M
+steps, S states. Steps and states are numbered through the whole batch, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from agentrl.data.segment import Segment
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+AnyBatch = TypeVar("AnyBatch", "PolicyBatch", "ValueBatch")
+
+
+@dataclass(frozen=True)
+class PolicyBatch:
+    """Sequences for the policy.
+
+    Attributes:
+        input_ids: [B, T].
+        attention_mask: [B, T], 1 on tokens, 0 on padding.
+        action_mask: [B, T], 1.0 on action tokens (the stop token included), else 0.0.
+        step: [B, T], number of the step that an action token belongs to, 0 elsewhere.
+        old_log_probabilities: [B, T], of action tokens when sampled, 0 elsewhere.
+        steps: M, the number of steps.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    action_mask: Tensor
+    step: Tensor
+    old_log_probabilities: Tensor
+    steps: int
+
+
+@dataclass(frozen=True)
+class ValueBatch:
+    """Steps and states for a critic.
+
+    Attributes:
+        inputs: what the critic's `forward` takes.
+        state_of: [M], which state a step acted in.
+        next_state_of: [M], which state followed; -1 where none is known or the task ended.
+        rewards: [M].
+        terminated: [M], boolean.
+    """
+
+    inputs: dict[str, Tensor]
+    state_of: Tensor
+    next_state_of: Tensor
+    rewards: Tensor
+    terminated: Tensor
+
+
+def to_device(batch: AnyBatch, device: torch.device) -> AnyBatch:
+    """The same batch with its tensors on a device."""
+
+    def move(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(device)
+        return {k: v.to(device) for k, v in value.items()} if isinstance(value, dict) else value
+
+    return type(batch)(**{f.name: move(getattr(batch, f.name)) for f in fields(batch)})
+
+
+def policy_batch(segments: Sequence[Segment], padding_id: int) -> PolicyBatch:
+    """Segments as sequences for the policy.
+
+    Args:
+        segments: at least one.
+        padding_id: fills up shorter sequences; attention never sees it.
+    """
+    input_ids, attention_mask = _pad([s.ids for s in segments], padding_id)
+    action_mask = torch.zeros(input_ids.shape)
+    step = torch.zeros(input_ids.shape, dtype=torch.long)
+    old = torch.zeros(input_ids.shape)
+    number = 0
+    for row, item in enumerate(segments):
+        for turn in item.steps:
+            span = slice(turn.state_end, turn.action_end)
+            action_mask[row, span] = 1.0
+            step[row, span] = number
+            old[row, span] = torch.tensor(turn.log_probabilities)
+            number += 1
+    return PolicyBatch(input_ids, attention_mask, action_mask, step, old, number)
+
+
+def causal_value_batch(segments: Sequence[Segment], padding_id: int) -> ValueBatch:
+    """Segments for a causal critic: V is read at a prompt's last token, Q at an action's last."""
+    input_ids, attention_mask = _pad([s.ids for s in segments], padding_id)
+    index = _StateIndex(segments)
+    return index.batch(
+        {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "state_rows": torch.tensor([row for row, _, _ in index.states]),
+            "state_positions": torch.tensor([end - 1 for _, end, _ in index.states]),
+            "action_rows": torch.tensor([row for row, s in enumerate(segments) for _ in s.steps]),
+            "action_positions": torch.tensor([t.action_end - 1 for s in segments for t in s.steps]),
+        }
+    )
+
+
+def two_tower_value_batch(
+    segments: Sequence[Segment], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> ValueBatch:
+    """Segments for the two-tower critic: states and actions as texts, encoded apart.
+
+    Args:
+        segments: at least one.
+        tokenizer: the encoder's own.
+        max_length: tokens kept of each text, the latest ones (the paper: 512, cut on the left).
+    """
+    index = _StateIndex(segments)
+    states = [segments[row].state_text(turn) for row, _, turn in index.states]
+    actions = [item.action_text(step.turn) for item in segments for step in item.steps]
+    state = _tokenize(states, tokenizer, max_length)
+    action = _tokenize(actions, tokenizer, max_length)
+    return index.batch(
+        {
+            "state_ids": state[0],
+            "state_mask": state[1],
+            "action_ids": action[0],
+            "action_mask": action[1],
+        }
+    )
+
+
+class _StateIndex:
+    """Numbers the states of a batch: every step's own, and the one behind a truncated episode."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self.states: list[tuple[int, int, int]] = []  # row, length of the prompt, turn
+        self.segments = segments
+        numbers: dict[tuple[int, int], int] = {}
+        for row, item in enumerate(segments):
+            for step in item.steps:
+                self._number(numbers, row, step.state_end, step.turn)
+                if step.next_state_end:
+                    self._number(numbers, row, step.next_state_end, step.turn + 1)
+        self.numbers = numbers
+
+    def _number(self, numbers: dict[tuple[int, int], int], row: int, end: int, turn: int) -> None:
+        if (row, end) not in numbers:
+            numbers[row, end] = len(self.states)
+            self.states.append((row, end, turn))
+
+    def batch(self, inputs: dict[str, Tensor]) -> ValueBatch:
+        rows = [(row, step) for row, item in enumerate(self.segments) for step in item.steps]
+        following = [self.numbers.get((row, step.next_state_end), -1) for row, step in rows]
+        return ValueBatch(
+            inputs=inputs,
+            state_of=torch.tensor([self.numbers[row, step.state_end] for row, step in rows]),
+            next_state_of=torch.tensor(following),
+            rewards=torch.tensor([step.reward for _, step in rows]),
+            terminated=torch.tensor([step.terminated for _, step in rows]),
+        )
+
+
+def _pad(sequences: Sequence[Sequence[int]], padding_id: int) -> tuple[Tensor, Tensor]:
+    longest = max(len(sequence) for sequence in sequences)
+    ids = torch.full((len(sequences), longest), padding_id, dtype=torch.long)
+    mask = torch.zeros((len(sequences), longest), dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+        mask[row, : len(sequence)] = 1
+    return ids, mask
+
+
+def _tokenize(
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> tuple[Tensor, Tensor]:
+    tokenizer.truncation_side = "left"
+    tokenizer.padding_side = "right"
+    encoded = tokenizer(
+        list(texts), truncation=True, max_length=max_length, padding=True, return_tensors="pt"
+    )
+    return encoded["input_ids"], encoded["attention_mask"]
