@@ -131,6 +131,7 @@ def two_tower_value_batch(
             "state_mask": state[1],
             "action_ids": action[0],
             "action_mask": action[1],
+            "state_of": index.state_of(),
         }
     )
 
@@ -154,12 +155,18 @@ class _StateIndex:
             numbers[row, end] = len(self.states)
             self.states.append((row, end, turn))
 
+    def state_of(self) -> Tensor:
+        rows = enumerate(self.segments)
+        return torch.tensor(
+            [self.numbers[row, s.state_end] for row, item in rows for s in item.steps]
+        )
+
     def batch(self, inputs: dict[str, Tensor]) -> ValueBatch:
         rows = [(row, step) for row, item in enumerate(self.segments) for step in item.steps]
         following = [self.numbers.get((row, step.next_state_end), -1) for row, step in rows]
         return ValueBatch(
             inputs=inputs,
-            state_of=torch.tensor([self.numbers[row, step.state_end] for row, step in rows]),
+            state_of=self.state_of(),
             next_state_of=torch.tensor(following),
             rewards=torch.tensor([step.reward for _, step in rows]),
             terminated=torch.tensor([step.terminated for _, step in rows]),

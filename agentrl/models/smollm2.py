@@ -92,7 +92,8 @@ def _read_model(weights: Path) -> LlamaForCausalLM:
 
     quantized = LlamaForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name)
     settings = quantized.config.to_dict()
-    settings.pop("quantization_config")
+    for mark in ("quantization_config", "_name_or_path"):
+        settings.pop(mark, None)
     model: LlamaForCausalLM = LlamaForCausalLM(LlamaConfig(**settings))  # type: ignore[no-untyped-call]
     model.load_state_dict(quantized.state_dict())
     return model

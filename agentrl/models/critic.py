@@ -1,0 +1,195 @@
+"""Utterance-level critics: double Q and double V on a language model.
+
+Shapes: B sequences, T tokens, M actions, S states, D width of the trunk, two heads each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from agentrl.config import CriticConfig, PolicyConfig
+from agentrl.data.collate import ValueBatch, causal_value_batch, two_tower_value_batch
+from agentrl.data.segment import Segment
+from agentrl.models.locate import model_path
+from agentrl.models.policy import load_causal_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+HEADS = 2
+"""Double Q and double V, as in the paper."""
+
+
+class Heads(nn.Module):
+    """Two independent perceptrons with two hidden layers; they begin at zero output.
+
+    Args:
+        inputs: width of the features.
+        width: of the hidden layers.
+    """
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(inputs, width),
+                nn.ReLU(),
+                nn.Linear(width, width),
+                nn.ReLU(),
+                nn.Linear(width, 1),
+            )
+            for _ in range(HEADS)
+        )
+        for head in self.heads:
+            assert isinstance(head, nn.Sequential)
+            last = head[-1]
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features [N, inputs] to values [N, 2]."""
+        return torch.cat([head(features) for head in self.heads], dim=-1)
+
+
+class CausalCritic(nn.Module):
+    """Values of all turns of an episode in one pass of a decoder.
+
+    V is read at the last token of each prompt, which sees nothing of the action, and Q at the last
+    token of the action.
+
+    Args:
+        trunk: a transformers decoder without language-model head; all its weights are trained.
+    """
+
+    def __init__(self, trunk: Any) -> None:
+        super().__init__()
+        self.trunk = trunk
+        width = trunk.config.get_text_config().hidden_size
+        self.q_heads, self.v_heads = Heads(width, width), Heads(width, width)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        state_rows: Tensor,
+        state_positions: Tensor,
+        action_rows: Tensor,
+        action_positions: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Q [M, 2] of every action and V [S, 2] of every state.
+
+        Args:
+            input_ids: [B, T], padded on the right.
+            attention_mask: [B, T].
+            state_rows: [S], the sequence of each state.
+            state_positions: [S], the last token of its prompt.
+            action_rows: [M], the sequence of each action.
+            action_positions: [M], its last token.
+        """
+        hidden = self.trunk(
+            input_ids=input_ids, attention_mask=attention_mask, use_cache=False
+        ).last_hidden_state.float()
+        q = self.q_heads(hidden[action_rows, action_positions])
+        v = self.v_heads(hidden[state_rows, state_positions])
+        return q, v
+
+
+class TwoTowerCritic(nn.Module):
+    """The paper's critic: observation and action encoded apart (ArCHer section 3.2).
+
+    Args:
+        encoder: a transformers encoder; all its weights are trained.
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder = encoder
+        width = encoder.config.hidden_size
+        self.q_heads, self.v_heads = Heads(2 * width, width), Heads(width, width)
+
+    def forward(
+        self,
+        state_ids: Tensor,
+        state_mask: Tensor,
+        action_ids: Tensor,
+        action_mask: Tensor,
+        state_of: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Q [M, 2] of every action and V [S, 2] of every state.
+
+        Args:
+            state_ids: [S, T], tokens of the conversation up to each state.
+            state_mask: [S, T].
+            action_ids: [M, T'], tokens of each action.
+            action_mask: [M, T'].
+            state_of: [M], the state each action answered.
+        """
+        state = self._features(state_ids, state_mask)
+        action = self._features(action_ids, action_mask)
+        q = self.q_heads(torch.cat([state[state_of], action], dim=-1))
+        return q, self.v_heads(state)
+
+    def _features(self, ids: Tensor, mask: Tensor) -> Tensor:
+        output = self.encoder(input_ids=ids, attention_mask=mask)
+        pooled = getattr(output, "pooler_output", None)
+        features: Tensor = output.last_hidden_state[:, 0] if pooled is None else pooled
+        return features.float()
+
+
+class CriticModel:
+    """A critic with the collation that feeds it.
+
+    Args:
+        config: which kind, and its trunk.
+        policy: of the run; a causal critic may start from it.
+        adapter: of the policy's start, merged into the trunk.
+        policy_tokenizer: its padding id fills up sequences.
+        seed: of the heads' random weights.
+    """
+
+    def __init__(
+        self,
+        config: CriticConfig,
+        policy: PolicyConfig,
+        adapter: Path | None,
+        policy_tokenizer: PreTrainedTokenizerBase,
+        seed: int,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.module: nn.Module
+        self._padding_id = policy_tokenizer.pad_token_id
+        if config.kind == "causal":
+            source = policy.model_copy(update={"model": config.model}) if config.model else policy
+            self.module = CausalCritic(_trunk(source, None if config.model else adapter))
+            self._tokenizer = None
+        else:
+            from transformers import AutoModel, AutoTokenizer
+
+            path = model_path(config.model or "embedded/encoder")
+            self.module = TwoTowerCritic(AutoModel.from_pretrained(path))
+            self._tokenizer = AutoTokenizer.from_pretrained(path)
+
+    def collate(self, segments: Sequence[Segment]) -> ValueBatch:
+        """The batch that the module's forward takes."""
+        if self._tokenizer is None:
+            return causal_value_batch(segments, self._padding_id)
+        longest = min(512, self.module.encoder.config.max_position_embeddings)  # type: ignore[union-attr]
+        return two_tower_value_batch(segments, self._tokenizer, longest)
+
+
+def _trunk(policy: PolicyConfig, adapter: Path | None) -> Any:
+    """The policy's start without its language-model head, as plain trainable weights."""
+    model = load_causal_model(policy)
+    if adapter is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    trunk = model.base_model
+    trunk.requires_grad_(True)
+    return trunk

@@ -1,0 +1,160 @@
+"""The policy: a frozen causal language model with a trained LoRA adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from agentrl.config import PolicyConfig
+from agentrl.errors import CheckpointError
+from agentrl.models.locate import model_path
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TRAINED, REFERENCE = "default", "reference"
+"""PEFT's names of the trained adapter and of the frozen start it is compared with."""
+
+
+class Policy(nn.Module):
+    """Base, adapter and reference in one module; its forward gives action log-probabilities.
+
+    The reference is the policy's start: the base with the adapter off, or, where the run started
+    from an adapter, a frozen copy of that adapter on the same base weights.
+
+    Args:
+        config: names the model and the adapter's shape.
+        adapter: PEFT folder to start from; overrides ``config.adapter``.
+        seed: of the adapter's random weights.
+
+    Raises:
+        CheckpointError: the adapter does not fit the model.
+    """
+
+    def __init__(self, config: PolicyConfig, adapter: Path | None = None, seed: int = 0) -> None:
+        super().__init__()
+        from peft import LoraConfig, get_peft_model
+
+        base = load_causal_model(config)
+        if config.gradient_checkpointing:
+            base.gradient_checkpointing_enable()
+            base.enable_input_require_grads()
+        targets = config.lora.target_modules
+        torch.manual_seed(seed)
+        self.model: Any = get_peft_model(
+            base,
+            LoraConfig(
+                r=config.lora.rank,
+                lora_alpha=config.lora.alpha,
+                lora_dropout=config.lora.dropout,
+                target_modules=targets if isinstance(targets, str) else list(targets),
+                task_type="CAUSAL_LM",
+            ),
+        )
+        start = adapter or (Path(config.adapter) if config.adapter else None)
+        self._has_reference = start is not None
+        if start is not None:
+            load_adapter(self.model, start, TRAINED, trainable=True)
+            load_adapter(self.model, start, REFERENCE, trainable=False)
+            self.model.set_adapter(TRAINED)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, action_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy at every action token.
+
+        Args:
+            input_ids: [B, T], padded on the right.
+            attention_mask: [B, T].
+            action_mask: [B, T], non-zero on action tokens; the first column is never one.
+
+        Returns:
+            Two [B, T] tensors in fp32: the log-probability of each action token given all before
+            it, and the entropy (nats) of the distribution it was drawn from; zero elsewhere.
+        """
+        columns = action_mask.any(dim=0).nonzero().squeeze(-1)
+        logits = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            logits_to_keep=columns - 1,
+            use_cache=False,
+        ).logits
+        log_distribution = logits.float().log_softmax(dim=-1)
+        tokens = input_ids[:, columns].unsqueeze(-1)
+        chosen = log_distribution.gather(-1, tokens).squeeze(-1)
+        entropy = -(log_distribution.exp() * log_distribution).sum(dim=-1)
+        mask = action_mask[:, columns].to(chosen.dtype)
+        blank = torch.zeros(input_ids.shape, dtype=chosen.dtype, device=chosen.device)
+        return (
+            blank.index_copy(1, columns, chosen * mask),
+            blank.index_copy(1, columns, entropy * mask),
+        )
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Inside, forward computes the reference policy."""
+        if self._has_reference:
+            self.model.set_adapter(REFERENCE, inference_mode=True)
+            try:
+                yield
+            finally:
+                self.model.set_adapter(TRAINED)
+        else:
+            with self.model.disable_adapter():
+                yield
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write the trained adapter in PEFT's format; loads in PEFT, vLLM and on the hub."""
+        self.model.save_pretrained(str(folder), selected_adapters=[TRAINED])
+
+
+def load_causal_model(config: PolicyConfig) -> Any:
+    """The base as a transformers causal language model, in the configured number format."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(
+        model_path(config.model), dtype=getattr(torch, config.dtype)
+    )
+
+
+def load_tokenizer(config: PolicyConfig) -> PreTrainedTokenizerBase:
+    """The base's tokenizer; a model without a padding token pads with its end token."""
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model_path(config.model))
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_adapter(model: Any, folder: Path, name: str, *, trainable: bool) -> None:
+    """Load a PEFT adapter into a PEFT model under a name, replacing one of that name.
+
+    Raises:
+        CheckpointError: no adapter there, or one made for another model.
+    """
+    if not (folder / "adapter_config.json").is_file():
+        raise CheckpointError(
+            f"{folder} holds no adapter: expected adapter_config.json and "
+            "adapter_model.safetensors, as PEFT writes them."
+        )
+    if name in model.peft_config:
+        model.delete_adapter(name)
+    try:
+        result = model.load_adapter(str(folder), adapter_name=name, is_trainable=trainable)
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"The adapter in {folder} was not made for {model.get_base_model().name_or_path}: "
+            f"{error}"
+        ) from error
+    if result.unexpected_keys:
+        raise CheckpointError(
+            f"The adapter in {folder} was not made for {model.get_base_model().name_or_path}: "
+            f"it has weights for {result.unexpected_keys[0]} and {len(result.unexpected_keys) - 1} "
+            "other layers that the model lacks."
+        )
