@@ -1,0 +1,215 @@
+"""One episode in the making: the environment's side and the token side, turn by turn."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agentrl.env import TextEnvironment
+from agentrl.errors import ConfigError, EnvironmentFaultError
+from agentrl.rollout.chat import Chat
+from agentrl.rollout.sampler import Completion
+from agentrl.trajectory import EndReason, Trajectory, Turn
+
+_ERROR_LINES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSpec:
+    """Which episode to play.
+
+    Attributes:
+        task: number of the environment's task.
+        seed: of the environment and, with task and turn, of every sampled utterance.
+    """
+
+    task: int
+    seed: int
+
+
+class Context:
+    """How an episode becomes tokens and how many there may be.
+
+    Every utterance gets its full `max_new_tokens`: an episode whose next prompt leaves less room
+    ends as truncated before the policy is asked, so no limit ever cuts an utterance short that the
+    policy would have finished.
+
+    Args:
+        chat: renders the prompts.
+        length: most tokens of prompt and utterance together.
+        max_new_tokens: room that an utterance needs.
+
+    Raises:
+        ConfigError: an utterance never fits.
+    """
+
+    def __init__(self, chat: Chat, length: int, max_new_tokens: int) -> None:
+        self.chat, self.length, self.max_new_tokens = chat, length, max_new_tokens
+        self._closing = chat.extend((), (), "")
+        if self.longest_prompt < 1:
+            raise ConfigError(
+                f"sampler.max_new_tokens={max_new_tokens} leaves no room for a prompt within "
+                f"policy.context_length={length}: lower the one or raise the other."
+            )
+
+    @property
+    def longest_prompt(self) -> int:
+        """Most tokens of a prompt that leaves room for an utterance and what closes it."""
+        return self.length - self.max_new_tokens - len(self._closing)
+
+    def extend(
+        self, prompt_ids: Sequence[int], action_ids: Sequence[int], observation: str
+    ) -> tuple[int, ...]:
+        """The next prompt, of at most `length` tokens.
+
+        Where it would be longer, the end of the observation is left out and the template's closing
+        marker kept: a state that begins with the old prompt and the action, as every prompt does,
+        and ends where values are read.
+        """
+        full = self.chat.extend(prompt_ids, action_ids, observation)
+        excess = len(full) - self.length
+        if excess <= 0:
+            return tuple(full)
+        end = len(full) - _common_suffix(full, self._closing)
+        return (*full[: end - excess], *full[end:])
+
+
+def _common_suffix(left: Sequence[int], right: Sequence[int]) -> int:
+    length = 0
+    for a, b in zip(reversed(left), reversed(right), strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
+
+
+class Episode:
+    """Plays one episode in an environment and records it; errors of the environment end it.
+
+    Args:
+        environment: reset and stepped by this episode alone until it is over.
+        name: the environment's registered name.
+        spec: which task, with which seed.
+        context: None records no tokens.
+
+    Attributes:
+        observation: what the agent sees now.
+        info: what the environment returned with it.
+        prompt_ids: the prompt to answer now; empty without a context.
+        turns: what happened so far.
+        trajectory: the whole episode once it is over, until then None.
+        broken: the environment raised: build a new one for the next episode.
+    """
+
+    def __init__(
+        self, environment: TextEnvironment, name: str, spec: EpisodeSpec, context: Context | None
+    ) -> None:
+        self.environment, self.name, self.spec, self.context = environment, name, spec, context
+        self.observation = ""
+        self.info: Mapping[str, Any] = {}
+        self.prompt_ids: tuple[int, ...] = ()
+        self.turns: list[Turn] = []
+        self.trajectory: Trajectory | None = None
+        self.broken = False
+        self._begin()
+
+    def _begin(self) -> None:
+        try:
+            self.observation, self.info = self.environment.reset(
+                seed=self.spec.seed, options={"task": self.spec.task}
+            )
+            _check(self.observation, reward=0.0)
+        except ConfigError:
+            raise
+        except Exception as error:  # any fault of an environment is data, not a crash
+            self._fail(error)
+            return
+        if self.context is None:
+            return
+        self.prompt_ids = tuple(self.context.chat.begin(self.observation))
+        if len(self.prompt_ids) > self.context.longest_prompt:
+            message = (
+                f"The first prompt has {len(self.prompt_ids)} tokens, which leaves no room for an "
+                f"utterance of {self.context.max_new_tokens} within {self.context.length}. Raise "
+                "policy.context_length, or lower sampler.max_new_tokens."
+            )
+            self._end(EndReason.FAILED, success=False, error=message)
+
+    def act(self, action: str, completion: Completion, policy_version: int = 0) -> None:
+        """Take an action and record the turn.
+
+        Args:
+            action: what the environment is told.
+            completion: the tokens of the action.
+            policy_version: number of the adapter that sampled it.
+        """
+        try:
+            observation, reward, terminated, truncated, info = self.environment.step(action)
+            _check(observation, float(reward))
+        except ConfigError:
+            raise
+        except Exception as error:  # as above
+            self._fail(error)
+            return
+        self.turns.append(
+            Turn(
+                observation=self.observation,
+                prompt_ids=self.prompt_ids,
+                action=action,
+                action_ids=completion.ids,
+                log_probabilities=completion.log_probabilities,
+                finish_reason=completion.finish_reason,
+                reward=float(reward),
+                valid=bool(info.get("valid", True)),
+                policy_version=policy_version,
+            )
+        )
+        self.observation, self.info = observation, info
+        success = bool(info.get("success", False))
+        if terminated:
+            self.prompt_ids = ()
+            self._end(EndReason.TERMINATED, success)
+            return
+        full = False
+        if self.context is not None:
+            self.prompt_ids = self.context.extend(self.prompt_ids, completion.ids, observation)
+            full = len(self.prompt_ids) > self.context.longest_prompt
+        if truncated or full:
+            self._end(EndReason.TRUNCATED, success)
+
+    def _fail(self, error: Exception) -> None:
+        self.broken = True
+        self.prompt_ids = ()
+        lines = traceback.format_exception(error)
+        text = "".join(lines).strip().splitlines()[-_ERROR_LINES:]
+        self._end(EndReason.FAILED, success=False, error="\n".join(text))
+
+    def _end(self, reason: EndReason, success: bool, error: str | None = None) -> None:
+        self.trajectory = Trajectory(
+            environment=self.name,
+            task=self.spec.task,
+            seed=self.spec.seed,
+            turns=tuple(self.turns),
+            end_reason=reason,
+            success=success,
+            final_observation=self.observation,
+            final_prompt_ids=self.prompt_ids if reason is EndReason.TRUNCATED else (),
+            error=error,
+        )
+
+
+def _check(observation: object, reward: float) -> None:
+    """Refuse what the contract forbids before it reaches a loss.
+
+    Raises:
+        EnvironmentFaultError: an observation that is no text, or a reward that is no number.
+    """
+    if not isinstance(observation, str):
+        raise EnvironmentFaultError(
+            f"The environment returned a {type(observation).__name__} as observation, not a string."
+        )
+    if not math.isfinite(reward):
+        raise EnvironmentFaultError(f"The environment paid {reward}, which is no finite number.")

@@ -1,0 +1,156 @@
+"""Episodes of scripts instead of a policy: demonstrations, and the baselines of an evaluation."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from agentrl.config import EnvironmentConfig
+from agentrl.env import Agent, TextEnvironment, make_environment
+from agentrl.errors import ConfigError
+from agentrl.rollout.chat import Chat
+from agentrl.rollout.episode import Context, Episode, EpisodeSpec
+from agentrl.rollout.runner import close_quietly, report_failures, turn_seed
+from agentrl.rollout.sampler import Completion
+from agentrl.trajectory import Trajectory
+
+_AGENT_TURN = -1
+"""Stands for the turn in the seed of a script: no turn of a policy has this number."""
+
+
+class RandomAgent:
+    """Takes each admissible action with equal probability."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.default_rng(seed)
+
+    def act(self, observation: str, info: Mapping[str, Any]) -> str:
+        """One of ``info["admissible_actions"]``.
+
+        Raises:
+            ConfigError: the environment does not list them.
+        """
+        del observation
+        actions = info.get("admissible_actions")
+        if not actions:
+            raise ConfigError(
+                "A random agent needs info['admissible_actions'], and the environment lists none. "
+                "Switch the list on in environment.arguments, or choose another agent."
+            )
+        return str(actions[int(self._generator.integers(len(actions)))])
+
+
+def play_scripted(
+    environment: EnvironmentConfig,
+    specs: Sequence[EpisodeSpec],
+    agent: Literal["scripted", "random"],
+    strength: float = 1.0,
+    chat: Chat | None = None,
+    *,
+    context_length: int | None = None,
+    max_new_tokens: int = 1,
+) -> list[Trajectory]:
+    """Play an episode for each spec with a script.
+
+    Args:
+        environment: which environment to play. A random agent switches ``list_actions`` on where
+            the environment has such an argument.
+        specs: tasks and seeds; an episode's seed also decides the script's choices.
+        agent: the environment's own expert, or uniform over the admissible actions.
+        strength: of the expert, 0 to 1; a random agent has none.
+        chat: fills `prompt_ids` and `action_ids` as a policy would see and say them, each
+            log-probability 0.0: a script is certain. None leaves the three empty.
+        context_length: with a chat, truncate episodes as `agentrl.rollout.runner.Runner` does;
+            None never.
+        max_new_tokens: room that an utterance needs within `context_length`.
+
+    Returns:
+        The trajectories, in the order of `specs`, failed ones included.
+
+    Raises:
+        ConfigError: the environment has no such agent, or an action has more tokens than a policy
+            with these limits can say.
+    """
+    limited = chat is not None and context_length is not None
+    context = None
+    if chat is not None:
+        context = Context(chat, context_length or sys.maxsize, max_new_tokens)
+    config = _listing_actions(environment) if agent == "random" else environment
+    trajectories = []
+    world = make_environment(config)
+    for spec in specs:
+        episode = Episode(world, environment.id, spec, context)
+        script = _agent(world, agent, strength, turn_seed(spec, _AGENT_TURN))
+        trajectories.append(_play(episode, script, max_new_tokens if limited else None))
+        if episode.broken:
+            close_quietly(world)
+            world = make_environment(config)
+    close_quietly(world)
+    report_failures(trajectories)
+    return trajectories
+
+
+def _play(episode: Episode, agent: Agent, longest_action: int | None) -> Trajectory:
+    while episode.trajectory is None:
+        action = agent.act(episode.observation, episode.info)
+        ids: tuple[int, ...] = ()
+        if episode.context is not None:
+            ids = tuple(episode.context.chat.action_ids(action))
+        if longest_action is not None and len(ids) > longest_action:
+            raise ConfigError(
+                f"A scripted action of task {episode.spec.task} has {len(ids)} tokens, more than "
+                f"sampler.max_new_tokens={longest_action}, so no policy could learn to say it: "
+                f"{action!r}. Raise the setting."
+            )
+        episode.act(action, Completion(ids, (0.0,) * len(ids), "stop"))
+    return episode.trajectory
+
+
+def _agent(world: TextEnvironment, agent: str, strength: float, seed: int) -> Agent:
+    if agent == "random":
+        return RandomAgent(seed)
+    try:
+        return world.scripted_agent(strength, seed)
+    except NotImplementedError as error:
+        raise ConfigError(f"{error} Choose the random agent, or no demonstrations.") from error
+
+
+def _listing_actions(environment: EnvironmentConfig) -> EnvironmentConfig:
+    """The same environment, made to fill ``info["admissible_actions"]`` if that is a choice."""
+    world = make_environment(environment)
+    arguments = inspect.signature(type(world)).parameters
+    close_quietly(world)
+    if "list_actions" not in arguments:
+        return environment
+    listing = {**environment.arguments, "list_actions": True}
+    return environment.model_copy(update={"arguments": listing})
+
+
+def draw_specs(tasks: Sequence[int], count: int, seed: int) -> list[EpisodeSpec]:
+    """Choose episodes, balanced over tasks: each occurs equally often, or once more than others.
+
+    Args:
+        tasks: numbers of the tasks to draw from.
+        count: how many episodes.
+        seed: the same seed draws the same specs, on every machine.
+
+    Returns:
+        Specs in random order, each with a seed of its own.
+
+    Raises:
+        ConfigError: there are no tasks.
+    """
+    if not len(tasks):
+        raise ConfigError("There are no tasks to draw episodes from: choose a split that has some.")
+    generator = np.random.default_rng(seed)
+    rounds, rest = divmod(count, len(tasks))
+    extra = generator.choice(len(tasks), size=rest, replace=False)
+    chosen = np.concatenate([np.tile(np.arange(len(tasks)), rounds), extra]).astype(np.int64)
+    generator.shuffle(chosen)
+    seeds = generator.integers(0, 2**31, size=count)
+    pairs = zip(chosen.tolist(), seeds.tolist(), strict=True)
+    return [EpisodeSpec(task=int(tasks[task]), seed=seed) for task, seed in pairs]

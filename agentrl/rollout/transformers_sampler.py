@@ -1,0 +1,226 @@
+"""Sampling with transformers alone: needs no vLLM, and is the yardstick vLLM is tested against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agentrl.config import PolicyConfig, SamplerConfig
+from agentrl.errors import SamplerError
+from agentrl.rollout.handover import adapter_digest
+from agentrl.rollout.sampler import Completion, check_context, check_requests
+
+if TYPE_CHECKING:
+    import torch
+
+
+class TransformersSampler:
+    """Samples with a transformers model and a key-value cache; see `Sampler` for the promise.
+
+    Rows of a batch are padded on the left. A token is drawn by inverting the cumulative
+    distribution (float64) at a uniform number, one a token, from a generator with the row's seed.
+
+    Args: as `agentrl.rollout.sampler.build_sampler`.
+    """
+
+    def __init__(
+        self, policy: PolicyConfig, sampler: SamplerConfig, model_path: str, stop_id: int
+    ) -> None:
+        import torch
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        check_context(policy.context_length, AutoConfig.from_pretrained(model_path), model_path)
+        self.config, self.stop_id = sampler, stop_id
+        self.context_length = policy.context_length
+        self.version = 0
+        self.adapter_digest: str | None = None
+        device = policy.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = getattr(torch, policy.dtype)
+        self._model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype)
+        self._model.to(device).eval().requires_grad_(False)
+
+    def sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        temperature: float | None = None,
+        max_new_tokens: Sequence[int] | None = None,
+    ) -> list[Completion]:
+        """Sample one utterance for each prompt; see `Sampler.sample`."""
+        limits = list(max_new_tokens or [self.config.max_new_tokens] * len(prompts))
+        check_requests(prompts, seeds, limits, self.context_length)
+        if not prompts:
+            return []
+        heat = self.config.temperature if temperature is None else temperature
+        uniform = np.stack([np.random.default_rng(s).random(max(limits)) for s in seeds])
+        ids, log_probabilities = self._generate(prompts, uniform, heat, np.array(limits))
+        return [
+            Completion(tuple(i), tuple(p), "stop" if i[-1] == self.stop_id else "length")
+            for i, p in zip(ids, log_probabilities, strict=True)
+        ]
+
+    def _generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        uniform: np.ndarray[Any, np.dtype[np.float64]],
+        temperature: float,
+        limits: np.ndarray[Any, np.dtype[np.int_]],
+    ) -> tuple[list[list[int]], list[list[float]]]:
+        """Decode all rows together; a row that is finished leaves the batch.
+
+        Args:
+            prompts: B token sequences.
+            uniform: one number in [0, 1) for each row and step, shape (B, steps).
+            temperature: 0 is greedy.
+            limits: most new tokens of each row, shape (B,).
+        """
+        import torch
+        from transformers import DynamicCache
+
+        ids: list[list[int]] = [[] for _ in prompts]
+        log_probabilities: list[list[float]] = [[] for _ in prompts]
+        rows = np.arange(len(prompts))
+        inputs, mask = self._pad(prompts)
+        cache = DynamicCache(config=self._model.config)
+        with torch.inference_mode():
+            for step in range(uniform.shape[1]):
+                logits = self._next_logits(inputs, mask, cache)
+                drawn = torch.as_tensor(uniform[rows, step], device=logits.device)
+                chosen = self._choose(logits, temperature, drawn)
+                scores = logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
+                tokens = chosen.cpu().numpy()
+                for row, token, score in zip(rows, tokens.tolist(), scores, strict=True):
+                    ids[row].append(token)
+                    log_probabilities[row].append(min(score, 0.0))
+                going = np.flatnonzero((tokens != self.stop_id) & (step + 1 < limits[rows]))
+                if not going.size:
+                    break
+                kept = torch.as_tensor(going, device=logits.device)
+                if going.size < rows.size:
+                    cache.batch_select_indices(kept)
+                rows, inputs = rows[going], chosen[kept, None]
+                mask = torch.cat([mask[kept], mask.new_ones(going.size, 1)], dim=1)
+        return ids, log_probabilities
+
+    def _pad(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Left-padded ids and their mask, both (B, longest prompt)."""
+        import torch
+
+        length = max(map(len, prompts))
+        ids = np.zeros((len(prompts), length), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, length - len(prompt) :] = prompt
+            mask[row, length - len(prompt) :] = 1
+        device = self._model.device
+        return torch.as_tensor(ids, device=device), torch.as_tensor(mask, device=device)
+
+    def _next_logits(self, inputs: torch.Tensor, mask: torch.Tensor, cache: Any) -> torch.Tensor:
+        """Logits (B, V), float32, of the token after `inputs`, which join the cache."""
+        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
+        output = self._model(
+            input_ids=inputs,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: torch.Tensor = output.logits[:, -1].float()
+        return logits
+
+    def _choose(
+        self, logits: torch.Tensor, temperature: float, uniform: torch.Tensor
+    ) -> torch.Tensor:
+        """A token for each row: (B, V) logits and (B,) uniform numbers to (B,) ids."""
+        if temperature == 0:
+            return logits.argmax(-1)
+        return draw(
+            probabilities(logits, temperature, self.config.top_k, self.config.top_p), uniform
+        )
+
+    def score(self, prompt_ids: Sequence[int], action_ids: Sequence[int]) -> list[float]:
+        """Log-probability of each token of a given utterance; see `Sampler.score`."""
+        import torch
+
+        check_requests([prompt_ids], [0], [len(action_ids)], self.context_length)
+        action = torch.as_tensor([list(action_ids)], device=self._model.device)
+        inputs = torch.as_tensor([[*prompt_ids, *action_ids]], device=self._model.device)
+        with torch.inference_mode():
+            output = self._model(input_ids=inputs, logits_to_keep=len(action_ids) + 1)
+        log_probabilities = output.logits[:, :-1].float().log_softmax(-1)
+        return [float(x) for x in log_probabilities.gather(2, action[:, :, None])[0, :, 0]]
+
+    def load_adapter(self, folder: Path, version: int) -> None:
+        """Use the PEFT adapter in `folder` from now on; see `Sampler.load_adapter`."""
+        from peft import PeftModel
+
+        digest = adapter_digest(folder)
+        if self.adapter_digest is not None:
+            self._model = self._model.unload()
+            self.adapter_digest, self.version = None, 0
+        try:
+            adapted = PeftModel.from_pretrained(self._model, str(folder))
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise SamplerError(
+                f"The adapter in {folder} does not fit the policy's base model: {error}"
+            ) from error
+        self._model = adapted.eval()
+        self.adapter_digest, self.version = digest, version
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._model = None
+
+
+def probabilities(
+    logits: torch.Tensor, temperature: float, top_k: int, top_p: float
+) -> torch.Tensor:
+    """The distribution that tokens are drawn from.
+
+    Args:
+        logits: (B, V).
+        temperature: above 0; divides the logits.
+        top_k: keep this many most likely tokens; 0 keeps all.
+        top_p: then keep the smallest set of tokens with at least this probability; 1 keeps all.
+
+    Returns:
+        Probabilities, (B, V), float64; each row sums to 1.
+    """
+    import torch
+
+    scaled = logits.double() / temperature
+    if 0 < top_k < logits.shape[-1]:
+        smallest = scaled.topk(top_k).values[:, -1:]
+        scaled = scaled.masked_fill(scaled < smallest, -torch.inf)
+    result = scaled.softmax(-1)
+    if top_p < 1:
+        ordered, order = result.sort(dim=-1, descending=True)
+        mass_before = ordered.cumsum(-1) - ordered
+        kept = ordered.masked_fill(mass_before >= top_p, 0.0)
+        result = torch.zeros_like(result).scatter(-1, order, kept)
+        result = result / result.sum(-1, keepdim=True)
+    return result
+
+
+def draw(distribution: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Invert cumulative distributions: the first token whose cumulative probability exceeds u.
+
+    Args:
+        distribution: (B, V), rows sum to 1.
+        uniform: (B,), each in [0, 1).
+
+    Returns:
+        Token ids, (B,).
+    """
+    import torch
+
+    cumulative = distribution.cumsum(-1)
+    target = uniform[:, None].to(cumulative.dtype) * cumulative[:, -1:]
+    found = torch.searchsorted(cumulative, target, right=True)[:, 0]
+    return found.clamp(max=distribution.shape[-1] - 1)
