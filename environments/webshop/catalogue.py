@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from agentrl.errors import ConfigError, DataError, nearest
 from environments.webshop.goals import GoalKind, Goals
-from environments.webshop.nouns import NounTagger, TaggerName, available_tagger, noun_tagger
+from environments.webshop.nouns import TAGGERS, NounTagger, TaggerName, available_tagger
 from environments.webshop.products import (
     MAX_ASIN_LENGTH,
     Instruction,
@@ -60,7 +60,7 @@ class Catalogue:
         self._prices = {asin: _draw_price(item, prices) for asin, item in products.items()}
         self._goals: dict[tuple[GoalKind, int], Goals] = {}
         self._search = lru_cache(maxsize=SEARCHES_REMEMBERED)(self._search_index)
-        self.nouns: NounTagger = lru_cache(maxsize=NOUNS_REMEMBERED)(noun_tagger(self.tagger))
+        self.nouns: NounTagger = lru_cache(maxsize=NOUNS_REMEMBERED)(TAGGERS[self.tagger])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.products, self.dropped, self.seed, self.tagger)

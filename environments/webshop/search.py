@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
+from functools import lru_cache
+from itertools import count
 
 import numpy as np
 import snowballstemmer
@@ -20,6 +22,8 @@ K1 = 0.9
 """How fast repetitions of a word in a document stop counting."""
 B = 0.4
 """How much long documents are held back: 0 not at all, 1 in proportion."""
+STEMS_REMEMBERED = 2**18
+"""How many words an analyzer keeps the stems of."""
 
 _STOP_WORDS = (
     "a an and are as at be but by for if in into is it no not of on or such that the their then "
@@ -47,11 +51,11 @@ _POSSESSIVE = re.compile(r"['\u2019\uff07]s$")
 
 
 class Analyzer:
-    """Turns text into the stems that are indexed and searched; remembers the stem of each word."""
+    """Turns text into the stems that are indexed and searched; remembers the stems of words."""
 
     def __init__(self) -> None:
         self._stemmer = snowballstemmer.stemmer("porter")
-        self._stems: dict[str, str] = {}
+        self._remembered = lru_cache(maxsize=STEMS_REMEMBERED)(self._stem)
 
     def __call__(self, text: str) -> list[str]:
         """The stems of a text in order, stop words left out.
@@ -59,15 +63,7 @@ class Analyzer:
         >>> Analyzer()("The dog's 2.5 lb bowls")
         ['dog', '2.5', 'lb', 'bowl']
         """
-        stems = self._stems
-        found = []
-        for word in _WORD.findall(text.lower()):
-            stem = stems.get(word)
-            if stem is None:
-                stem = stems[word] = self._stem(word)
-            if stem:
-                found.append(stem)
-        return found
+        return list(filter(None, map(self._remembered, _WORD.findall(text.lower()))))
 
     def _stem(self, word: str) -> str:
         word = _POSSESSIVE.sub("", word)
@@ -101,35 +97,34 @@ class SearchIndex:
     def __init__(self, documents: Mapping[str, str]) -> None:
         self.analyze = Analyzer()
         self._names = list(documents)
-        self._rows: dict[str, int] = {}
-        rows, columns, counts, lengths = array("i"), array("i"), array("i"), array("i")
-        for column, text in enumerate(documents.values()):
+        self._rows: defaultdict[str, int] = defaultdict(count().__next__)
+        words, lengths = array("i"), array("i")
+        for text in documents.values():
             stems = self.analyze(text)
             lengths.append(len(stems))
-            for stem, count in Counter(stems).items():
-                rows.append(self._rows.setdefault(stem, len(self._rows)))
-                columns.append(column)
-                counts.append(count)
-        self._invert(*(np.array(part, dtype=np.int32) for part in (rows, columns, counts, lengths)))
+            words.extend(map(self._rows.__getitem__, stems))
+        self._rows.default_factory = None
+        self._invert(np.array(words, dtype=np.int64), np.array(lengths, dtype=np.int64))
 
-    def _invert(
-        self,
-        rows: NDArray[np.int32],
-        columns: NDArray[np.int32],
-        counts: NDArray[np.int32],
-        lengths: NDArray[np.int32],
-    ) -> None:
-        """Group the postings by word and score each: shape of all but `lengths` [postings]."""
-        order = np.argsort(rows, kind="stable")
+    def _invert(self, words: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
+        """Count each word in each document, group by word, and score.
+
+        Args:
+            words: the row number of every word of every document in turn, shape [words].
+            lengths: how many of them each document has, shape [documents].
+        """
+        documents = len(lengths)
+        pairs = words * max(1, documents) + np.repeat(np.arange(documents), lengths)
+        pairs, repetitions = np.unique(pairs, return_counts=True)
+        rows, columns = np.divmod(pairs, max(1, documents))
         frequencies = np.bincount(rows, minlength=len(self._rows))
-        self._starts = np.concatenate([[0], np.cumsum(frequencies)]).tolist()
-        self._columns = columns[order]
-        stored = np.array([stored_length(n) for n in lengths.tolist()], dtype=np.float64)
-        mean = max(1.0, float(lengths.sum())) / max(1, len(lengths))
-        penalty = K1 * (1 - B + B * stored / mean)
-        rarity = np.log1p((len(lengths) - frequencies + 0.5) / (frequencies + 0.5))
-        saturated = counts / (counts + penalty[columns]) if len(rows) else counts
-        self._scores = (rarity[rows] * saturated)[order].astype(np.float32)
+        self._starts = [0, *np.cumsum(frequencies).tolist()]
+        self._columns = columns.astype(np.int32)
+        stored = np.array([stored_length(length) for length in lengths.tolist()], dtype=np.float64)
+        penalty = K1 * (1 - B + B * stored / max(1.0, len(words) / max(1, documents)))
+        rarity = np.log1p((documents - frequencies + 0.5) / (frequencies + 0.5))
+        scores = rarity[rows] * repetitions / (repetitions + penalty[columns])
+        self._scores = scores.astype(np.float32)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -145,20 +140,17 @@ class SearchIndex:
         if k < 1:
             raise ValueError(f"k is {k}; a search returns at least one document.")
         scores = self.scores(query)
-        if k < len(scores):
-            best = np.argpartition(scores, -k)[-k:]
-            candidates = np.flatnonzero(scores >= max(scores[best].min(), np.float32(1e-30)))
-        else:
-            candidates = np.flatnonzero(scores)
+        lowest = np.partition(scores, -k)[-k] if k < len(scores) else 0
+        candidates = np.flatnonzero(scores >= lowest if lowest > 0 else scores)
         ranked = candidates[np.argsort(-scores[candidates], kind="stable")][:k]
         return [self._names[column] for column in ranked.tolist()]
 
     def scores(self, query: str) -> NDArray[np.float32]:
         """The BM25 score of every document for a query, shape [documents], 0 where none matches."""
         scores = np.zeros(len(self._names), dtype=np.float32)
-        for stem, count in Counter(self.analyze(query)).items():
+        for stem, repetitions in Counter(self.analyze(query)).items():
             row = self._rows.get(stem)
             if row is not None:
                 part = slice(self._starts[row], self._starts[row + 1])
-                scores[self._columns[part]] += count * self._scores[part]
+                scores[self._columns[part]] += repetitions * self._scores[part]
         return scores
