@@ -115,7 +115,7 @@ class Session:
         visit = self.visit
         kind = PageKind(visit.kind)
         if kind is PageKind.RESULTS:
-            return self._results_page()
+            return self.results_page()
         return Page(
             kind,
             self._instruction,
@@ -125,7 +125,8 @@ class Session:
             score=visit.score,
         )
 
-    def _results_page(self) -> Page:
+    def results_page(self) -> Page:
+        """The page of results that is open, or that the open product was found on."""
         found = self._search(self.visit.query)
         first = (self.visit.number - 1) * self._per_page
         return Page(

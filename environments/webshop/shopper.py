@@ -92,12 +92,19 @@ class ScriptedShopper:
 
     def _configure(self, page: Page) -> str:
         """On an item page: back if it does not fit, else the next missing option, else buy."""
-        goal = self._environment.goal
-        missing = list(_missing_options(page, goal))
-        unfit = page.item.asin != goal.asin and _fit(page.item, goal) < _perfect_fit(goal)
-        if unfit and self._spare_turns(len(goal.goal_options) + 1) >= _TURNS_TO_TRY_ANOTHER:
+        if self._knows_better(page):
             return _click(PREVIOUS)
-        return _click(missing[0] if missing else BUY)
+        return _click(next(_missing_options(page, self._environment.goal), BUY))
+
+    def _knows_better(self, page: Page) -> bool:
+        """Whether the product does not fit, and the results would be used for something else."""
+        goal = self._environment.goal
+        if page.item.asin == goal.asin or _fit(page.item, goal) == _perfect_fit(goal):
+            return False
+        if self._spare_turns(len(goal.goal_options) + 1) < _TURNS_TO_TRY_ANOTHER:
+            return False
+        results = self._environment.session.results_page()
+        return self._choose(results) != _click(page.item.asin)
 
     def _fumble(self, page: Page) -> str:
         moves = [BUY]
