@@ -148,7 +148,7 @@ def _details(page: Page) -> list[str]:
     if page.kind is PageKind.DESCRIPTION:
         return [page.item.description] if page.item.description else []
     if page.kind is PageKind.FEATURES:
-        return [f" {bullet} " for bullet in page.item.bullets]
+        return [f" {bullet}" for bullet in page.item.bullets]
     return []
 
 
@@ -188,8 +188,12 @@ Reward Details\x20
 None"""
 
 
+# As the original's templates write JSON into HTML.
+_JSON_ESCAPES = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&'"})
+
+
 def _receipt(page: Page) -> list[str]:
-    options = json.dumps(dict(page.options))
+    options = json.dumps(dict(page.options), sort_keys=True).translate(_JSON_ESCAPES)
     return _RECEIPT.format(asin=page.item.asin, options=options, score=page.score).split("\n")
 
 

@@ -72,7 +72,7 @@ def purchase_reward(
     if wanted:
         parts |= {"r_option": met / wanted, "w_option": wanted / total}
     parts |= {"r_price": affordable, "w_price": 1 / total}
-    return type_parts["r_type"] * (attributes + met + affordable) / total, parts
+    return (attributes + met + affordable) / total * type_parts["r_type"], parts
 
 
 def _type_parts(product: Product, goal: Goal, nouns: NounTagger) -> dict[str, Any]:
