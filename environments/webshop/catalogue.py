@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from agentrl.errors import ConfigError, DataError, nearest
 from environments.webshop.goals import GoalKind, Goals
@@ -183,6 +183,10 @@ class _Human(BaseModel):
     instruction_options: tuple[str, ...]
 
 
+class _Written(RootModel[tuple[_Human, ...]]):
+    """What people wrote for one product."""
+
+
 def _read_products(
     path: Path, mined: Mapping[str, _Mined], human: Mapping[str, tuple[Instruction, ...]]
 ) -> Iterable[Product]:
@@ -212,7 +216,7 @@ def _read_human(path: Path | None) -> dict[str, tuple[Instruction, ...]]:
     return {
         asin: tuple(
             Instruction(one.instruction, one.instruction_attributes, one.instruction_options)
-            for one in (check(_Human, item, f"{path}, {asin!r}") for item in written)
+            for one in check(_Written, written, f"{path}, {asin!r}").root
             if one.instruction_attributes
         )
         for asin, written in entries.items()
