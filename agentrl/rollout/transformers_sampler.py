@@ -37,12 +37,12 @@ class TransformersSampler:
         self.context_length = policy.context_length
         self.version = 0
         self.adapter_digest: str | None = None
-        device = policy.device
+        device: str = policy.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = getattr(torch, policy.dtype)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype)
-        self._model.to(device).eval().requires_grad_(False)
+        model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype)
+        self._model = model.to(device).eval().requires_grad_(False)
 
     def sample(
         self,

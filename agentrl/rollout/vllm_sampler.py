@@ -1,0 +1,227 @@
+"""Sampling with vLLM, in the trainer's process or in one of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from agentrl.config import PolicyConfig, SamplerConfig
+from agentrl.errors import ConfigError, SamplerError, TokenMismatchError, require
+from agentrl.rollout.handover import adapter_digest
+from agentrl.rollout.sampler import Completion, check_context, check_requests
+from agentrl.rollout.vllm_start import ranks, starting_engine
+
+_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Largest adapter ranks that vLLM can be started for."""
+
+_ADAPTER_ID = 1
+"""The one place for an adapter in the engine: a new one always replaces the old one there."""
+
+
+class VllmSampler:
+    """Samples with a vLLM engine; see `agentrl.rollout.sampler.Sampler` for the promise.
+
+    The engine runs in this process if ``sampler.vllm.in_process`` says so and this is the only
+    rank; beside other ranks it always gets a process of its own, on the rank's own GPU.
+    `agentrl.rollout.vllm_start` keeps the engine's start from changing anything else in this one.
+
+    In one process with DeepSpeed, initialize DeepSpeed first: the engine then shares its process
+    group; one that the engine had to make is destroyed by `close`.
+
+    Args: as `agentrl.rollout.sampler.build_sampler`.
+
+    Raises:
+        MissingExtraError: vLLM is not installed.
+        ConfigError: the context is longer than the model's, or the adapter's rank beyond vLLM's.
+    """
+
+    def __init__(
+        self, policy: PolicyConfig, sampler: SamplerConfig, model_path: str, stop_id: int
+    ) -> None:
+        import torch
+        from transformers import AutoConfig
+
+        model_config = AutoConfig.from_pretrained(model_path)
+        check_context(policy.context_length, model_config, model_path)
+        self.config, self.stop_id = sampler, stop_id
+        self.context_length = policy.context_length
+        self.vocabulary_size = int(model_config.get_text_config().vocab_size)
+        self.version = 0
+        self.adapter_digest: str | None = None
+        self._adapter: Any = None
+        self._in_process = sampler.vllm.in_process and ranks() == 1
+        self._on_gpu = torch.cuda.is_available()
+        self._owns_group = not torch.distributed.is_initialized()
+        settings = self._engine_settings(policy, model_path)
+        with starting_engine(self._in_process, self._on_gpu):
+            vllm = require("vllm", "vllm' or 'agentrl[cpu]", "sampler.backend=vllm")
+            self._engine: Any = vllm.LLM(**settings)
+
+    def _engine_settings(self, policy: PolicyConfig, model_path: str) -> dict[str, Any]:
+        """Keyword arguments of `vllm.LLM`."""
+        vllm = self.config.vllm
+        if policy.lora.rank > _RANKS[-1]:
+            raise ConfigError(
+                f"policy.lora.rank={policy.lora.rank}, but vLLM runs adapters up to rank "
+                f"{_RANKS[-1]}: lower it, or set sampler.backend=transformers."
+            )
+        memory: dict[str, Any] = {"gpu_memory_utilization": vllm.gpu_memory_utilization}
+        if not self._on_gpu:
+            memory = {"kv_cache_memory_bytes": int(vllm.kv_cache_gib * 2**30)}
+        return {
+            "model": model_path,
+            "dtype": policy.dtype,
+            "skip_tokenizer_init": True,
+            "generation_config": "vllm",
+            "logprobs_mode": "raw_logprobs",
+            "max_model_len": policy.context_length,
+            "max_num_seqs": vllm.max_sequences,
+            "enforce_eager": vllm.enforce_eager,
+            "enable_lora": True,
+            "max_loras": 1,
+            "max_lora_rank": next(rank for rank in _RANKS if rank >= policy.lora.rank),
+            "seed": 0,
+            **memory,
+        }
+
+    def sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        temperature: float | None = None,
+        max_new_tokens: Sequence[int] | None = None,
+    ) -> list[Completion]:
+        """Sample one utterance for each prompt; see `Sampler.sample`."""
+        from vllm import SamplingParams
+
+        limits = list(max_new_tokens or repeat(self.config.max_new_tokens, len(prompts)))
+        check_requests(prompts, seeds, limits, self.context_length)
+        if not prompts:
+            return []
+        heat = self.config.temperature if temperature is None else temperature
+        parameters = [
+            SamplingParams(
+                temperature=heat,
+                top_p=self.config.top_p,
+                top_k=self.config.top_k,
+                seed=seed,
+                max_tokens=limit,
+                logprobs=0,
+                stop_token_ids=[self.stop_id],
+                ignore_eos=True,
+                detokenize=False,
+            )
+            for seed, limit in zip(seeds, limits, strict=True)
+        ]
+        return [self._completion(answer.outputs[0]) for answer in self._ask(prompts, parameters)]
+
+    def _ask(self, prompts: Sequence[Sequence[int]], parameters: Any) -> list[Any]:
+        """The engine's answers.
+
+        Raises:
+            SamplerError: it failed.
+        """
+        requests = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
+        try:
+            with self._eager():
+                answers: list[Any] = self._engine.generate(
+                    requests, parameters, lora_request=self._adapter, use_tqdm=False
+                )
+        except Exception as error:
+            raise SamplerError(
+                f"vLLM failed on {len(requests)} prompts: {type(error).__name__}: {error}. Its own "
+                "messages are above; set VLLM_LOGGING_LEVEL=INFO for more of them."
+            ) from error
+        return answers
+
+    def _eager(self) -> AbstractContextManager[Any]:
+        """Keeps the engine from compiling small functions on a CPU, which takes half a minute."""
+        import torch
+
+        if self._on_gpu or not self._in_process or "TORCH_COMPILE_DISABLE" in os.environ:
+            return nullcontext()
+        stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+        return stance
+
+    def _completion(self, output: Any) -> Completion:
+        """Take over what the engine returned, after a check.
+
+        Raises:
+            TokenMismatchError: an id outside the vocabulary, a stop token before the end, or other
+                than one log-probability a token.
+        """
+        ids = tuple(int(token) for token in output.token_ids)
+        stopped = output.finish_reason == "stop"
+        sound = (
+            len(ids) == len(output.logprobs)
+            and all(0 <= token < self.vocabulary_size for token in ids)
+            and self.stop_id not in ids[:-1]
+            and bool(ids)
+            and stopped == (ids[-1] == self.stop_id)
+        )
+        if not sound:
+            raise TokenMismatchError(
+                f"vLLM returned the tokens {ids} with {len(output.logprobs)} log-probabilities and "
+                f"finish reason {output.finish_reason!r}; expected ids below "
+                f"{self.vocabulary_size}, one log-probability for each, and the stop token "
+                f"{self.stop_id} as the last one if and only if the reason is 'stop'."
+            )
+        scores = tuple(
+            min(entry[token].logprob, 0.0)
+            for token, entry in zip(ids, output.logprobs, strict=True)
+        )
+        return Completion(ids, scores, "stop" if stopped else "length")
+
+    def score(self, prompt_ids: Sequence[int], action_ids: Sequence[int]) -> list[float]:
+        """Log-probability of each token of a given utterance; see `Sampler.score`.
+
+        The engine samples one token more: prompt and utterance must leave room for it.
+        """
+        from vllm import SamplingParams
+
+        check_requests([prompt_ids], [0], [len(action_ids) + 1], self.context_length)
+        parameters = SamplingParams(
+            max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False, ignore_eos=True
+        )
+        [answer] = self._ask([[*prompt_ids, *action_ids]], parameters)
+        entries = answer.prompt_logprobs[len(prompt_ids) :]
+        return [
+            float(entry[token].logprob) for token, entry in zip(action_ids, entries, strict=True)
+        ]
+
+    def load_adapter(self, folder: Path, version: int) -> None:
+        """Use the PEFT adapter in `folder` from now on; see `Sampler.load_adapter`."""
+        from vllm.lora.request import LoRARequest
+
+        digest = adapter_digest(folder)
+        name = f"adapter-{digest}"  # names the weights: the engine's prefix cache is keyed by it
+        path = str(Path(folder).resolve())
+        try:
+            self._engine.llm_engine.add_lora(
+                LoRARequest(name, _ADAPTER_ID, path, load_inplace=True)
+            )
+        except Exception as error:
+            raise SamplerError(
+                f"vLLM cannot run the adapter in {folder}: {error}. Expected a PEFT LoRA of rank "
+                "policy.lora.rank at most, for the policy's base model."
+            ) from error
+        self._adapter = LoRARequest(name, _ADAPTER_ID, path)
+        self.adapter_digest, self.version = digest, version
+
+    def close(self) -> None:
+        """Stop the engine, and its process if it has one."""
+        engine, self._engine = self._engine, None
+        if engine is None:
+            return
+        engine.llm_engine.engine_core.shutdown()
+        if self._in_process:
+            from vllm.distributed import parallel_state
+
+            parallel: Any = parallel_state
+            parallel.destroy_model_parallel()
+            if self._owns_group:
+                parallel.destroy_distributed_environment()
