@@ -1,0 +1,177 @@
+"""Plays the panel of a configuration with an agent: a checkpoint, its start, or a script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from agentrl.config import RunConfig
+from agentrl.env import make_environment
+from agentrl.errors import CheckpointError
+from agentrl.evaluation.adapter import check_adapter, find_adapter, run_folder
+from agentrl.evaluation.panel import Panel, make_panel
+from agentrl.evaluation.result import Evaluation
+from agentrl.models.locate import model_path
+from agentrl.rollout.chat import Chat
+from agentrl.rollout.runner import Runner
+from agentrl.rollout.sampler import build_sampler
+from agentrl.rollout.scripted import play_scripted
+
+if TYPE_CHECKING:
+    from agentrl.rollout.sampler import Sampler
+
+Agent = Literal["policy", "start", "scripted", "random"]
+"""policy: the checkpoint; start: what its run began with; scripted: the environment's expert at its
+best; random: uniform over the admissible actions."""
+
+
+def evaluate(
+    config: RunConfig, agents: Sequence[Agent], checkpoint: Path | None = None
+) -> list[Evaluation]:
+    """Let agents play the panel that ``config.evaluation`` describes.
+
+    Args:
+        config: environment, model, sampler and panel.
+        agents: who plays.
+        checkpoint: a run, a checkpoint or an adapter; needed by ``policy``.
+
+    Returns:
+        One result an agent, in their order.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it was made for another model.
+        ConfigError: the environment or model cannot be used, or has no such agent.
+    """
+    with Evaluator(config, checkpoint) as evaluator:
+        adapters = {agent: evaluator.adapter(agent) for agent in agents}
+        # A sampler cannot let go of an adapter: the base without one plays first.
+        order = sorted(adapters, key=lambda agent: adapters[agent] is not None)
+        results = {agent: evaluator.play(agent) for agent in order}
+    return [results[agent] for agent in agents]
+
+
+def evaluation_panel(config: RunConfig) -> Panel:
+    """The panel that ``config.evaluation`` describes.
+
+    Raises:
+        ConfigError: the environment cannot be built, or has no such split.
+    """
+    settings = config.evaluation
+    environment = make_environment(config.environment)
+    tasks = environment.tasks(settings.split)
+    environment.close()
+    return make_panel(config.environment, tasks, settings.split, settings.episodes, settings.seed)
+
+
+class Evaluator:
+    """Plays one panel with several agents; the sampler is built once, by the first that needs it.
+
+    Args:
+        config: environment, model, sampler and panel.
+        checkpoint: of the agent ``policy``.
+
+    Attributes:
+        panel: what is played.
+    """
+
+    def __init__(self, config: RunConfig, checkpoint: Path | None = None) -> None:
+        self.config, self.checkpoint = config, checkpoint
+        self.panel = evaluation_panel(config)
+        self._sampler: Sampler | None = None
+        self._runner: Runner | None = None
+
+    def play(self, agent: Agent) -> Evaluation:
+        """Play the panel with one agent.
+
+        Raises:
+            as `evaluate`.
+        """
+        if agent in ("scripted", "random"):
+            trajectories = play_scripted(self.config.environment, self.panel.specs, agent)
+            return Evaluation.of(agent, self.panel, trajectories)
+        adapter = self.adapter(agent)
+        temperature = self.config.evaluation.temperature
+        trajectories = self._runner_with(adapter).play(
+            self.panel.specs, temperature=temperature, progress=f"evaluating {agent}"
+        )
+        settings: dict[str, Any] = {
+            "model": self.config.policy.model,
+            "adapter": str(adapter) if adapter else None,
+            "temperature": temperature,
+        }
+        return Evaluation.of(agent, self.panel, trajectories, settings)
+
+    def adapter(self, agent: Agent) -> Path | None:
+        """The adapter that an agent plays with; None is the base alone, or a script.
+
+        The start is the run's ``start`` folder where there is one (a cloned policy), else the
+        adapter that the configuration names.
+
+        Raises:
+            CheckpointError: there is no checkpoint.
+        """
+        if agent == "policy":
+            if self.checkpoint is None:
+                raise CheckpointError(
+                    "The agent 'policy' is a checkpoint, and none was given: add one, or evaluate "
+                    "the agent 'start', the configured model before training."
+                )
+            return find_adapter(self.checkpoint)
+        if agent != "start":
+            return None
+        run = run_folder(self.checkpoint) if self.checkpoint else None
+        if run is not None and (run / "start").exists():
+            return find_adapter(run / "start")
+        configured = self.config.policy.adapter
+        return find_adapter(Path(configured)) if configured else None
+
+    def _runner_with(self, adapter: Path | None) -> Runner:
+        if adapter is not None:
+            check_adapter(adapter, self.config.policy)
+        if self._sampler is None or (adapter is None and self._sampler.adapter_digest is not None):
+            self.close()
+            self._build()
+        assert self._sampler is not None
+        assert self._runner is not None
+        if adapter is not None:
+            self._sampler.load_adapter(adapter, self._sampler.version + 1)
+        return self._runner
+
+    def _build(self) -> None:
+        from agentrl.models.policy import load_tokenizer
+
+        config = self.config
+        rules = make_environment(config.environment).instructions
+        tokenizer = load_tokenizer(config.policy)
+        chat = Chat(tokenizer, rules if config.environment.instructions else "")
+        path = model_path(config.policy.model)
+        self._sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
+        self._runner = Runner(
+            config.environment,
+            self._sampler,
+            chat,
+            concurrent=config.rollout.concurrent,
+            context_length=config.policy.context_length,
+            max_new_tokens=config.sampler.max_new_tokens,
+        )
+
+    def close(self) -> None:
+        """Free the sampler and the environments."""
+        if self._runner is not None:
+            self._runner.close()
+        if self._sampler is not None:
+            self._sampler.close()
+        self._runner = self._sampler = None
+
+    def __enter__(self) -> Evaluator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,150 @@
+"""Evaluate agents: ``python -m eval run``, ``compare`` and ``curves``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from agentrl.config import RunConfig, load_config
+from agentrl.errors import AgentrlError, ConfigError
+from agentrl.evaluation.adapter import run_folder
+from agentrl.evaluation.report import (
+    comparison_table,
+    results_table,
+    write_curves,
+    write_episodes,
+)
+from agentrl.evaluation.result import Evaluation, read_results, write_results
+from agentrl.evaluation.run import Agent, evaluate
+
+app = typer.Typer(help="Evaluate agents.", no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console()
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@app.command()
+def run(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Configuration overrides.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="Configuration file; the checkpoint's own if left out.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Run folder, its 'latest', a checkpoint or an adapter.")
+    ] = None,
+    agent: Annotated[
+        list[Agent] | None,
+        typer.Option(help="Who plays; repeat for several. Default: policy, or start without one."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="train, dev or test.")] = None,
+    episodes: Annotated[int | None, typer.Option(help="Size of the panel.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Of the policy; 0 is greedy.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides which episodes are played.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the results; default: in the run's folder.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Let agents play a split; print a table and save results and episodes.
+
+    Example: python -m eval run --config wordle.yaml --checkpoint runs/wordle --agent start --agent
+    policy --episodes 400
+    """
+    chosen = {"split": split, "episodes": episodes, "temperature": temperature, "seed": seed}
+    settings = [f"evaluation.{name}={v}" for name, v in chosen.items() if v is not None]
+    with clear_errors(debug):
+        resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
+        agents: list[Agent] = list(dict.fromkeys(agent or [])) or [
+            "policy" if checkpoint else "start"
+        ]
+        evaluations = evaluate(resolved, agents, checkpoint)
+        folder = output or _default_folder(resolved, checkpoint, evaluations[0])
+        _save(evaluations, folder, json)
+
+
+@app.command()
+def compare(
+    results: Annotated[list[Path], typer.Argument(help="JSON files of `run`.")],
+    debug: Debug = False,
+) -> None:
+    """Print the results, and each agent's difference from the first one of the first file."""
+    with clear_errors(debug):
+        evaluations = [evaluation for path in results for evaluation in read_results(path)]
+        comparison = comparison_table(evaluations)
+        console.print(results_table(evaluations))
+        console.print(comparison)
+
+
+@app.command()
+def curves(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    output: Annotated[
+        Path | None, typer.Option(help="HTML file; default: curves.html in the first folder.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Draw the metrics of one or several runs into a page for the browser."""
+    with clear_errors(debug):
+        path = output or runs[0] / "curves.html"
+        write_curves({folder.resolve().name: folder for folder in runs}, path)
+        console.print(f"Curves: {path}", soft_wrap=True)
+
+
+def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) -> RunConfig:
+    if config is None:
+        folder = run_folder(checkpoint) if checkpoint else None
+        if folder is None:
+            raise ConfigError(
+                "Give --config FILE, or a --checkpoint that has a config.yaml in its run's folder."
+            )
+        config = str(folder / "config.yaml")
+    return load_config(config, overrides)
+
+
+def _default_folder(config: RunConfig, checkpoint: Path | None, result: Evaluation) -> Path:
+    """One folder a panel: evaluating other episodes keeps earlier results."""
+    run = run_folder(checkpoint) if checkpoint else None
+    panel = result.panel
+    name = f"{panel.split}-{len(panel.specs)}-{panel.fingerprint[:8]}"
+    return (run or config.folder) / "evaluation" / name
+
+
+def _save(evaluations: list[Evaluation], folder: Path, json: Path | None) -> None:
+    from agentrl.data.store import TrajectoryStore
+
+    store = TrajectoryStore(folder / "trajectories")
+    for evaluation in evaluations:
+        store.append(evaluation.agent, evaluation.trajectories)
+    results = json or folder / "results.json"
+    write_results(evaluations, results)
+    write_episodes(evaluations, folder / "episodes.html")
+    console.print(results_table(evaluations))
+    if len(evaluations) > 1:
+        console.print(comparison_table(evaluations))
+    console.print(f"Results:  {results}", soft_wrap=True)
+    console.print(f"Episodes: {folder / 'episodes.html'}", soft_wrap=True)
+
+
+@contextmanager
+def clear_errors(debug: bool) -> Iterator[None]:
+    """Turn errors that agentrl raises on purpose into one message and exit code 2."""
+    try:
+        yield
+    except AgentrlError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m eval")

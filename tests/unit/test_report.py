@@ -1,0 +1,216 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from agentrl.errors import ConfigError, DataError
+from agentrl.evaluation.panel import Panel
+from agentrl.evaluation.report import (
+    comparison_table,
+    results_table,
+    write_curves,
+    write_episodes,
+)
+from agentrl.evaluation.result import Evaluation, read_results, write_results
+from agentrl.rollout.episode import EpisodeSpec
+from agentrl.trajectory import EndReason, Trajectory, Turn
+
+PANEL = Panel("agentrl/Wordle-v0", {"words": 40}, "dev", (EpisodeSpec(1, 10), EpisodeSpec(2, 20)))
+
+
+def episode(spec: EpisodeSpec, success: bool, observation: str = "guess a word") -> Trajectory:
+    turns = (
+        Turn(observation, (), "crane", (), (), "stop", reward=-1.0),
+        Turn("crane: bbbbb", (), "zzzzz", (), (), "length", reward=-1.0, valid=False),
+    )
+    return Trajectory(
+        PANEL.environment, spec.task, spec.seed, turns, EndReason.TERMINATED, success, "the end"
+    )
+
+
+def evaluation(agent: str, *success: bool, observation: str = "guess a word") -> Evaluation:
+    played = [
+        episode(spec, won, observation) for spec, won in zip(PANEL.specs, success, strict=True)
+    ]
+    return Evaluation.of(agent, PANEL, played, {"temperature": 1.0})
+
+
+def printed(table: object) -> str:
+    console = Console(width=140, record=True, quiet=True)
+    with console.capture() as capture:
+        console.quiet = False
+        console.print(table)
+    return capture.get()
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced, and collects what a test asks for."""
+
+    VOID = frozenset({"meta", "input", "link", "br", "img", "hr"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.texts.append(data)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes.append((tag, dict(attrs)))
+
+
+def test_the_table_has_a_row_an_agent() -> None:
+    text = printed(results_table([evaluation("start", False, False), evaluation("policy", 1, 0)]))
+    rows = {line.split()[1]: line for line in text.splitlines() if line.startswith("│")}
+    assert set(rows) == {"start", "policy"}
+    assert "50.0 [0.0, 100.0]" in rows["policy"]
+    assert "0.0 [0.0, 0.0]" in rows["start"]
+    assert "-2.00 [-2.00, -2.00]" in rows["start"]
+    assert PANEL.fingerprint[:12] in text
+
+
+def test_failed_episodes_are_shown() -> None:
+    broken = Trajectory(PANEL.environment, 2, 20, (), EndReason.FAILED, error="RuntimeError")
+    result = Evaluation.of("policy", PANEL, [episode(PANEL.specs[0], True), broken])
+    assert "1 (+1 failed)" in printed(results_table([result]))
+
+
+def test_differences_are_from_the_first_agent_and_signed() -> None:
+    text = printed(comparison_table([evaluation("start", 0, 0), evaluation("policy", 1, 1)]))
+    assert "Difference from start" in text
+    assert "+100.0 [+100.0, +100.0]" in text
+
+
+def test_unlike_panels_are_not_compared() -> None:
+    other = Panel(PANEL.environment, {"words": 41}, "dev", PANEL.specs)
+    played = Evaluation.of("policy", other, [episode(s, True) for s in PANEL.specs])
+    with pytest.raises(ConfigError, match="differ in arguments"):
+        comparison_table([evaluation("start", 0, 0), played])
+    with pytest.raises(ConfigError, match="differ in arguments"):
+        write_results([evaluation("start", 0, 0), played], Path("never.json"))
+
+
+def test_results_survive_their_file(tmp_path: Path) -> None:
+    written = [evaluation("start", 0, 0), evaluation("policy", 1, 0)]
+    write_results(written, tmp_path / "deep" / "results.json")
+    read = read_results(tmp_path / "deep" / "results.json")
+    assert [result.agent for result in read] == ["start", "policy"]
+    assert [result.summary for result in read] == [result.summary for result in written]
+    assert read[0].settings == {"temperature": 1.0}
+    assert read[1].panel.fingerprint == PANEL.fingerprint
+    content = json.loads((tmp_path / "deep" / "results.json").read_text())
+    assert content["agents"][1]["summary"]["figures"]["success"]["mean"] == 0.5
+
+
+def test_a_result_of_one_episode_is_valid_json(tmp_path: Path) -> None:
+    panel = Panel(PANEL.environment, {}, "dev", PANEL.specs[:1])
+    result = Evaluation.of("policy", panel, [episode(PANEL.specs[0], True)])
+    write_results([result], tmp_path / "a.json")
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text)["agents"][0]["summary"]["figures"]["success"]["low"] is None
+    assert "NaN" not in text
+
+
+def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_results([evaluation("policy", 1, 1)], path)
+    path.write_text(path.read_text().replace('"task": 2', '"task": 3'))
+    with pytest.raises(DataError, match="changed after the evaluation"):
+        read_results(path)
+
+
+@pytest.mark.parametrize("content", [None, "nonsense", "[]", '{"format": 1}', '{"format": 9}'])
+def test_another_file_is_refused(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError, match=r"a\.json"):
+        read_results(path)
+
+
+def test_the_page_of_episodes_shows_every_turn_and_runs_no_text(tmp_path: Path) -> None:
+    hostile = '<script>alert(1)</script> & "quotes" \'n \ud800 漢字'
+    results = [evaluation("start", 0, 0), evaluation("policy", 1, 0, observation=hostile)]
+    write_episodes(results, tmp_path / "episodes.html")
+    text = (tmp_path / "episodes.html").read_text("utf-8")
+    page = Page(text)
+    assert page.open == []
+    details = [attributes for tag, attributes in page.attributes if tag == "details"]
+    assert [(d["data-agent"], d["data-result"]) for d in details] == [
+        ("start", "failure"),
+        ("start", "failure"),
+        ("policy", "success"),
+        ("policy", "failure"),
+    ]
+    assert sum(tag == "script" for tag, _ in page.attributes) == 1
+    assert any(t.startswith('<script>alert(1)</script> & "quotes" \'n') for t in page.texts)
+    assert page.texts.count("crane") == page.texts.count("zzzzz") == 4
+    assert page.texts.count("invalid") == 4
+    assert page.texts.count("the end") == 4
+
+
+def external_resources(page: Page) -> list[str | None]:
+    return [
+        attributes.get("src") or attributes.get("href")
+        for tag, attributes in page.attributes
+        if "src" in attributes or (tag == "link" and "href" in attributes)
+    ]
+
+
+def test_pages_load_nothing_from_elsewhere(tmp_path: Path) -> None:
+    write_episodes([evaluation("policy", 1, 0)], tmp_path / "episodes.html")
+    text = (tmp_path / "episodes.html").read_text()
+    assert external_resources(Page(text)) == []
+    assert "http" not in text
+
+
+def metrics(folder: Path, *lines: dict[str, object]) -> Path:
+    folder.mkdir()
+    records = [{"step": step, "seconds": 1.0, **line} for step, line in enumerate(lines)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    return folder
+
+
+def test_curves_have_a_section_a_group_in_a_sensible_order(tmp_path: Path) -> None:
+    names = ["time/all", "actor/kl", "critic/loss", "rollout/return", "evaluation/x", "search/q"]
+    run = metrics(tmp_path / "run", dict.fromkeys(names, 1.0), {"actor/kl": None})
+    write_curves({"run": run}, tmp_path / "curves.html")
+    text = (tmp_path / "curves.html").read_text()
+    expected = ["evaluation", "rollout", "critic", "actor", "search", "time"]
+    assert re.findall(r"<section><h2>(.*?)</h2>", text) == expected
+    assert external_resources(Page(text)) == []
+    assert text.count('class="plotly-graph-div"') == 6
+
+
+def test_curves_of_several_runs_share_a_chart(tmp_path: Path) -> None:
+    runs = {
+        name: metrics(tmp_path / name, {"actor/kl": 0.125}, {"actor/kl": 0.25}) for name in "ab"
+    }
+    write_curves(runs, tmp_path / "curves.html")
+    text = (tmp_path / "curves.html").read_text()
+    assert text.count('class="plotly-graph-div"') == 1
+    lines = re.findall(r'"name":"(\w)","showlegend":(\w+)', text)
+    assert lines == [("a", "true"), ("b", "true")]
+
+
+def test_no_metrics_yet_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no metrics yet"):
+        write_curves({"run": metrics(tmp_path / "run")}, tmp_path / "curves.html")
+    with pytest.raises(DataError, match=r"There is no .*metrics\.jsonl"):
+        write_curves({"run": tmp_path}, tmp_path / "curves.html")
