@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
@@ -143,6 +143,8 @@ class CloningConfig(Section):
     """Gradients are scaled down to this norm."""
     validation_share: float = Field(0.1, ge=0.0, lt=1.0)
     """Share of the demonstrations that is kept for the reported held-out loss."""
+    observation_weight: float = Field(0.0, ge=0.0, le=1.0)
+    """Weight of the environment's tokens in the loss; helps a model from scratch to read."""
 
 
 class WarmupConfig(Section):
@@ -320,10 +322,57 @@ class RunConfig(Section):
         return Path(self.output) / self.name
 
 
+class StageConfig(Section):
+    """One stage of a curriculum: the same environment with other arguments."""
+
+    arguments: dict[str, Any] = {}
+    """Replace those of the environment."""
+    demonstrations: DemonstrationsConfig
+    """Scripted episodes of this stage."""
+    cloning: CloningConfig
+    """How they are learned; the learning rate is scheduled anew at each stage."""
+
+
+class PretrainConfig(Section):
+    """How an embedded model is made: tokenizer and decoder from scratch, by cloning a script."""
+
+    output: str
+    """Folder of the finished model."""
+    seed: int = 0
+    """Of weights and order."""
+    environment: EnvironmentConfig
+    """The world it learns."""
+    vocabulary_size: PositiveInt
+    """Most pieces of its SentencePiece tokenizer."""
+    hidden_size: PositiveInt = 128
+    """Width."""
+    layers: PositiveInt = 4
+    """Number of blocks."""
+    heads: PositiveInt = 4
+    """Attention heads."""
+    context: PositiveInt = 1024
+    """Longest sequence in tokens."""
+    stages: tuple[StageConfig, ...]
+    """One after the other."""
+    deepspeed: str = "zero0.json"
+    """DeepSpeed configuration: a file, or a name in ``configs/deepspeed``."""
+
+
+AnyConfig = TypeVar("AnyConfig", RunConfig, PretrainConfig)
+
+
 def load_config(file: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a run's configuration.
+    """Read a run's configuration; see `read_config`."""
+    return read_config(RunConfig, file, overrides)
+
+
+def read_config(
+    schema: type[AnyConfig], file: str | Path, overrides: Sequence[str] = ()
+) -> AnyConfig:
+    """Read a configuration.
 
     Args:
+        schema: what the file must hold.
         file: YAML file; a name that does not exist here is looked up in the project's ``configs``.
         overrides: ``key=value`` with dotted keys and YAML values, e.g. ``actor.objective=dpo``.
 
@@ -339,19 +388,19 @@ def load_config(file: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(f"{path} holds {type(data).__name__}; expected sections of key: value.")
     for override in overrides:
         _apply_override(data, override)
-    return parse_config(data, str(path))
+    return parse_config(schema, data, str(path))
 
 
-def parse_config(data: Mapping[str, Any], source: str) -> RunConfig:
-    """Check a nested dictionary and turn it into a `RunConfig`.
+def parse_config(schema: type[AnyConfig], data: Mapping[str, Any], source: str) -> AnyConfig:
+    """Check a nested dictionary and turn it into a configuration.
 
     Raises:
         ConfigError: every problem found, a line each; `source` says where.
     """
     try:
-        return RunConfig.model_validate(data)
+        return schema.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors()]
+        lines = [_explain(schema, problem) for problem in error.errors()]
         raise ConfigError(f"{source} cannot be used:\n" + "\n".join(lines)) from error
 
 
@@ -402,11 +451,11 @@ def _yaml_value(text: str) -> Any:
     return value
 
 
-def _explain(problem: Mapping[str, Any]) -> str:
+def _explain(schema: type[BaseModel], problem: Mapping[str, Any]) -> str:
     path = [str(part) for part in problem["loc"]]
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        known = list(_model_at(path[:-1]).model_fields)
+        known = list(_model_at(schema, path[:-1]).model_fields)
         close = nearest(path[-1], known) or f" Known here: {', '.join(known)}."
         return f"- unknown key {key!r}.{close}"
     if problem["type"] == "missing":
@@ -414,13 +463,17 @@ def _explain(problem: Mapping[str, Any]) -> str:
     return f"- {key}: {problem['msg']}; found {problem['input']!r}."
 
 
-def _model_at(path: Sequence[str]) -> type[BaseModel]:
-    model: type[BaseModel] = RunConfig
+def _model_at(schema: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:
     for part in path:
-        annotation = model.model_fields[part].annotation
-        options = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
-    return model
+        if not part.isdecimal():
+            schema = _sections(schema.model_fields[part].annotation)[0]
+    return schema
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that a field's type names: itself, or in a union or tuple."""
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    return [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
 
 
 def describe(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[tuple[str, str, str]]:
@@ -428,9 +481,7 @@ def describe(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[tuple
     rows = []
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
-        options = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        inner = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
-        if inner:
+        if inner := _sections(field.annotation):
             rows.extend(describe(inner[0], f"{key}."))
         else:
             default = "required" if field.is_required() else repr(field.default)

@@ -135,6 +135,6 @@ def _check_prefix(
     if tuple(longer[: len(shorter)]) != tuple(shorter) or not shorter:
         raise DataError(
             f"Task {trajectory.task} of {trajectory.environment}: the prompt after turn {turn} "
-            "does not begin with the prompt and action before it. Expected prompts that only append, as "
-            "agentrl.rollout.chat.Chat makes them, recorded with their token ids."
+            "does not begin with the prompt and action before it. Expected prompts that only append, "
+            "as agentrl.rollout.chat.Chat makes them, recorded with their token ids."
         )

@@ -172,15 +172,16 @@ class CriticModel:
             from transformers import AutoModel, AutoTokenizer
 
             path = model_path(config.model or "embedded/encoder")
-            self.module = TwoTowerCritic(AutoModel.from_pretrained(path))
+            encoder = AutoModel.from_pretrained(path)
+            self.module = TwoTowerCritic(encoder)
             self._tokenizer = AutoTokenizer.from_pretrained(path)
+            self._max_length = min(512, encoder.config.max_position_embeddings)
 
     def collate(self, segments: Sequence[Segment]) -> ValueBatch:
         """The batch that the module's forward takes."""
         if self._tokenizer is None:
             return causal_value_batch(segments, self._padding_id)
-        longest = min(512, self.module.encoder.config.max_position_embeddings)  # type: ignore[union-attr]
-        return two_tower_value_batch(segments, self._tokenizer, longest)
+        return two_tower_value_batch(segments, self._tokenizer, self._max_length)
 
 
 def _trunk(policy: PolicyConfig, adapter: Path | None) -> Any:

@@ -21,47 +21,16 @@ TRAINED, REFERENCE = "default", "reference"
 """PEFT's names of the trained adapter and of the frozen start it is compared with."""
 
 
-class Policy(nn.Module):
-    """Base, adapter and reference in one module; its forward gives action log-probabilities.
-
-    The reference is the policy's start: the base with the adapter off, or, where the run started
-    from an adapter, a frozen copy of that adapter on the same base weights.
+class ActionLikelihood(nn.Module):
+    """A causal language model whose forward scores the action tokens of a batch.
 
     Args:
-        config: names the model and the adapter's shape.
-        adapter: PEFT folder to start from; overrides ``config.adapter``.
-        seed: of the adapter's random weights.
-
-    Raises:
-        CheckpointError: the adapter does not fit the model.
+        model: a transformers or PEFT causal language model.
     """
 
-    def __init__(self, config: PolicyConfig, adapter: Path | None = None, seed: int = 0) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        from peft import LoraConfig, get_peft_model
-
-        base = load_causal_model(config)
-        if config.gradient_checkpointing:
-            base.gradient_checkpointing_enable()
-            base.enable_input_require_grads()
-        targets = config.lora.target_modules
-        torch.manual_seed(seed)
-        self.model: Any = get_peft_model(
-            base,
-            LoraConfig(
-                r=config.lora.rank,
-                lora_alpha=config.lora.alpha,
-                lora_dropout=config.lora.dropout,
-                target_modules=targets if isinstance(targets, str) else list(targets),
-                task_type="CAUSAL_LM",
-            ),
-        )
-        start = adapter or (Path(config.adapter) if config.adapter else None)
-        self._has_reference = start is not None
-        if start is not None:
-            load_adapter(self.model, start, TRAINED, trainable=True)
-            load_adapter(self.model, start, REFERENCE, trainable=False)
-            self.model.set_adapter(TRAINED)
+        self.model: Any = model
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, action_mask: Tensor
@@ -94,6 +63,46 @@ class Policy(nn.Module):
             blank.index_copy(1, columns, chosen * mask),
             blank.index_copy(1, columns, entropy * mask),
         )
+
+
+class Policy(ActionLikelihood):
+    """Base, adapter and reference in one module; its forward gives action log-probabilities.
+
+    The reference is the policy's start: the base with the adapter off, or, where the run started
+    from an adapter, a frozen copy of that adapter on the same base weights.
+
+    Args:
+        config: names the model and the adapter's shape.
+        adapter: PEFT folder to start from; overrides ``config.adapter``.
+        seed: of the adapter's random weights.
+
+    Raises:
+        CheckpointError: the adapter does not fit the model.
+    """
+
+    def __init__(self, config: PolicyConfig, adapter: Path | None = None, seed: int = 0) -> None:
+        from peft import LoraConfig, get_peft_model
+
+        base = load_causal_model(config)
+        if config.gradient_checkpointing:
+            base.gradient_checkpointing_enable()
+            base.enable_input_require_grads()
+        targets = config.lora.target_modules
+        torch.manual_seed(seed)
+        lora = LoraConfig(
+            r=config.lora.rank,
+            lora_alpha=config.lora.alpha,
+            lora_dropout=config.lora.dropout,
+            target_modules=targets if isinstance(targets, str) else list(targets),
+            task_type="CAUSAL_LM",
+        )
+        super().__init__(get_peft_model(base, lora))
+        start = adapter or (Path(config.adapter) if config.adapter else None)
+        self._has_reference = start is not None
+        if start is not None:
+            load_adapter(self.model, start, TRAINED, trainable=True)
+            load_adapter(self.model, start, REFERENCE, trainable=False)
+            self.model.set_adapter(TRAINED)
 
     @contextmanager
     def reference(self) -> Iterator[None]:

@@ -1,0 +1,211 @@
+"""The only place that calls `backward()`: a module, its optimizer and DeepSpeed.
+
+A loss is a *sum* over the items of a micro-batch; the engine divides by the number of items of
+the whole update, over all micro-batches and ranks: however it is split, its gradient is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from agentrl.config import CONFIG_FOLDER, find_file
+from agentrl.errors import CheckpointError, ConfigError
+
+Item = TypeVar("Item")
+Loss = Callable[[Item], tuple[Tensor, dict[str, Tensor]]]
+"""Takes a micro-batch; gives the summed loss and summed metrics."""
+
+
+def initialize_distributed() -> None:
+    """Join the process group of the `deepspeed` launcher, or make one of this process alone."""
+    import deepspeed
+
+    if "RANK" not in os.environ:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+        os.environ.update(alone, MASTER_ADDR="localhost", MASTER_PORT=str(port))
+    deepspeed.init_distributed(verbose=False)
+
+
+def rank() -> int:
+    """Number of this process, 0 without a process group."""
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Number of processes, 1 without a process group."""
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+
+def total(values: Sequence[float]) -> list[float]:
+    """Each number summed over all ranks."""
+    if world_size() == 1:
+        return list(values)
+    tensor = torch.tensor(values, dtype=torch.float64)
+    if torch.distributed.get_backend() == "nccl":
+        tensor = tensor.cuda()
+    torch.distributed.all_reduce(tensor)
+    return [float(value) for value in tensor.tolist()]
+
+
+def gather(value: Any) -> list[Any]:
+    """A small Python object of every rank, in rank order, on every rank."""
+    if world_size() == 1:
+        return [value]
+    gathered: list[Any] = [None] * world_size()
+    torch.distributed.all_gather_object(gathered, value)
+    return gathered
+
+
+class Engine:
+    """A module under DeepSpeed with AdamW over its trainable parameters.
+
+    Args:
+        module: moved to `device` by DeepSpeed.
+        deepspeed_config: name or path of a DeepSpeed JSON without batch sizes and clipping.
+        learning_rate: of AdamW.
+        max_gradient_norm: gradients of this module alone are scaled down to it.
+
+    Raises:
+        ConfigError: the JSON sets something that the run's own configuration decides.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        deepspeed_config: str,
+        learning_rate: float,
+        max_gradient_norm: float,
+    ) -> None:
+        import deepspeed
+
+        trainable = [p for p in module.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            trainable, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0
+        )
+        settings = _read_deepspeed_config(deepspeed_config)
+        settings["gradient_clipping"] = max_gradient_norm
+        self.engine: Any = deepspeed.initialize(
+            model=module, model_parameters=trainable, optimizer=optimizer, config=settings
+        )[0]
+        self.device: torch.device = self.engine.device
+        self.module = module
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """The module's forward, through DeepSpeed."""
+        return self.engine(*arguments, **keywords)
+
+    def update(
+        self,
+        micro_batches: Sequence[Item],
+        loss: Loss[Item],
+        items: float,
+        learning_rate: float | None = None,
+    ) -> dict[str, float]:
+        """One optimizer step.
+
+        Args:
+            micro_batches: of this rank; ranks may have different numbers of them.
+            loss: sum over a micro-batch's items, and summed metrics.
+            items: this rank's number of items; the loss and metrics are divided by their total.
+            learning_rate: changes the optimizer's.
+
+        Returns:
+            ``"loss"``, ``"gradient_norm"`` and each metric, means over all ranks' items.
+        """
+        if learning_rate is not None:
+            for group in self.engine.optimizer.param_groups:
+                group["lr"] = learning_rate
+        all_items = max(total([items])[0], 1.0)
+        rounds = max(gather(len(micro_batches)))
+        sums: dict[str, float] = defaultdict(float)
+        for number in range(rounds):
+            # A rank with fewer micro-batches repeats one at weight 0, so that all ranks take part.
+            weight = 1.0 if number < len(micro_batches) else 0.0
+            value, metrics = loss(micro_batches[number % len(micro_batches)])
+            self.engine.backward(value * (weight * world_size() / all_items))
+            for name, metric in {"loss": value, **metrics}.items():
+                sums[name] += weight * float(metric.detach())
+        norm = self._gradient_norm()
+        self.engine.step()
+        norm = self.engine.get_global_grad_norm() if norm is None else norm
+        names = sorted(sums)
+        means = dict(zip(names, total([sums[name] / all_items for name in names]), strict=True))
+        return means if norm is None else {**means, "gradient_norm": float(norm)}
+
+    def save(self, folder: Path) -> None:
+        """Write weights and optimizer; every rank calls it with the same folder."""
+        self.engine.save_checkpoint(
+            str(folder), tag="state", exclude_frozen_parameters=True, save_latest=False
+        )
+
+    def load(self, folder: Path) -> None:
+        """Restore what `save` wrote.
+
+        Raises:
+            CheckpointError: it is missing or was made for another model or number of ranks.
+        """
+        try:
+            path, _ = self.engine.load_checkpoint(
+                str(folder), tag="state", load_module_strict=False
+            )
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"{folder} does not fit this run's {type(self.module).__name__}: {error}. Resume "
+                "with the configuration and number of ranks that wrote it."
+            ) from error
+        if path is None:
+            raise CheckpointError(f"{folder} holds no state of a training engine.")
+
+    def _gradient_norm(self) -> float | None:
+        """Norm before clipping, where it is known before the step (one rank, stage 0)."""
+        if world_size() > 1 or self.engine.zero_optimization():
+            return None
+        gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
+        return float(torch.nn.utils.get_total_norm(gradients))
+
+
+def _read_deepspeed_config(name: str) -> dict[str, Any]:
+    path = find_file(name, CONFIG_FOLDER / "deepspeed")
+    try:
+        settings: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}.") from error
+    ours = {
+        "train_batch_size",
+        "train_micro_batch_size_per_gpu",
+        "gradient_accumulation_steps",
+        "gradient_clipping",
+        "optimizer",
+        "scheduler",
+    }
+    if clash := sorted(ours & settings.keys()):
+        raise ConfigError(
+            f"{path} sets {', '.join(clash)}; batch sizes, clipping and the optimizer are decided "
+            "by the run's own configuration (critic, actor, cloning). Remove these keys."
+        )
+    return {
+        **settings,
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "managed_gradient_accumulation": False,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+    }
+
+
+def chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """Consecutive runs of at most `size` items."""
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,121 @@
+"""Make an embedded model: a tokenizer and a small decoder that clone a script from scratch.
+
+``python trainers/pretrain.py --config pretrain/wordle.yaml`` writes an ordinary transformers folder
+(half precision, a few megabytes). Its weights become the frozen base of a policy.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import typer
+
+if TYPE_CHECKING:
+    from agentrl.config import PretrainConfig, StageConfig
+    from agentrl.data.segment import Segment
+    from agentrl.rollout.chat import Chat
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    config: Annotated[str, typer.Option(help="YAML file, here or in configs/.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+    local_rank: Annotated[int, typer.Option("--local_rank", hidden=True)] = 0,
+) -> None:
+    """Train an embedded model from scratch and write it to the configured folder."""
+    from agentrl.config import PretrainConfig, read_config
+    from trainers.launch import reported_errors
+
+    del local_rank
+    with reported_errors():
+        pretrain(read_config(PretrainConfig, config, overrides or []))
+
+
+def pretrain(config: PretrainConfig) -> None:
+    """Tokenizer, then every stage of the curriculum; the model is saved after each."""
+    from agentrl.models.policy import ActionLikelihood
+    from agentrl.models.tiny import new_decoder, train_tokenizer
+    from agentrl.rollout.chat import Chat
+    from agentrl.training.cloning import clone
+    from agentrl.training.engine import Engine, initialize_distributed
+
+    initialize_distributed()
+    folder = Path(config.output)
+    tokenizer = train_tokenizer(_texts(config), folder, config.vocabulary_size)
+    model = new_decoder(
+        tokenizer,
+        hidden_size=config.hidden_size,
+        layers=config.layers,
+        heads=config.heads,
+        context=config.context,
+        seed=config.seed,
+    )
+    print(f"{model.num_parameters():,} parameters, {len(tokenizer):,} tokens in the vocabulary")
+    module, chat = ActionLikelihood(model), Chat(tokenizer)
+    for number, stage in enumerate(config.stages):
+        engine = Engine(
+            module,
+            deepspeed_config=config.deepspeed,
+            learning_rate=stage.cloning.learning_rate,
+            max_gradient_norm=stage.cloning.max_gradient_norm,
+        )
+        demonstrations = _demonstrations(config, stage, chat)
+        print(f"stage {number}: {len(demonstrations):,} demonstrations, {stage.arguments}")
+        clone(engine, demonstrations, stage.cloning, 0, config.seed + number, _print_metrics)
+        _save(model, folder)
+
+
+def _texts(config: PretrainConfig) -> list[str]:
+    """What the tokenizer is trained on: the last stage's transcripts."""
+    from agentrl.rollout.scripted import play_scripted
+
+    environment, specs = _stage_specs(config, config.stages[-1])
+    trajectories = play_scripted(environment, specs[:3000], "scripted", strength=0.5)
+    turns = [turn for trajectory in trajectories for turn in trajectory.turns]
+    return [text for turn in turns for text in (turn.observation, turn.action)]
+
+
+def _demonstrations(config: PretrainConfig, stage: StageConfig, chat: Chat) -> list[Segment]:
+    from agentrl.data.segment import segment
+    from agentrl.rollout.scripted import play_scripted
+
+    environment, specs = _stage_specs(config, stage)
+    strength = stage.demonstrations.strength
+    return [segment(t) for t in play_scripted(environment, specs, "scripted", strength, chat)]
+
+
+def _stage_specs(config: PretrainConfig, stage: StageConfig):  # type: ignore[no-untyped-def]
+    from agentrl.env import make_environment
+    from agentrl.rollout.scripted import draw_specs
+
+    arguments = {**config.environment.arguments, **stage.arguments}
+    environment = config.environment.model_copy(update={"arguments": arguments})
+    tasks = make_environment(environment).tasks("train")
+    wanted = stage.demonstrations
+    return environment, draw_specs(tasks, wanted.episodes, wanted.seed)
+
+
+def _print_metrics(update: int, metrics: dict[str, float]) -> None:
+    if update % 100 == 0 or "cloning/validation_loss" in metrics:
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        print(f"update {update}  {shown}", flush=True)
+
+
+def _save(model, folder: Path) -> None:  # type: ignore[no-untyped-def]
+    """In half precision: a few megabytes, and the base is frozen anyway."""
+    from copy import deepcopy
+
+    import torch
+
+    deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    app()
