@@ -16,6 +16,7 @@ from agentrl.env import Agent, TextEnvironment
 from agentrl.errors import ConfigError, nearest
 from environments.webshop.catalogue import Catalogue
 from environments.webshop.goals import Goal, GoalKind, split_ranges
+from environments.webshop.nouns import TaggerName
 from environments.webshop.pages import RENDERERS, PageKind, Style
 from environments.webshop.reward import purchase_reward
 from environments.webshop.session import Search, Session, Visit
@@ -40,8 +41,8 @@ def bundled_catalogue() -> Catalogue:
 
 
 @cache
-def _loaded(folder: Path) -> Catalogue:
-    return Catalogue.load(folder)
+def _loaded(folder: Path, tagger: TaggerName) -> Catalogue:
+    return Catalogue.load(folder, tagger=tagger)
 
 
 def official() -> dict[str, Any]:
@@ -89,12 +90,15 @@ class WebShop(TextEnvironment):
         max_turns: after so many actions the episode is truncated; None never. ArCHer: 10,
             verl-agent: 15, the original: None.
         history: the observation carries all that was seen and done before, as in ArCHer.
+        tagger: finds the nouns of titles for the reward of a catalogue read from a folder:
+            ``"spacy"`` as the original, ``"light"`` without it, ``"auto"`` as installed.
         search: answers queries in place of the catalogue: query -> asins, best first.
         prices: asin -> dollars paid, where other than the catalogue's.
 
     Raises:
         ConfigError: a value that is none of the above, or a catalogue without such goals.
         DataError: the folder has no product file or a malformed one.
+        MissingExtraError: spaCy's tagger is asked for and not installed.
     """
 
     instructions = INSTRUCTIONS
@@ -109,6 +113,7 @@ class WebShop(TextEnvironment):
         products_shown: int | None = None,
         max_turns: int | None = 10,
         history: bool = False,
+        tagger: TaggerName = "auto",
         search: Search | None = None,
         prices: Mapping[str, float] | None = None,
     ) -> None:
@@ -116,7 +121,7 @@ class WebShop(TextEnvironment):
         _check_positive("results_per_page", results_per_page)
         _check_positive("products_shown", products_shown)
         _check_positive("max_turns", max_turns)
-        self.catalogue = _catalogue(catalogue)
+        self.catalogue = _catalogue(catalogue, tagger)
         self.goals = self.catalogue.goals(goals, goal_seed)
         if not self.goals:
             raise ConfigError(
@@ -255,12 +260,12 @@ class WebShop(TextEnvironment):
         self._transcript = list(snapshot["transcript"])
 
 
-def _catalogue(source: str | Path | Catalogue | None) -> Catalogue:
+def _catalogue(source: str | Path | Catalogue | None, tagger: TaggerName) -> Catalogue:
     if source is None:
         return bundled_catalogue()
     if isinstance(source, Catalogue):
         return source
-    return _loaded(Path(source).resolve())
+    return _loaded(Path(source).resolve(), tagger)
 
 
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:

@@ -23,7 +23,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from agentrl.errors import ConfigError
 
@@ -326,17 +328,18 @@ def write_catalogue(folder: str | Path, products: int = 600, seed: int = 0) -> N
         (target / name).write_text(text + "\n", encoding="utf-8")
 
 
-def main() -> None:
-    """The command line."""
-    import typer
-
-    typer.run(_command)
+application = typer.Typer(add_completion=False)
 
 
-def _command(folder: Path, products: int = 600, seed: int = 0) -> None:
-    """Write a generated WebShop catalogue in the official format into FOLDER."""
+@application.command()
+def main(
+    folder: Annotated[Path, typer.Argument(help="Where to write the three files.")],
+    products: Annotated[int, typer.Option(help="How many products.")] = 600,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+) -> None:
+    """Write a made-up WebShop catalogue in the official format."""
     write_catalogue(folder, products, seed)
 
 
 if __name__ == "__main__":
-    main()
+    application()

@@ -139,6 +139,14 @@ class Session:
             visited=frozenset(self.visit.visited),
         )
 
+    def page_of(self, asin: str) -> int | None:
+        """Number of the results page that shows a product; None if none of them does."""
+        found = self._search(self.visit.query)
+        if asin not in found:
+            return None
+        page, slot = divmod(list(found).index(asin), self._per_page)
+        return page + 1 if slot < self._shown else None
+
     def _click(self, label: str) -> None:
         visit = self.visit
         if label == BUY.lower():

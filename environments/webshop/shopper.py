@@ -27,10 +27,11 @@ class ScriptedShopper:
     """Shops for the goal of the episode being played; remembers nothing from turn to turn.
 
     With probability `strength` it does what a shopper does who knows which product the goal was
-    made from: it searches with the instruction's words (then with the options', too), turns pages
-    until it sees the product, chooses the options and buys; it leaves a product that does not
-    fit, and settles for the best in sight when turns run out. Otherwise it makes a random sensible
-    move: any product in sight, any value of an option not chosen yet, or an early purchase.
+    made from: it searches with the instruction's words (then with the options', too), turns to the
+    results page that shows the product, chooses the options and buys. It leaves a product that
+    does not fit, and settles for the best in sight when the right one is out of reach. Otherwise
+    it makes a random sensible move: any product in sight, any value of an option not chosen yet,
+    or an early purchase.
 
     Args:
         environment: whose page it sees; not stepped by the shopper.
@@ -71,18 +72,18 @@ class ScriptedShopper:
 
     def _choose(self, page: Page) -> str:
         """On a results page: the goal's product, else look further, else the best in sight."""
-        goal = self._environment.goal
-        if any(product.asin == goal.asin for product in page.products):
+        goal, session = self._environment.goal, self._environment.session
+        place = session.page_of(goal.asin)
+        if place == page.number:
             return _click(goal.asin)
-        spare = self._spare_turns(len(goal.goal_options) + 1)
-        if spare > 1:
-            fuller = search_words(goal, options=True)
-            if self._environment.session.visit.query != fuller:
-                return _search(fuller)
-            if page.number < page.pages:
-                return _click(NEXT)
+        spare = self._spare_turns(len(goal.goal_options) + 2)
+        fuller = search_words(goal, options=True)
+        if spare >= 1 and session.visit.query != fuller:
+            return _search(fuller)
+        if place is not None and spare >= abs(place - page.number):
+            return _click(NEXT if place > page.number else PREVIOUS)
         if not page.products:
-            return _click(PREVIOUS if page.number > 1 else BACK)
+            return _click(BACK)
         return _click(max(page.products, key=lambda product: _fit(product, goal)).asin)
 
     def _grab(self, page: Page) -> str:
