@@ -1,0 +1,73 @@
+"""Sizes, paths and documentation that would otherwise drift."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+MOST_LINES_OF_A_FILE = 450
+MOST_LINES_OF_A_FUNCTION = 70
+
+_ABSOLUTE = re.compile(r"(?<![\w.~/$}<])/(?:home|root|work|opt|mnt|tmp|Users|srv)/\w")
+_LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+
+
+def _python(text_files: list[Path]) -> list[Path]:
+    return [file for file in text_files if file.suffix == ".py"]
+
+
+def test_files_are_short(text_files: list[Path]) -> None:
+    long = {
+        file.name: lines
+        for file in _python(text_files)
+        if (lines := len(file.read_text("utf-8").splitlines())) >= MOST_LINES_OF_A_FILE
+    }
+
+    assert long == {}
+
+
+def test_functions_are_short(text_files: list[Path]) -> None:
+    long = [
+        f"{file.name}:{node.lineno} {node.name}"
+        for file in _python(text_files)
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or node.lineno) - node.lineno >= MOST_LINES_OF_A_FUNCTION
+    ]
+
+    assert long == []
+
+
+def test_no_path_of_one_machine_is_written_down(text_files: list[Path]) -> None:
+    found = []
+    for file in text_files:
+        try:
+            text = file.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [f"{file.name}: {match[0]}" for match in _ABSOLUTE.finditer(text)]
+
+    assert found == []
+
+
+def test_links_between_documents_lead_somewhere(root: Path, text_files: list[Path]) -> None:
+    documents = [file for file in text_files if file.suffix == ".md"]
+
+    broken = [
+        f"{document.relative_to(root)}: {target}"
+        for document in documents
+        for target in _LINK.findall(document.read_text("utf-8"))
+        if not (document.parent / target).exists()
+    ]
+
+    assert broken == []
+
+
+def test_configuration_reference_is_up_to_date(root: Path) -> None:
+    script = [sys.executable, str(root / "docs" / "configuration.py")]
+    generated = subprocess.run(script, capture_output=True, text=True, check=True, cwd=root).stdout
+
+    assert (root / "docs" / "configuration.md").read_text("utf-8") == generated, "run `make docs`"

@@ -1,0 +1,106 @@
+"""Imports run one way only: the table in docs/architecture.md, checked against every import."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+Layers = Mapping[str, tuple[str, ...]]
+
+_ROW = re.compile(r"^\| `([\w.]+)` \|[^|]*\|([^|]*)\|$")
+
+
+@pytest.fixture(scope="module")
+def layers(root: Path) -> Layers:
+    """Package to the packages it may import."""
+    section = (root / "docs" / "architecture.md").read_text("utf-8").split("## Layers")[1]
+    rows = map(_ROW.match, section.split("\n## ")[0].splitlines())
+    return {row[1]: tuple(re.findall(r"`([\w.]+)`", row[2])) for row in rows if row}
+
+
+def _within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def _layer(module: str, layers: Layers) -> str | None:
+    """The row that a module belongs to."""
+    return next((package for package in layers if _within(module, package)), None)
+
+
+def _imports(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and module of every import, wherever in the file it stands."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: relative import; write its full name"
+            yield node.lineno, node.module or ""
+
+
+def _offences(module: str, file: Path, layers: Layers) -> list[str]:
+    own = _layer(module, layers)
+    assert own is not None, f"{module} has no row in docs/architecture.md"
+    ours = {package.partition(".")[0] for package in layers}
+    admitted = (own, *layers[own])
+    return [
+        f"{file.name}:{line}: {own} imports {imported}"
+        for line, imported in _imports(file)
+        if imported.partition(".")[0] in ours
+        and not any(_within(imported, package) for package in admitted)
+    ]
+
+
+def test_imports_keep_to_the_layers(layers: Layers, module_files: Mapping[str, Path]) -> None:
+    offences = [
+        offence
+        for module, file in module_files.items()
+        if module != "agentrl"
+        for offence in _offences(module, file, layers)
+    ]
+
+    assert offences == []
+
+
+def test_the_package_itself_imports_nothing(module_files: Mapping[str, Path]) -> None:
+    assert list(_imports(module_files["agentrl"])) == []
+
+
+def test_a_layer_admits_only_rows_above_it(layers: Layers) -> None:
+    rows = list(layers)
+
+    for position, package in enumerate(rows):
+        for admitted in layers[package]:
+            assert admitted == "agentrl" or admitted in rows[:position], (package, admitted)
+
+
+def test_every_row_of_the_table_exists(layers: Layers, module_files: Mapping[str, Path]) -> None:
+    assert [package for package in layers if package not in module_files] == []
+
+
+def test_every_module_that_the_table_of_files_names_exists(root: Path) -> None:
+    text = (root / "docs" / "architecture.md").read_text("utf-8")
+    table = text.split("## Module by module")[1].split("\n## ")[0]
+
+    for cell in re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE):
+        first, *others = re.findall(r"`([^`]+)`", cell)
+        folder = Path(first).parent
+        for name in (first, *(str(folder / other) for other in others)):
+            assert (root / name).is_file(), name
+
+
+def test_an_import_against_the_layers_is_found(tmp_path: Path) -> None:
+    layers = {"agentrl.errors": (), "agentrl.data": ("agentrl.errors",), "agentrl.training": ()}
+    file = tmp_path / "store.py"
+    file.write_text(
+        "from agentrl.errors import DataError\n"
+        "def late():\n"
+        "    from agentrl.training.engine import Engine\n"
+    )
+
+    found = _offences("agentrl.data.store", file, layers)
+
+    assert found == ["store.py:3: agentrl.data imports agentrl.training.engine"]
