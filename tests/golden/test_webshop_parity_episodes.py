@@ -1,6 +1,10 @@
-"""Pages, clickables and rewards against 100 episodes that the original environment played.
+"""Pages, clickables and rewards, step by step, against recorded episodes.
 
-The data are not part of the project: `AGENTRL_WEBSHOP_DATA` names their folder.
+Two recordings: 100 episodes that the original environment played (not part of the project:
+`AGENTRL_WEBSHOP_DATA` names their folder), and episodes of the bundled catalogue, beside this file.
+After a change of the pages that is meant, record the latter anew and read the difference::
+
+    AGENTRL_RECORD_GOLDEN=1 python -m pytest tests/golden/test_webshop_parity_episodes.py
 """
 
 import json
@@ -13,6 +17,7 @@ from typing import Any
 import pytest
 
 from environments.webshop import Catalogue, WebShop
+from environments.webshop.pages import RENDERERS
 
 DATA = Path(
     os.environ.get(
@@ -22,8 +27,9 @@ DATA = Path(
 )
 EPISODES = DATA / "reference" / "episodes.jsonl"
 RESULTS_A_PAGE = 10
+OWN = Path(__file__).with_name("webshop_bundled_episodes.json")
 
-pytestmark = pytest.mark.skipif(
+needs_reference = pytest.mark.skipif(
     not EPISODES.is_file(),
     reason=f"no reference episodes in {DATA}; set AGENTRL_WEBSHOP_DATA to a folder that has them",
 )
@@ -75,6 +81,7 @@ def replay(catalogue: Catalogue, episode: dict[str, Any], observation: Any) -> I
         yield found, expected
 
 
+@needs_reference
 @pytest.mark.parametrize("observation", ["text", "text_rich"])
 def test_the_original_s_episodes_replay_alike(observation: str) -> None:
     catalogue = Catalogue.load(DATA)
@@ -86,3 +93,24 @@ def test_the_original_s_episodes_replay_alike(observation: str) -> None:
     assert len(steps) == 664
     shares = [sum(kind) / len(steps) for kind in zip(*steps, strict=True)]
     assert min(shares) >= 0.99, f"equal observations, clickables, rewards: {shares}"
+
+
+def played(observation: Any, task: int) -> list[list[Any]]:
+    """One bundled episode of a middling shopper: action, observation, reward, clickables."""
+    environment = WebShop(observation=observation)
+    text, info = environment.reset(seed=0, options={"task": task})
+    agent = environment.scripted_agent(strength=0.6, seed=task)
+    steps: list[list[Any]] = [["", text, 0.0, environment.session.clickables]]
+    terminated = truncated = False
+    while not (terminated or truncated):
+        action = agent.act(text, info)
+        text, reward, terminated, truncated, info = environment.step(action)
+        steps.append([action, text, round(reward, 6), environment.session.clickables])
+    return steps
+
+
+def test_the_bundled_catalogue_s_episodes_replay_alike() -> None:
+    found = {style: [played(style, task) for task in (0, 700, 2000)] for style in RENDERERS}
+    if os.environ.get("AGENTRL_RECORD_GOLDEN"):
+        OWN.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert found == json.loads(OWN.read_text(encoding="utf-8"))
