@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 
 import numpy as np
 import snowballstemmer
@@ -22,8 +22,12 @@ K1 = 0.9
 """How fast repetitions of a word in a document stop counting."""
 B = 0.4
 """How much long documents are held back: 0 not at all, 1 in proportion."""
+BLOCK = 8192
+"""How many documents are counted at once: more take more memory, not less time."""
 STEMS_REMEMBERED = 2**18
 """How many words an analyzer keeps the stems of."""
+
+Integers = NDArray[np.int32]
 
 _STOP_WORDS = (
     "a an and are as at be but by for if in into is it no not of on or such that the their then "
@@ -87,6 +91,11 @@ def stored_length(length: int) -> int:
     return 24 + (excess >> dropped_bits << dropped_bits)
 
 
+def _blocks(texts: Iterator[str]) -> Iterator[list[str]]:
+    while block := list(islice(texts, BLOCK)):
+        yield block
+
+
 class SearchIndex:
     """An inverted index whose postings carry ready-made BM25 scores.
 
@@ -98,33 +107,48 @@ class SearchIndex:
         self.analyze = Analyzer()
         self._names = list(documents)
         self._rows: defaultdict[str, int] = defaultdict(count().__next__)
+        texts = iter(documents.values())
+        blocks = [self._read(block, position) for position, block in enumerate(_blocks(texts))]
+        self._rows.default_factory = None
+        if blocks:
+            postings = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+            del blocks
+            self._invert(*postings)
+
+    def _read(self, texts: Sequence[str], block: int) -> tuple[Integers, ...]:
+        """Count the words of one block of documents.
+
+        Returns:
+            For each pair of a word and a document that has it, the word's row, the document's
+            column and the repetitions, shape [postings] each; and the lengths, shape [texts].
+        """
         words, lengths = array("i"), array("i")
-        for text in documents.values():
+        for text in texts:
             stems = self.analyze(text)
             lengths.append(len(stems))
             words.extend(map(self._rows.__getitem__, stems))
-        self._rows.default_factory = None
-        self._invert(np.array(words, dtype=np.int64), np.array(lengths, dtype=np.int64))
-
-    def _invert(self, words: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
-        """Count each word in each document, group by word, and score.
-
-        Args:
-            words: the row number of every word of every document in turn, shape [words].
-            lengths: how many of them each document has, shape [documents].
-        """
-        documents = len(lengths)
-        pairs = words * max(1, documents) + np.repeat(np.arange(documents), lengths)
+        columns = np.repeat(np.arange(len(texts)), lengths)
+        pairs = np.array(words, dtype=np.int64) * BLOCK + columns
         pairs, repetitions = np.unique(pairs, return_counts=True)
-        rows, columns = np.divmod(pairs, max(1, documents))
+        rows, columns = np.divmod(pairs, BLOCK)
+        columns += block * BLOCK
+        parts = (rows, columns, repetitions, lengths)
+        return tuple(np.array(part, dtype=np.int32) for part in parts)
+
+    def _invert(
+        self, rows: Integers, columns: Integers, repetitions: Integers, lengths: Integers
+    ) -> None:
+        """Group the postings by word, and score each."""
         frequencies = np.bincount(rows, minlength=len(self._rows))
         self._starts = [0, *np.cumsum(frequencies).tolist()]
-        self._columns = columns.astype(np.int32)
-        stored = np.array([stored_length(length) for length in lengths.tolist()], dtype=np.float64)
-        penalty = K1 * (1 - B + B * stored / max(1.0, len(words) / max(1, documents)))
-        rarity = np.log1p((documents - frequencies + 0.5) / (frequencies + 0.5))
-        scores = rarity[rows] * repetitions / (repetitions + penalty[columns])
-        self._scores = scores.astype(np.float32)
+        stored = np.array([stored_length(length) for length in lengths.tolist()])
+        penalty = (K1 * (1 - B + B * stored / max(1.0, lengths.mean()))).astype(np.float32)
+        rarity = np.log1p((len(lengths) - frequencies + 0.5) / (frequencies + 0.5))
+        scores = repetitions.astype(np.float32)
+        scores /= scores + penalty[columns]
+        scores *= rarity.astype(np.float32)[rows]
+        order = np.argsort(rows, kind="stable").astype(np.int32)
+        self._columns, self._scores = columns[order], scores[order]
 
     def __len__(self) -> int:
         return len(self._names)

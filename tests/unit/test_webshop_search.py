@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from environments.webshop import search
 from environments.webshop.search import Analyzer, SearchIndex, stored_length
 
 
@@ -67,12 +68,14 @@ def slow_scores(documents: list[list[str]], query: list[str]) -> list[float]:
     return scores
 
 
-def test_agrees_with_a_plain_loop() -> None:
+@pytest.mark.parametrize("block", [1, 7, 60, 8192])
+def test_agrees_with_a_plain_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "BLOCK", block)
     source = random.Random(5)
     words = [f"w{number}x" for number in range(40)]
     documents = [source.choices(words, k=source.randint(1, 120)) for _ in range(60)]
     index = SearchIndex({f"d{i}": " ".join(text) for i, text in enumerate(documents)})
-    for _ in range(20):
+    for _ in range(10):
         query = source.choices([*words, "absent"], k=source.randint(1, 8))
         expected = slow_scores(documents, query)
         np.testing.assert_allclose(index.scores(" ".join(query)), expected, rtol=1e-5, atol=1e-6)
