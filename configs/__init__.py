@@ -1,0 +1,1 @@
+"""Ready configurations, installed with the library."""
