@@ -21,7 +21,7 @@ from agentrl.evaluation.report import (
     write_episodes,
 )
 from agentrl.evaluation.result import Evaluation, read_results, write_results
-from agentrl.evaluation.run import Agent, evaluate
+from agentrl.evaluation.run import AgentKind, evaluate
 
 app = typer.Typer(help="Evaluate agents.", no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -41,7 +41,7 @@ def run(
         Path | None, typer.Option(help="Run folder, its 'latest', a checkpoint or an adapter.")
     ] = None,
     agent: Annotated[
-        list[Agent] | None,
+        list[AgentKind] | None,
         typer.Option(help="Who plays; repeat for several. Default: policy, or start without one."),
     ] = None,
     split: Annotated[str | None, typer.Option(help="train, dev or test.")] = None,
@@ -63,9 +63,8 @@ def run(
     settings = [f"evaluation.{name}={v}" for name, v in chosen.items() if v is not None]
     with clear_errors(debug):
         resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
-        agents: list[Agent] = list(dict.fromkeys(agent or [])) or [
-            "policy" if checkpoint else "start"
-        ]
+        default = AgentKind.POLICY if checkpoint else AgentKind.START
+        agents = list(dict.fromkeys(agent or [default]))
         evaluations = evaluate(resolved, agents, checkpoint)
         folder = output or _default_folder(resolved, checkpoint, evaluations[0])
         _save(evaluations, folder, json)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,13 +23,28 @@ from agentrl.rollout.scripted import play_scripted
 if TYPE_CHECKING:
     from agentrl.rollout.sampler import Sampler
 
-Agent = Literal["policy", "start", "scripted", "random"]
-"""policy: the checkpoint; start: what its run began with; scripted: the environment's expert at its
-best; random: uniform over the admissible actions."""
+
+class AgentKind(StrEnum):
+    """Who plays."""
+
+    POLICY = "policy"
+    """The checkpoint."""
+    START = "start"
+    """What its run began with."""
+    SCRIPTED = "scripted"
+    """The environment's expert at its best."""
+    RANDOM = "random"
+    """Uniform over the admissible actions."""
+
+
+_SCRIPTS: Mapping[AgentKind, Literal["scripted", "random"]] = {
+    AgentKind.SCRIPTED: "scripted",
+    AgentKind.RANDOM: "random",
+}
 
 
 def evaluate(
-    config: RunConfig, agents: Sequence[Agent], checkpoint: Path | None = None
+    config: RunConfig, agents: Sequence[AgentKind], checkpoint: Path | None = None
 ) -> list[Evaluation]:
     """Let agents play the panel that ``config.evaluation`` describes.
 
@@ -82,15 +98,16 @@ class Evaluator:
         self._sampler: Sampler | None = None
         self._runner: Runner | None = None
 
-    def play(self, agent: Agent) -> Evaluation:
+    def play(self, agent: AgentKind) -> Evaluation:
         """Play the panel with one agent.
 
         Raises:
             as `evaluate`.
         """
-        if agent in ("scripted", "random"):
-            trajectories = play_scripted(self.config.environment, self.panel.specs, agent)
-            return Evaluation.of(agent, self.panel, trajectories)
+        if agent in _SCRIPTS:
+            script = _SCRIPTS[agent]
+            trajectories = play_scripted(self.config.environment, self.panel.specs, script)
+            return Evaluation.of(agent.value, self.panel, trajectories)
         adapter = self.adapter(agent)
         temperature = self.config.evaluation.temperature
         trajectories = self._runner_with(adapter).play(
@@ -101,9 +118,9 @@ class Evaluator:
             "adapter": str(adapter) if adapter else None,
             "temperature": temperature,
         }
-        return Evaluation.of(agent, self.panel, trajectories, settings)
+        return Evaluation.of(agent.value, self.panel, trajectories, settings)
 
-    def adapter(self, agent: Agent) -> Path | None:
+    def adapter(self, agent: AgentKind) -> Path | None:
         """The adapter that an agent plays with; None is the base alone, or a script.
 
         The start is the run's ``start`` folder where there is one (a cloned policy), else the
@@ -112,14 +129,14 @@ class Evaluator:
         Raises:
             CheckpointError: there is no checkpoint.
         """
-        if agent == "policy":
+        if agent is AgentKind.POLICY:
             if self.checkpoint is None:
                 raise CheckpointError(
                     "The agent 'policy' is a checkpoint, and none was given: add one, or evaluate "
                     "the agent 'start', the configured model before training."
                 )
             return find_adapter(self.checkpoint)
-        if agent != "start":
+        if agent is not AgentKind.START:
             return None
         run = run_folder(self.checkpoint) if self.checkpoint else None
         if run is not None and (run / "start").exists():
