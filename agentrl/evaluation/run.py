@@ -15,7 +15,6 @@ from agentrl.evaluation.adapter import check_adapter, find_adapter, run_folder
 from agentrl.evaluation.panel import Panel, make_panel
 from agentrl.evaluation.result import Evaluation
 from agentrl.models.locate import model_path
-from agentrl.rollout.chat import Chat
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.sampler import build_sampler
 from agentrl.rollout.scripted import play_scripted
@@ -158,11 +157,10 @@ class Evaluator:
 
     def _build(self) -> None:
         from agentrl.models.policy import load_tokenizer
+        from agentrl.training.start import build_chat
 
         config = self.config
-        rules = make_environment(config.environment).instructions
-        tokenizer = load_tokenizer(config.policy)
-        chat = Chat(tokenizer, rules if config.environment.instructions else "")
+        chat = build_chat(config, load_tokenizer(config.policy))
         path = model_path(config.policy.model)
         self._sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
         self._runner = Runner(
