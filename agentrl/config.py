@@ -104,6 +104,8 @@ class SamplerConfig(Section):
     """Engine settings."""
     probe_tolerance: float = Field(1e-3, gt=0)
     """Largest difference of a probe's token log-probabilities between trainer and sampler."""
+    mismatch_limit: float = Field(0.05, gt=0)
+    """Stop the run when sampler and trainer differ by more, on average over the sampled tokens."""
 
 
 class RolloutConfig(Section):

@@ -63,7 +63,7 @@ def clipped_loss(
     clipped = ratio.clamp(1.0 - clip, 1.0 + clip) * advantages
     loss = -(torch.minimum(unclipped, clipped) * mask).sum()
     outside = ((ratio - 1.0).abs() > clip).to(mask.dtype) * mask
-    return loss, {"actor/clipped": outside.sum().detach()}
+    return loss, {"clipped": outside.sum().detach()}
 
 
 def kl_divergence(log_probabilities: Tensor, reference: Tensor, mask: Tensor) -> Tensor:

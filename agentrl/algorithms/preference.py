@@ -32,6 +32,6 @@ def dpo_loss(
     margin = beta * ((chosen - reference_chosen) - (rejected - reference_rejected))
     loss = -logsigmoid(margin).sum()
     return loss, {
-        "actor/margin": margin.detach().sum(),
-        "actor/pair_accuracy": (margin > 0).to(margin.dtype).sum().detach(),
+        "margin": margin.detach().sum(),
+        "pair_accuracy": (margin > 0).to(margin.dtype).sum().detach(),
     }

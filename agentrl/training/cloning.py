@@ -21,7 +21,7 @@ Log = Callable[[int, dict[str, float]], None]
 def learning_rate_at(update: int, updates: int, peak: float) -> float:
     """Linear warm-up over a twentieth of the updates, then a cosine down to a tenth of the peak.
 
-    >>> [learning_rate_at(update, 100, 1.0) for update in (0, 4, 100)]
+    >>> [round(learning_rate_at(update, 100, 1.0), 6) for update in (0, 4, 100)]
     [0.2, 1.0, 0.1]
     """
     warmup = max(1, updates // 20)

@@ -1,0 +1,203 @@
+"""The actor's side of ArCHer: REINFORCE, clipped updates and preferences on the LoRA adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agentrl.algorithms.policy_gradient import (
+    clipped_loss,
+    kl_divergence,
+    normalize_advantages,
+    reinforce_loss,
+)
+from agentrl.algorithms.preference import dpo_loss
+from agentrl.config import ActorConfig
+from agentrl.data.collate import PolicyBatch, policy_batch, to_device
+from agentrl.data.segment import Segment
+from agentrl.models.policy import Policy
+from agentrl.training.engine import Engine, chunks, gather, total, world_size
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Sequences for one forward pass, with what the critic and the reference say of them.
+
+    Attributes:
+        batch: the sequences.
+        advantages: [M], one a step.
+        reference: [B, T], log-probabilities under the reference policy.
+    """
+
+    batch: PolicyBatch
+    advantages: Tensor
+    reference: Tensor
+
+
+class ActorLearner:
+    """The policy under an engine of its own, and its three objectives.
+
+    Args:
+        policy: base, adapter, reference.
+        config: objective and optimizer.
+        deepspeed_config: name or path of a DeepSpeed JSON.
+        padding_id: fills up shorter sequences.
+    """
+
+    def __init__(
+        self, policy: Policy, config: ActorConfig, deepspeed_config: str, padding_id: int
+    ) -> None:
+        self.policy, self.config, self.padding_id = policy, config, padding_id
+        self.engine = Engine(
+            policy,
+            deepspeed_config=deepspeed_config,
+            learning_rate=config.learning_rate,
+            max_gradient_norm=config.max_gradient_norm,
+        )
+
+    def improve(
+        self, segments: Sequence[Segment], advantages: Tensor, epochs: int, seed: int
+    ) -> dict[str, float]:
+        """Policy-gradient updates on judged actions (`reinforce` or `ppo`).
+
+        Args:
+            segments: this rank's share.
+            advantages: [M], of their steps in order.
+            epochs: passes over them.
+            seed: of the order.
+
+        Returns:
+            Means over the updates, named ``actor/...``.
+        """
+        if self.config.normalize_advantages:
+            advantages = _normalize_over_ranks(advantages)
+        sizes = [len(segment.steps) for segment in segments]
+        shares = torch.split(advantages, sizes)
+        generator = np.random.default_rng(seed)
+        updates = self._updates_an_epoch(sum(sizes), len(segments))
+        metrics = []
+        for _ in range(epochs):
+            order = generator.permutation(len(segments))
+            for chosen in np.array_split(order, updates):
+                judged = self._judge([segments[i] for i in chosen], [shares[i] for i in chosen])
+                items = sum(sizes[i] for i in chosen)
+                metrics.append(self.engine.update(judged, self._policy_loss, items))
+        return _means(metrics)
+
+    def prefer(self, pairs: Sequence[tuple[Segment, Segment]]) -> dict[str, float]:
+        """One update on pairs of candidates for the same state, the better one first (`dpo`)."""
+        micro_batches = [self._pair_batch(part) for part in self._pair_chunks(pairs)]
+        return _means([self.engine.update(micro_batches, self._pair_loss, len(pairs))])
+
+    @torch.no_grad()
+    def mismatch(self, segments: Sequence[Segment]) -> dict[str, float]:
+        """How far sampler and trainer disagree on the sampled tokens' log-probabilities.
+
+        Call it while the policy is the one that sampled. Names: ``sampler/...``.
+        """
+        part = segments[: self.config.micro_batch_size]
+        batch = to_device(policy_batch(part, self.padding_id), self.engine.device)
+        ours, _ = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
+        difference = (ours - batch.old_log_probabilities).abs() * batch.action_mask
+        return {
+            "sampler/log_probability_difference": float(
+                difference.sum() / batch.action_mask.sum().clamp(min=1)
+            ),
+            "sampler/log_probability_difference_max": float(difference.max()),
+        }
+
+    @torch.no_grad()
+    def score(self, segment: Segment) -> list[float]:
+        """Log-probabilities of the tokens of a segment's last action, without dropout."""
+        batch = to_device(policy_batch([segment], self.padding_id), self.engine.device)
+        self.engine.module.eval()
+        ours, _ = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
+        self.engine.module.train()
+        step = segment.steps[-1]
+        scores: list[float] = ours[0, step.state_end : step.action_end].tolist()
+        return scores
+
+    def _updates_an_epoch(self, steps: int, segments: int) -> int:
+        """The same on every rank, at least one segment each."""
+        wanted = max(1, round(total([steps])[0] / self.config.batch_size))
+        fewest: int = min(gather(segments))
+        return min(wanted, fewest)
+
+    def _judge(self, segments: Sequence[Segment], advantages: Sequence[Tensor]) -> list[Judged]:
+        judged = []
+        size = self.config.micro_batch_size
+        for part, values in zip(chunks(segments, size), chunks(advantages, size), strict=True):
+            batch = to_device(policy_batch(part, self.padding_id), self.engine.device)
+            value = torch.cat(list(values)).to(self.engine.device)
+            judged.append(Judged(batch, value, self._reference(batch)))
+        return judged
+
+    @torch.no_grad()
+    def _reference(self, batch: PolicyBatch) -> Tensor:
+        """Log-probabilities under the reference [B, T]; zeros where no loss asks for them."""
+        if self.config.kl_coefficient == 0.0 and self.config.objective != "dpo":
+            return torch.zeros_like(batch.action_mask)
+        with self.policy.reference():
+            scores, _ = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
+        result: Tensor = scores
+        return result
+
+    def _policy_loss(self, judged: Judged) -> tuple[Tensor, dict[str, Tensor]]:
+        batch, mask = judged.batch, judged.batch.action_mask
+        ours, entropy = self.engine(batch.input_ids, batch.attention_mask, mask)
+        advantages = judged.advantages[batch.step]
+        if self.config.objective == "ppo":
+            old = batch.old_log_probabilities
+            loss, metrics = clipped_loss(ours, old, advantages, mask, self.config.clip)
+        else:
+            loss, metrics = reinforce_loss(ours, advantages, mask)
+        if self.config.kl_coefficient:
+            divergence = kl_divergence(ours, judged.reference, mask)
+            loss = loss + self.config.kl_coefficient * divergence
+            metrics["kl"] = divergence
+        if self.config.entropy_coefficient:
+            loss = loss - self.config.entropy_coefficient * entropy.sum()
+        return loss, {**metrics, "entropy": entropy.sum()}
+
+    def _pair_chunks(
+        self, pairs: Sequence[tuple[Segment, Segment]]
+    ) -> list[Sequence[tuple[Segment, Segment]]]:
+        return chunks(pairs, max(1, self.config.micro_batch_size // 2))
+
+    def _pair_batch(self, pairs: Sequence[tuple[Segment, Segment]]) -> Judged:
+        """Better ones first, then the worse ones, in one batch."""
+        segments = [pair[0] for pair in pairs] + [pair[1] for pair in pairs]
+        batch = to_device(policy_batch(segments, self.padding_id), self.engine.device)
+        return Judged(batch, torch.empty(0), self._reference(batch))
+
+    def _pair_loss(self, judged: Judged) -> tuple[Tensor, dict[str, Tensor]]:
+        batch = judged.batch
+        ours, entropy = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
+        pairs = len(batch.input_ids) // 2
+        sums, reference = ours.sum(dim=1), judged.reference.sum(dim=1)
+        loss, metrics = dpo_loss(
+            sums[:pairs], sums[pairs:], reference[:pairs], reference[pairs:], self.config.beta
+        )
+        return loss, {**metrics, "entropy": entropy.sum() / 2}
+
+
+def _normalize_over_ranks(advantages: Tensor) -> Tensor:
+    """Mean 0 and standard deviation 1 over the steps of all ranks."""
+    if world_size() == 1:
+        return normalize_advantages(advantages)
+    everyone = gather(advantages.tolist())
+    joined = normalize_advantages(torch.tensor([a for each in everyone for a in each]))
+    before = sum(len(each) for each in everyone[: torch.distributed.get_rank()])
+    return joined[before : before + len(advantages)]
+
+
+def _means(metrics: Sequence[dict[str, float]]) -> dict[str, float]:
+    names = {name for each in metrics for name in each}
+    return {
+        f"actor/{name}": float(np.mean([each[name] for each in metrics if name in each]))
+        for name in sorted(names)
+    }

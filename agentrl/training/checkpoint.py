@@ -1,0 +1,157 @@
+"""Checkpoints: written whole or not at all, the adapter always in PEFT's format.
+
+::
+
+    runs/NAME/
+      config.yaml               the resolved configuration
+      checkpoint-000010/
+        adapter/                loads in PEFT, vLLM and on the hub
+        actor/ critic/          DeepSpeed states (weights and optimizer)
+        target.pt               the target critic
+        state.json              counters
+      latest -> checkpoint-000010
+
+Nothing random needs saving: every draw is a function of the run's seed and the iteration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agentrl.errors import CheckpointError
+from agentrl.training.engine import rank, world_size
+
+ADAPTER = "adapter"
+_NAME = re.compile(r"checkpoint-(\d{6})")
+
+
+@dataclass
+class Counters:
+    """Where a run stands.
+
+    Attributes:
+        iteration: the last one finished.
+        version: of the adapter that the sampler runs.
+        actor_moves: whether the critic's warm-up is over.
+        world_size: number of ranks that wrote it.
+    """
+
+    iteration: int = 0
+    version: int = 0
+    actor_moves: bool = False
+    world_size: int = 1
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        folder: of the run.
+        keep: full checkpoints kept; older ones keep their adapter only.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+
+    def save(self, counters: Counters, write: Callable[[Path], None]) -> Path:
+        """Write a checkpoint; every rank calls it.
+
+        Args:
+            counters: name it, and are saved.
+            write: given a folder, puts this rank's files there.
+
+        Returns:
+            The finished checkpoint.
+        """
+        final = self.folder / f"checkpoint-{counters.iteration:06d}"
+        partial = final.with_suffix(".partial")
+        if rank() == 0:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+        barrier()
+        write(partial)
+        barrier()
+        if rank() == 0:
+            (partial / "state.json").write_text(json.dumps(asdict(counters)), encoding="utf-8")
+            _flush(partial)
+            shutil.rmtree(final, ignore_errors=True)
+            partial.rename(final)
+            self._point_latest_at(final)
+            self._prune()
+        barrier()
+        return final
+
+    def latest(self) -> Path | None:
+        """The newest complete checkpoint, or none."""
+        link = self.folder / "latest"
+        return link.resolve() if (link / "state.json").is_file() else None
+
+    def read(self, checkpoint: Path) -> Counters:
+        """The counters of a checkpoint.
+
+        Raises:
+            CheckpointError: it is incomplete, or was written by another number of ranks.
+        """
+        path = checkpoint / "state.json"
+        try:
+            counters = Counters(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise CheckpointError(f"{path} cannot be read ({error}): not a checkpoint.") from error
+        if counters.world_size != world_size():
+            raise CheckpointError(
+                f"{checkpoint} was written by {counters.world_size} ranks and this run has "
+                f"{world_size()}. Start `deepspeed` with --num_gpus {counters.world_size}."
+            )
+        return counters
+
+    def _point_latest_at(self, final: Path) -> None:
+        link = self.folder / "latest.partial"
+        link.unlink(missing_ok=True)
+        link.symlink_to(final.name)
+        link.replace(self.folder / "latest")
+
+    def _prune(self) -> None:
+        """Reduce all but the newest to their adapters."""
+        found = sorted(p for p in self.folder.iterdir() if _NAME.fullmatch(p.name))
+        for old in found[: -self.keep]:
+            for item in old.iterdir():
+                if item.name != ADAPTER:
+                    shutil.rmtree(item) if item.is_dir() else item.unlink()
+
+
+def load_weights(path: Path, module: torch.nn.Module) -> None:
+    """Load a saved state dictionary into a module.
+
+    Raises:
+        CheckpointError: it is missing or of another shape.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        module.load_state_dict(state)
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} does not fit this run's {type(module).__name__}: {error}"
+        ) from error
+
+
+def barrier() -> None:
+    """Wait for all ranks."""
+    if world_size() > 1:
+        torch.distributed.barrier()
+
+
+def _flush(folder: Path) -> None:
+    """Make sure that every file is on disk before the checkpoint gets its name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,159 @@
+"""The critic's side of ArCHer: TD updates, the target network, advantages, and their meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agentrl.algorithms.calibration import Agreement, agreement
+from agentrl.algorithms.critic import advantage, q_loss, td_target, v_loss
+from agentrl.algorithms.returns import discounted_returns
+from agentrl.config import CriticConfig
+from agentrl.data.collate import ValueBatch, to_device
+from agentrl.data.segment import Segment
+from agentrl.models.critic import CriticModel
+from agentrl.training.engine import Engine, chunks, gather
+from agentrl.training.target import polyak_update, target_copy
+
+Pair = tuple[ValueBatch, ValueBatch | None]
+"""A batch of stored steps, and the same states with freshly sampled actions if V asks for them."""
+
+
+class CriticLearner:
+    """Double Q and V with a slow target, under an engine of their own.
+
+    Args:
+        model: the critic with its collation.
+        config: losses, discount, optimizer.
+        deepspeed_config: name or path of a DeepSpeed JSON (stages 0 to 2).
+    """
+
+    def __init__(self, model: CriticModel, config: CriticConfig, deepspeed_config: str) -> None:
+        self.config = config
+        self.collate = model.collate
+        self.engine = Engine(
+            model.module,
+            deepspeed_config=deepspeed_config,
+            learning_rate=config.learning_rate,
+            max_gradient_norm=config.max_gradient_norm,
+        )
+        self.target: nn.Module = target_copy(model.module).to(self.engine.device)
+
+    def update(
+        self, segments: Sequence[Segment], fresh: Sequence[Segment] | None = None
+    ) -> dict[str, float]:
+        """One optimizer step, then a Polyak step of the target.
+
+        Args:
+            segments: this rank's share of stored episodes.
+            fresh: with ``value_target: fresh``, an action sampled anew for every step of
+                `segments`, in order.
+
+        Returns:
+            Metrics named ``critic/...``.
+        """
+        items = sum(len(segment.steps) for segment in segments)
+        metrics = self.engine.update(
+            self._pairs(segments, fresh), partial(self._loss, self.target), items
+        )
+        polyak_update(self.target, self.engine.module, self.config.polyak)
+        return {f"critic/{name}": value for name, value in metrics.items()}
+
+    def _pairs(self, segments: Sequence[Segment], fresh: Sequence[Segment] | None) -> list[Pair]:
+        pairs: list[Pair] = []
+        done = 0
+        for part in chunks(segments, self.config.micro_batch_size):
+            steps = sum(len(segment.steps) for segment in part)
+            anew = None if fresh is None else self.collate(fresh[done : done + steps])
+            pairs.append((self.collate(part), anew))
+            done += steps
+        return pairs
+
+    def _loss(self, target: nn.Module, pair: Pair) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum over steps of the Q and V losses (ArCHer section 3.2)."""
+        batch = to_device(pair[0], self.engine.device)
+        q, value = self.engine(**batch.inputs)
+        with torch.no_grad():
+            target_q, target_value = target(**batch.inputs)
+            if pair[1] is not None:
+                target_q, _ = target(**to_device(pair[1], self.engine.device).inputs)
+        following = target_value[batch.next_state_of.clamp(min=0)]
+        goal = td_target(batch.rewards, following, batch.terminated, self.config.discount)
+        known = (batch.terminated | (batch.next_state_of >= 0))[:, None]
+        value = value[batch.state_of]
+        q_part = q_loss(q * known, goal * known)
+        v_part = v_loss(value, target_q, self.config.expectile)
+        return q_part + v_part, {
+            "q_loss": q_part,
+            "v_loss": v_part,
+            "q_mean": q.mean(dim=-1).sum(),
+            "v_mean": value.mean(dim=-1).sum(),
+            "target_mean": goal.mean(dim=-1).sum(),
+        }
+
+    @torch.no_grad()
+    def values(self, segments: Sequence[Segment]) -> list[tuple[ValueBatch, Tensor, Tensor]]:
+        """Per micro-batch: the batch, Q [M, 2] of its steps, V [S, 2] of its states (online)."""
+        found = []
+        for part in chunks(segments, self.config.micro_batch_size):
+            batch = to_device(self.collate(part), self.engine.device)
+            q, value = self.engine(**batch.inputs)
+            found.append((batch, q, value))
+        return found
+
+    def advantages(self, segments: Sequence[Segment]) -> Tensor:
+        """A(s, a) of every step of the segments, in order, on the CPU: [M]."""
+        parts = [advantage(q, v[batch.state_of]) for batch, q, v in self.values(segments)]
+        return torch.cat(parts).cpu()
+
+    def q_values(self, segments: Sequence[Segment]) -> Tensor:
+        """min_i Q_i(s, a) of every step of the segments, in order, on the CPU: [M]."""
+        return torch.cat([q.min(dim=-1).values for _, q, _ in self.values(segments)]).cpu()
+
+    def assess(self, segments: Sequence[Segment]) -> tuple[Agreement, dict[str, float]]:
+        """Do the advantages foretell what came of the actions? On episodes not yet trained on.
+
+        Compares A(s, a) with the discounted return beyond V(s) over all ranks' episodes.
+        """
+        predicted: list[float] = []
+        left: list[float] = []
+        values: list[float] = []
+        for part in chunks(segments, self.config.micro_batch_size):
+            [(batch, q, v)] = self.values(part)
+            state_value = v.min(dim=-1).values
+            returns = self._returns(part, batch, state_value)
+            predicted += advantage(q, v[batch.state_of]).tolist()
+            values += state_value[batch.state_of].tolist()
+            left += returns.tolist()
+        everyone: list[Any] = gather((predicted, left, values))
+        a, g, v_all = (torch.tensor([x for each in everyone for x in each[i]]) for i in range(3))
+        found = agreement(a, g - v_all, self.config.warmup.confidence)
+        return found, {
+            "critic/advantage_mean": float(a.mean()),
+            "critic/advantage_std": float(a.std(unbiased=False)),
+            "critic/advantage_correlation": found.correlation,
+            "critic/advantage_correlation_lower": found.lower_bound,
+            "critic/value_correlation": agreement(v_all, g, 0.95).correlation,
+            "critic/return_mean": float(g.mean()),
+        }
+
+    def _returns(self, segments: Sequence[Segment], batch: ValueBatch, value: Tensor) -> Tensor:
+        """Discounted return after every step [M], bootstrapped with V where an episode was cut."""
+        longest = max(len(segment.steps) for segment in segments)
+        rewards = torch.zeros(len(segments), longest)
+        bootstrap = torch.zeros(len(segments), longest)
+        present = torch.zeros(len(segments), longest, dtype=torch.bool)
+        number = 0
+        for row, segment in enumerate(segments):
+            count = len(segment.steps)
+            rewards[row, :count] = torch.tensor([step.reward for step in segment.steps])
+            present[row, :count] = True
+            number += count
+            following = int(batch.next_state_of[number - 1])
+            if not segment.steps[-1].terminated and following >= 0:
+                bootstrap[row, count - 1] = value[following]
+        return discounted_returns(rewards, self.config.discount, bootstrap)[present]

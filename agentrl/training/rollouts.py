@@ -1,0 +1,173 @@
+"""The learner's side of the rollout engine: episodes, fresh candidates, new adapters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agentrl.config import RunConfig
+from agentrl.data.segment import Segment, Step, candidate
+from agentrl.env import make_environment
+from agentrl.errors import EnvironmentFaultError
+from agentrl.models.locate import model_path
+from agentrl.rollout.chat import Chat
+from agentrl.rollout.episode import EpisodeSpec
+from agentrl.rollout.handover import Probe, hand_over
+from agentrl.rollout.runner import Runner
+from agentrl.rollout.sampler import build_sampler
+from agentrl.rollout.scripted import draw_specs
+from agentrl.training.actor_learner import ActorLearner
+from agentrl.training.checkpoint import barrier
+from agentrl.training.engine import rank, total, world_size
+from agentrl.trajectory import EndReason, Trajectory
+
+PROBE_TOKENS = 8
+
+
+class Rollouts:
+    """Sampler and runner of this rank, following the policy that is being trained.
+
+    Args:
+        config: of the run.
+        chat: of the policy's tokenizer.
+        folder: the adapter that the sampler reads is written here.
+    """
+
+    def __init__(self, config: RunConfig, chat: Chat, folder: Path) -> None:
+        self.config, self.chat, self.folder = config, chat, folder
+        alone = config.sampler.vllm.in_process and world_size() == 1
+        engine = config.sampler.vllm.model_copy(update={"in_process": alone})
+        settings = config.sampler.model_copy(update={"vllm": engine})
+        path = model_path(config.policy.model)
+        self.sampler = build_sampler(config.policy, settings, path, chat.stop_id)
+        self.runner = Runner(
+            config.environment,
+            self.sampler,
+            chat,
+            concurrent=config.rollout.concurrent,
+            context_length=config.policy.context_length,
+            max_new_tokens=config.sampler.max_new_tokens,
+        )
+        environment = make_environment(config.environment)
+        self._tasks = environment.tasks("train")
+        observation, _ = environment.reset(seed=0, options={"task": self._tasks[0]})
+        environment.close()
+        prompt = tuple(chat.begin(observation))
+        self._probe = Probe(prompt, prompt[-PROBE_TOKENS:])
+
+    def play(self, iteration: int, metrics: dict[str, float]) -> list[Trajectory]:
+        """This rank's share of an iteration's episodes; adds ``rollout/...`` over all ranks.
+
+        Raises:
+            EnvironmentFaultError: more episodes failed than `rollout.max_failed_share` allows.
+        """
+        seed = np.random.SeedSequence([self.config.seed, iteration]).generate_state(1)
+        specs = draw_specs(self._tasks, self.config.rollout.episodes, int(seed[0]))
+        begin = time.monotonic()
+        trajectories = self.play_specs(specs, None, f"iteration {iteration}")
+        metrics |= summary(trajectories, time.monotonic() - begin)
+        self._check_failures(trajectories, metrics["rollout/failed_share"])
+        return trajectories
+
+    def play_specs(
+        self, specs: Sequence[EpisodeSpec], temperature: float | None, title: str
+    ) -> list[Trajectory]:
+        """This rank's share of the specs: every `world_size`-th, from its own number on."""
+        mine = specs[rank() :: world_size()]
+        return self.runner.play(mine, temperature=temperature, progress=title)
+
+    def candidates(
+        self, states: Sequence[tuple[Trajectory, int]], count: int, seed: int
+    ) -> list[Segment]:
+        """Actions sampled anew from the current policy.
+
+        Args:
+            states: episode and number of the turn to answer.
+            count: actions for each state.
+            seed: of the sampling.
+
+        Returns:
+            `count` segments for each state, in the order of the states.
+        """
+        wanted = [state for state in states for _ in range(count)]
+        prompts = [episode.turns[turn].prompt_ids for episode, turn in wanted]
+        seeds = np.random.SeedSequence([seed, rank()]).generate_state(len(prompts), np.uint64) >> 1
+        completions = self.sampler.sample(prompts, [int(s) for s in seeds])
+        return [
+            candidate(
+                episode,
+                turn,
+                completion.ids,
+                completion.log_probabilities,
+                self.chat.action_text(completion.ids),
+            )
+            for (episode, turn), completion in zip(wanted, completions, strict=True)
+        ]
+
+    def hand_over(self, actor: ActorLearner, version: int) -> float:
+        """Give the sampler the actor's adapter; the probe's largest difference comes back.
+
+        Raises:
+            StaleAdapterError: the sampler does not run it.
+        """
+        if rank() == 0:
+            actor.policy.save_adapter(self.folder)
+        barrier()
+        prompt, action = self._probe.prompt_ids, self._probe.action_ids
+        end = len(prompt) + len(action)
+        step = Step(0, len(prompt), end, 0, 0.0, False, (0.0,) * len(action))
+        expected = actor.score(Segment((*prompt, *action), (step,), ("", "")))
+        tolerance = self.config.sampler.probe_tolerance
+        difference = hand_over(self.sampler, self.folder, version, self._probe, expected, tolerance)
+        barrier()
+        return difference
+
+    def close(self) -> None:
+        """End the environments and the sampler."""
+        self.runner.close()
+        self.sampler.close()
+
+    def _check_failures(self, trajectories: Sequence[Trajectory], share: float) -> None:
+        if share > self.config.rollout.max_failed_share:
+            error = next((t.error for t in trajectories if t.error), "on another rank")
+            raise EnvironmentFaultError(
+                f"{share:.0%} of this iteration's episodes failed, more than "
+                f"rollout.max_failed_share={self.config.rollout.max_failed_share}. One of them: "
+                f"{error}"
+            )
+
+
+def summary(trajectories: Sequence[Trajectory], seconds: float) -> dict[str, float]:
+    """What an iteration's episodes show, over all ranks; failed ones count only as failed."""
+    valid = [t for t in trajectories if t.end_reason is not EndReason.FAILED]
+    turns = [turn for t in valid for turn in t.turns]
+    sums = total(
+        [
+            len(trajectories),
+            len(valid),
+            sum(t.total_reward for t in valid),
+            sum(t.success for t in valid),
+            len(turns),
+            sum(not turn.valid for turn in turns),
+            sum(len(turn.action_ids) for turn in turns),
+            sum(turn.finish_reason == "length" for turn in turns),
+            sum(t.end_reason is EndReason.TRUNCATED for t in valid),
+            seconds / world_size(),
+        ]
+    )
+    episodes, played, reward, success, all_turns, invalid, tokens, cut, truncated, time_taken = sums
+    played_, turns_ = max(played, 1), max(all_turns, 1)
+    return {
+        "rollout/return": reward / played_,
+        "rollout/success": success / played_,
+        "rollout/turns": all_turns / played_,
+        "rollout/invalid_share": invalid / turns_,
+        "rollout/cut_share": cut / turns_,
+        "rollout/truncated_share": truncated / played_,
+        "rollout/failed_share": 1.0 - played / max(episodes, 1),
+        "rollout/tokens": tokens,
+        "rollout/tokens_per_second": tokens / max(time_taken, 1e-9),
+    }

@@ -1,0 +1,180 @@
+"""A run's folder and bookkeeping: configuration, store, metrics, seeds, checkpoints, reports."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import yaml
+
+from agentrl.config import RunConfig, parse_config, save_config
+from agentrl.data.replay import Replay
+from agentrl.data.store import TrajectoryStore
+from agentrl.errors import ConfigError, TokenMismatchError
+from agentrl.rollout.chat import Chat
+from agentrl.training.checkpoint import ADAPTER, Checkpoints, Counters, barrier, load_weights
+from agentrl.training.engine import gather, initialize_distributed, rank, world_size
+from agentrl.training.metrics import MetricsLog
+from agentrl.training.rollouts import Rollouts
+from agentrl.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from agentrl.training.actor_learner import ActorLearner
+    from agentrl.training.critic_learner import CriticLearner
+
+MAY_CHANGE = frozenset({"iterations", "evaluation", "checkpoint", "logging", "output"})
+"""Sections that a resumed run may have different from before."""
+
+
+class Run:
+    """Opens or resumes the folder of a run.
+
+    Args:
+        config: of the run.
+        resume: go on from the latest checkpoint, if there is one.
+
+    Attributes:
+        counters: where the run stands.
+        checkpoint: what it resumes from, or None.
+
+    Raises:
+        ConfigError: the folder holds another run, or this one and `resume` is not set.
+    """
+
+    def __init__(self, config: RunConfig, resume: bool) -> None:
+        initialize_distributed()
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.folder = config.folder
+        self._claim_folder(resume)
+        barrier()
+        self.store = TrajectoryStore(self.folder / "trajectories")
+        self.checkpoints = Checkpoints(self.folder, config.checkpoint.keep)
+        self.checkpoint = self.checkpoints.latest() if resume else None
+        self.counters = Counters(world_size=world_size())
+        if self.checkpoint is not None:
+            self.counters = self.checkpoints.read(self.checkpoint)
+        self.metrics = MetricsLog(self.folder, config.logging, config.model_dump(), rank())
+        self.metrics.truncate_after(self.counters.iteration)
+
+    def _claim_folder(self, resume: bool) -> None:
+        path = self.folder / "config.yaml"
+        if path.exists() and not resume:
+            raise ConfigError(
+                f"{self.folder} already holds a run. Go on with it with --resume, give this one "
+                "another name (name=...), or delete the folder."
+            )
+        if path.exists():
+            self._check_unchanged(path)
+        if rank() == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_config(self.config, path)
+
+    def _check_unchanged(self, path: Path) -> None:
+        saved = parse_config(RunConfig, yaml.safe_load(path.read_text("utf-8")), str(path))
+        old, new = saved.model_dump(), self.config.model_dump()
+        changed = sorted(k for k in new if k not in MAY_CHANGE and old[k] != new[k])
+        if changed:
+            raise ConfigError(
+                f"{self.folder} was begun with other {', '.join(changed)}  (see {path}). "
+                "A resumed run must go on as it was; give a changed one another name (name=...)."
+            )
+
+    def generator(self, purpose: str, *numbers: int) -> np.random.Generator:
+        """Random numbers that depend on seed, rank, purpose and iteration alone."""
+        key = zlib.crc32(purpose.encode())
+        return np.random.default_rng([self.config.seed, rank(), key, *numbers])
+
+    def build_rollouts(self, chat: Chat) -> Rollouts:
+        """Sampler and runner; the sampler reads its adapters from the run's folder."""
+        return Rollouts(self.config, chat, self.folder / "sampler_adapter")
+
+    def share(self, batch_size: int) -> int:
+        """This rank's part of a batch."""
+        return max(1, batch_size // world_size())
+
+    def is_due(self, every: int) -> bool:
+        """Whether something that happens every so many iterations, and at the end, is due now."""
+        iteration = self.counters.iteration
+        return iteration == self.config.iterations or bool(every and iteration % every == 0)
+
+    def append_trajectories(self, iteration: int, trajectories: list[Trajectory]) -> None:
+        """Store this rank's episodes of an iteration."""
+        self.store.append(f"iteration-{iteration:06d}-rank-{rank():02d}", trajectories)
+
+    def log(self, iteration: int, metrics: dict[str, float]) -> None:
+        """Write an iteration's metrics and show its main figures on a line."""
+        self.metrics.write(iteration, metrics)
+        if rank() == 0:
+            print(_line(iteration, self.config.iterations, metrics), flush=True)
+
+    def log_cloning(self, update: int, metrics: dict[str, float]) -> None:
+        """Show the progress of behaviour cloning."""
+        self._log_update("cloning", update, metrics, "cloning/validation_loss")
+
+    def log_pretraining(self, update: int, metrics: dict[str, float]) -> None:
+        """Show the progress of the critic's pretraining."""
+        self._log_update("critic pretraining", update, metrics, "critic/q_loss")
+
+    def _log_update(self, title: str, update: int, metrics: dict[str, float], shown: str) -> None:
+        self.metrics.write(0, {**metrics, f"{shown.partition('/')[0]}/update": update})
+        if rank() == 0 and shown in metrics and update % 10 == 0:
+            print(f"{title}: update {update}, {shown} {metrics[shown]:.4f}", flush=True)
+
+    def checked_mismatch(self, measured: dict[str, float]) -> dict[str, float]:
+        """Pass the difference between sampler and trainer on, unless it is too large.
+
+        Raises:
+            TokenMismatchError: its mean exceeds `sampler.mismatch_limit`.
+        """
+        found = max(gather(measured["sampler/log_probability_difference"]))
+        if found > self.config.sampler.mismatch_limit:
+            raise TokenMismatchError(
+                f"Sampler and trainer disagree on the sampled tokens: mean difference of their "
+                f"log-probabilities {found:.3g}, limit {self.config.sampler.mismatch_limit} "
+                "(sampler.mismatch_limit). The policy would learn from wrong ratios: use the same "
+                "number format in both, no dropout, temperature 1 without top-k and top-p."
+            )
+        return measured
+
+    def save(self, actor: ActorLearner, critic: CriticLearner) -> Path:
+        """Write a checkpoint of learners and counters."""
+
+        def write(folder: Path) -> None:
+            if rank() == 0:
+                actor.policy.save_adapter(folder / ADAPTER)
+                torch.save(critic.target.state_dict(), folder / "target.pt")
+            actor.engine.save(folder / "actor")
+            critic.engine.save(folder / "critic")
+
+        return self.checkpoints.save(self.counters, write)
+
+    def restore(self, actor: ActorLearner, critic: CriticLearner, replay: Replay) -> None:
+        """Load the checkpoint, and the replay buffer from the stored episodes."""
+        assert self.checkpoint is not None
+        actor.engine.load(self.checkpoint / "actor")
+        critic.engine.load(self.checkpoint / "critic")
+        load_weights(self.checkpoint / "target.pt", critic.target)
+        suffix = f"-rank-{rank():02d}"
+        for iteration in range(1, self.counters.iteration + 1):
+            replay.extend(self.store.read([f"iteration-{iteration:06d}{suffix}"]))
+
+
+def _line(iteration: int, iterations: int, metrics: dict[str, float]) -> str:
+    shown = {
+        "return": "rollout/return",
+        "success": "rollout/success",
+        "invalid": "rollout/invalid_share",
+        "Q loss": "critic/q_loss",
+        "advantage r": "critic/advantage_correlation",
+        "KL": "actor/kl",
+        "entropy": "actor/entropy",
+    }
+    parts = [f"{label} {metrics[name]:.3f}" for label, name in shown.items() if name in metrics]
+    if not metrics.get("actor/moves"):
+        parts.append("critic warm-up")
+    seconds = sum(value for name, value in metrics.items() if name.startswith("time/"))
+    return f"iteration {iteration}/{iterations}  {'  '.join(parts)}  ({seconds:.1f} s)"

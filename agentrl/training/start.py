@@ -1,0 +1,109 @@
+"""Where a run begins: demonstrations, and the policy that is cloned from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentrl.config import RunConfig
+from agentrl.data.segment import learnable, segment
+from agentrl.data.store import TrajectoryStore
+from agentrl.env import make_environment
+from agentrl.errors import ConfigError
+from agentrl.models.policy import Policy
+from agentrl.rollout.chat import Chat
+from agentrl.rollout.scripted import draw_specs, play_scripted
+from agentrl.training.checkpoint import barrier
+from agentrl.training.cloning import Log, clone
+from agentrl.training.engine import Engine, rank, world_size
+from agentrl.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def build_chat(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Chat:
+    """The chat adapter of a run, with the environment's rules if the configuration wants them."""
+    environment = make_environment(config.environment)
+    rules = environment.instructions if config.environment.instructions else ""
+    environment.close()
+    return Chat(tokenizer, rules)
+
+
+def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> list[Trajectory]:
+    """This rank's share of the scripted episodes; played once, then read from the store.
+
+    Raises:
+        ConfigError: the environment has no scripted agent, or an action is too long.
+    """
+    wanted = config.demonstrations
+    if wanted is None:
+        return []
+    name = f"demonstrations-rank-{rank():02d}"
+    if name in store.names():
+        return list(store.read([name]))
+    environment = make_environment(config.environment)
+    specs = draw_specs(environment.tasks("train"), wanted.episodes, wanted.seed)
+    environment.close()
+    played = play_scripted(
+        config.environment,
+        specs[rank() :: world_size()],
+        "scripted",
+        wanted.strength,
+        chat,
+        context_length=config.policy.context_length,
+        max_new_tokens=config.sampler.max_new_tokens,
+    )
+    store.append(name, played)
+    return played
+
+
+def cloned_start(
+    config: RunConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    episodes: list[Trajectory],
+    folder: Path,
+    log: Log,
+) -> Path | None:
+    """The adapter that training starts from: cloned if the configuration says so.
+
+    Args:
+        config: with ``cloning``, and no ``policy.adapter``, the policy is cloned.
+        tokenizer: of the policy.
+        episodes: demonstrations.
+        folder: where the cloned adapter is written, in PEFT's format; reused if it is there.
+        log: receives the metrics of each update.
+
+    Returns:
+        The adapter's folder; None starts from the base.
+
+    Raises:
+        ConfigError: there is something to clone but nothing to clone from.
+    """
+    if config.policy.adapter is not None:
+        return Path(config.policy.adapter)
+    if config.cloning is None:
+        return None
+    if (folder / "adapter_config.json").is_file():
+        return folder
+    segments = [segment(trajectory) for trajectory in learnable(episodes)]
+    if not segments:
+        raise ConfigError(
+            "The section `cloning` needs demonstrations: add the section `demonstrations`, or "
+            "start from an adapter with policy.adapter."
+        )
+    policy = Policy(config.policy, seed=config.seed)
+    engine = Engine(
+        policy,
+        deepspeed_config=config.deepspeed,
+        learning_rate=config.cloning.learning_rate,
+        max_gradient_norm=config.cloning.max_gradient_norm,
+    )
+    clone(engine, segments, config.cloning, tokenizer.pad_token_id, config.seed, log)
+    if rank() == 0:
+        partial = folder.with_suffix(".partial")
+        policy.save_adapter(partial)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial.rename(folder)
+    barrier()
+    return folder

@@ -1,0 +1,231 @@
+"""ArCHer: hierarchical reinforcement learning for language-model agents (arXiv 2402.19446).
+
+The high level is an off-policy critic over utterances, the low level a policy gradient over tokens::
+
+    deepspeed trainers/archer.py --config wordle.yaml
+    deepspeed trainers/archer.py --config webshop.yaml actor.objective=dpo name=webshop-dpo
+    deepspeed trainers/archer.py --config webshop.yaml --resume
+
+Read it beside the paper's algorithm 1: `collect`, `learn_values`, `improve_policy`, `synchronize`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import typer
+
+from trainers.launch import reported_errors, stopwatch
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from agentrl.config import RunConfig
+    from agentrl.data.replay import Replay
+    from agentrl.data.segment import Segment
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    config: Annotated[str, typer.Option(help="YAML file, here or in configs/.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the latest checkpoint.")] = False,
+    local_rank: Annotated[int, typer.Option("--local_rank", hidden=True)] = 0,
+) -> None:
+    """Train a policy with ArCHer; evaluates it before and after."""
+    from agentrl.config import load_config
+
+    del local_rank
+    with reported_errors():
+        Archer(load_config(config, overrides or []), resume).train()
+
+
+class Archer:
+    """One run, on this rank.
+
+    Args:
+        config: everything that decides it.
+        resume: go on from the latest checkpoint, if there is one.
+    """
+
+    def __init__(self, config: RunConfig, resume: bool) -> None:
+        from agentrl.data.replay import Replay
+        from agentrl.data.segment import learnable
+        from agentrl.models.critic import CriticModel
+        from agentrl.models.policy import Policy, load_tokenizer
+        from agentrl.training.actor_learner import ActorLearner
+        from agentrl.training.critic_learner import CriticLearner
+        from agentrl.training.run import Run
+        from agentrl.training.start import build_chat, cloned_start, demonstrations
+
+        self.config = config
+        self.run = run = Run(config, resume)
+        tokenizer = load_tokenizer(config.policy)
+        chat = build_chat(config, tokenizer)
+        self.demonstrations = learnable(demonstrations(config, chat, run.store))
+        start = cloned_start(
+            config,
+            tokenizer,
+            self.demonstrations,
+            run.folder / "start" / "adapter",
+            run.log_cloning,
+        )
+        padding_id = tokenizer.pad_token_id
+        policy = Policy(config.policy, start, config.seed)
+        critic = CriticModel(config.critic, config.policy, start, tokenizer, config.seed)
+        self.actor = ActorLearner(policy, config.actor, config.deepspeed, padding_id)
+        self.critic = CriticLearner(critic, config.critic, config.deepspeed)
+        self.replay = Replay(config.replay.capacity)
+        if config.replay.demonstrations:
+            self.replay.extend(self.demonstrations)
+        self.rollouts = run.build_rollouts(chat)
+
+    def train(self) -> None:
+        """Warm start, then the iterations; evaluated before and after."""
+        from agentrl.evaluation.during import evaluate_now, report
+
+        run, counters = self.run, self.run.counters
+        if run.checkpoint is None:
+            self.pretrain_critic()
+            run.save(self.actor, self.critic)
+        else:
+            run.restore(self.actor, self.critic, self.replay)
+        self.synchronize()
+        evaluations = [evaluate_now(self.config, self.rollouts, counters.iteration)]
+        while counters.iteration < self.config.iterations:
+            counters.iteration += 1
+            self.iterate(counters.iteration)
+            if run.is_due(self.config.checkpoint.every):
+                run.save(self.actor, self.critic)
+            if run.is_due(self.config.evaluation.every):
+                evaluations.append(evaluate_now(self.config, self.rollouts, counters.iteration))
+        report(self.config, evaluations)
+        self.rollouts.close()
+
+    def iterate(self, iteration: int) -> None:
+        """One pass of the paper's loop: rollouts, critic, actor, new weights to the sampler."""
+        metrics: dict[str, float] = {}
+        with stopwatch(metrics, "time/rollout"):
+            latest = self.collect(iteration, metrics)
+        self.judge_critic(latest, metrics)
+        with stopwatch(metrics, "time/critic"):
+            self.learn_values(iteration, metrics)
+        if self.run.counters.actor_moves:
+            with stopwatch(metrics, "time/actor"):
+                self.improve_policy(latest, iteration, metrics)
+            with stopwatch(metrics, "time/synchronize"):
+                metrics["sampler/probe_difference"] = self.synchronize()
+        self.run.log(iteration, metrics)
+
+    def collect(self, iteration: int, metrics: dict[str, float]) -> list[Segment]:
+        """Play this iteration's episodes; store them; put them into the replay buffer."""
+        from agentrl.data.segment import learnable, segment
+
+        trajectories = self.rollouts.play(iteration, metrics)
+        self.run.append_trajectories(iteration, trajectories)
+        self.replay.extend(trajectories)
+        return [segment(trajectory) for trajectory in learnable(trajectories)]
+
+    def judge_critic(self, latest: list[Segment], metrics: dict[str, float]) -> None:
+        """Let the actor move once the advantages foretell the new episodes' returns."""
+        warmup, counters = self.config.critic.warmup, self.run.counters
+        agreement, measured = self.critic.assess(latest)
+        metrics |= measured
+        waited = counters.iteration > warmup.min_iterations
+        meaningful = agreement.lower_bound > warmup.min_correlation
+        limit = warmup.max_iterations
+        overdue = limit is not None and counters.iteration > limit
+        counters.actor_moves = counters.actor_moves or overdue or (waited and meaningful)
+        metrics["actor/moves"] = float(counters.actor_moves)
+
+    def learn_values(self, iteration: int, metrics: dict[str, float]) -> None:
+        """Off-policy TD learning on the replay buffer (section 3.2)."""
+        generator = self.run.generator("critic", iteration)
+        for _ in range(self.config.critic.updates):
+            metrics |= self.update_critic(self.replay, generator)
+
+    def update_critic(self, memory: Replay, generator: np.random.Generator) -> dict[str, float]:
+        """One step; with ``value_target: fresh``, V learns from new samples of the policy."""
+        from agentrl.data.segment import segment
+
+        episodes = memory.draw_episodes(self.run.share(self.config.critic.batch_size), generator)
+        segments = [segment(episode) for episode in episodes]
+        if self.config.critic.value_target == "stored":
+            return self.critic.update(segments)
+        states = [(episode, turn) for episode in episodes for turn in range(len(episode.turns))]
+        seed = int(generator.integers(2**31))
+        return self.critic.update(segments, self.rollouts.candidates(states, 1, seed))
+
+    def pretrain_critic(self) -> None:
+        """Fit the critic to the demonstrations and their rewards before anything is sampled."""
+        from agentrl.data.replay import Replay
+
+        memory = Replay(sum(len(episode.turns) for episode in self.demonstrations))
+        memory.extend(self.demonstrations)
+        generator = self.run.generator("pretraining", 0)
+        for update in range(self.config.critic.pretraining_updates):
+            self.run.log_pretraining(update + 1, self.update_critic(memory, generator))
+
+    def improve_policy(
+        self, latest: list[Segment], iteration: int, metrics: dict[str, float]
+    ) -> None:
+        """The token-level update by the configured objective (section 3.3)."""
+        actor, config = self.actor, self.config.actor
+        metrics |= self.run.checked_mismatch(actor.mismatch(latest))
+        if config.objective != "dpo" and config.actions == "latest":
+            advantages = self.critic.advantages(latest)
+            metrics |= actor.improve(latest, advantages, config.epochs, iteration)
+            return
+        for update in range(config.updates):
+            if update:
+                self.synchronize()
+            metrics |= self.improve_on_fresh_actions(iteration, update)
+
+    def improve_on_fresh_actions(self, iteration: int, update: int) -> dict[str, float]:
+        """Sample anew at states of the replay buffer, judge with the critic, take one step."""
+        config = self.config.actor
+        generator = self.run.generator("actor", iteration, update)
+        states = self.replay.draw_states(self.run.share(config.batch_size), generator)
+        count = config.candidates if config.objective == "dpo" else 1
+        seed = int(generator.integers(2**31))
+        found = self.rollouts.candidates(states, count, seed)
+        if config.objective != "dpo":
+            return self.actor.improve(found, self.critic.advantages(found), 1, iteration)
+        values = self.critic.q_values(found)
+        pairs = best_and_worst(found, values.tolist(), count)
+        return self.actor.prefer(pairs)
+
+    def synchronize(self) -> float:
+        """Hand the adapter to the sampler and make sure that it arrived."""
+        self.run.counters.version += 1
+        return self.rollouts.hand_over(self.actor, self.run.counters.version)
+
+
+def best_and_worst(
+    candidates: list[Segment], values: list[float], count: int
+) -> list[tuple[Segment, Segment]]:
+    """The critic's best and worst of each state's candidates; states with only one are left out.
+
+    Args:
+        candidates: `count` in a row for each state.
+        values: Q of each.
+        count: candidates a state.
+    """
+    pairs = []
+    for first in range(0, len(candidates), count):
+        ranked = sorted(range(first, first + count), key=lambda i: values[i])
+        worst, best = candidates[ranked[0]], candidates[ranked[-1]]
+        if best.ids != worst.ids:
+            pairs.append((best, worst))
+    return pairs
+
+
+if __name__ == "__main__":
+    app()
