@@ -13,7 +13,7 @@ from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import ConfigError, SamplerError, TokenMismatchError, require
 from agentrl.rollout.handover import adapter_digest
 from agentrl.rollout.sampler import Completion, check_context, check_requests
-from agentrl.rollout.vllm_start import ranks, starting_engine
+from agentrl.rollout.vllm_start import default_group_kept, ranks, starting_engine
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Largest adapter ranks that vLLM can be started for."""
@@ -29,8 +29,8 @@ class VllmSampler:
     rank; beside other ranks it always gets a process of its own, on the rank's own GPU.
     `agentrl.rollout.vllm_start` keeps the engine's start from changing anything else in this one.
 
-    In one process with DeepSpeed, initialize DeepSpeed first: the engine then shares its process
-    group; one that the engine had to make is destroyed by `close`.
+    In one process, the engine and DeepSpeed share one process group, whichever came first. Call
+    `close` before letting go of a sampler: an engine that is garbage-collected takes it along.
 
     Args: as `agentrl.rollout.sampler.build_sampler`.
 
@@ -55,7 +55,6 @@ class VllmSampler:
         self._adapter: Any = None
         self._in_process = sampler.vllm.in_process and ranks() == 1
         self._on_gpu = torch.cuda.is_available()
-        self._owns_group = not torch.distributed.is_initialized()
         settings = self._engine_settings(policy, model_path)
         with starting_engine(self._in_process, self._on_gpu):
             vllm = require("vllm", "vllm' or 'agentrl[cpu]", "sampler.backend=vllm")
@@ -215,13 +214,6 @@ class VllmSampler:
     def close(self) -> None:
         """Stop the engine, and its process if it has one."""
         engine, self._engine = self._engine, None
-        if engine is None:
-            return
-        engine.llm_engine.engine_core.shutdown()
-        if self._in_process:
-            from vllm.distributed import parallel_state
-
-            parallel: Any = parallel_state
-            parallel.destroy_model_parallel()
-            if self._owns_group:
-                parallel.destroy_distributed_environment()
+        if engine is not None:
+            with default_group_kept():
+                engine.llm_engine.engine_core.shutdown()

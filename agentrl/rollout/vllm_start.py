@@ -1,7 +1,8 @@
-"""Starting vLLM without changing the process around it.
+"""Starting and stopping vLLM without changing the process around it.
 
 vLLM expects to own its process: its start seeds every random generator anew, sets environment
-variables and replaces `torch.set_num_threads`. In a trainer each of these would do harm later.
+variables and replaces `torch.set_num_threads`; its end destroys the process group. In a trainer
+each of these would do harm later.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +53,27 @@ def starting_engine(in_process: bool, on_gpu: bool) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads = set_num_threads
+
+
+@contextmanager
+def default_group_kept() -> Iterator[None]:
+    """Surrounds the end of an engine, which would destroy the default process group.
+
+    The trainer may be using it. vLLM's own groups are destroyed.
+    """
+    import torch
+
+    destroy = torch.distributed.destroy_process_group
+
+    def destroy_others(group: Any = None) -> None:
+        if group is not None:
+            destroy(group)
+
+    torch.distributed.destroy_process_group = destroy_others
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group = destroy
 
 
 @contextmanager
