@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
+from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from agentrl.env import Agent, Split, TextEnvironment
@@ -98,6 +99,8 @@ class Wordle(TextEnvironment):
         secrets = word_list(answers)
         if not 0 <= words <= len(secrets):
             raise ConfigError(f"words={words} is outside 0 to {len(secrets)} (list {answers!r}).")
+        if tries < 1:
+            raise ConfigError(f"Wordle: tries={tries} leaves no guess; expected at least 1.")
         self.answers = secrets[: words or None]
         allowed = word_list("guesses") if guesses == "allowed" else ()
         self.guesses = tuple(dict.fromkeys((*self.answers, *allowed)))
@@ -128,11 +131,17 @@ class Wordle(TextEnvironment):
         return f"guess a word in {self.tries} tries", self._with_actions({})
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Mark one guess. Returns observation, reward, terminated, truncated (never), info."""
+        """Mark one guess. Returns observation, reward, terminated, truncated (never), info.
+
+        Raises:
+            ResetNeeded: no game has begun, or it is over.
+        """
+        if not self._secret:
+            raise ResetNeeded("There is no Wordle game to guess in: call reset() first.")
         guess = action.replace(" ", "").strip().lower()
         self._guess_count += 1
         if guess not in self._allowed:
-            ended = self._guess_count >= self.tries
+            ended = self._ends(solved=False)
             info = {"valid": False, "success": False}
             return "not a word", self._miss_reward, ended, False, self._with_actions(info)
         marks = self._mark(guess, self._secret)
@@ -141,10 +150,17 @@ class Wordle(TextEnvironment):
         return (
             self._render(guess, marks),
             self._solved_reward if solved else self._miss_reward,
-            solved or self._guess_count >= self.tries,
+            self._ends(solved),
             False,
             self._with_actions({"valid": True, "success": solved}),
         )
+
+    def _ends(self, solved: bool) -> bool:
+        """Whether the game is over now; one that is has no secret any more."""
+        over = solved or self._guess_count >= self.tries
+        if over:
+            self._secret = ""
+        return over
 
     def _with_actions(self, info: dict[str, Any]) -> dict[str, Any]:
         if self.list_actions:
@@ -160,7 +176,7 @@ class Wordle(TextEnvironment):
         return ScriptedPlayer(self, strength, seed)
 
     def snapshot(self) -> tuple[str, int, History]:
-        """Secret, number of guesses made, and the marked guesses."""
+        """Secret (empty once the game is over), number of guesses made, and the marked guesses."""
         return self._secret, self._guess_count, tuple(self.history)
 
     def restore(self, snapshot: tuple[str, int, History]) -> None:
