@@ -128,3 +128,20 @@ def test_an_episode_that_failed_for_one_is_left_out_for_both() -> None:
 def test_other_episodes_are_not_compared(second: list[Outcome]) -> None:
     with pytest.raises(ValueError, match="same episodes"):
         compare([outcome(0)], second)
+
+
+@pytest.mark.slow
+def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
+    """200 panels of 12 tasks with 8 episodes each; success rates of tasks differ widely."""
+    generator = np.random.default_rng(1)
+    held = 0
+    for _ in range(200):
+        rates = generator.beta(2, 2, size=12)
+        episodes = [
+            outcome(task, success=bool(generator.random() < rates[task]))
+            for task in range(12)
+            for _ in range(8)
+        ]
+        success = summarise(episodes).figures.success
+        held += success.low <= 0.5 <= success.high
+    assert 0.88 <= held / 200 <= 0.99
