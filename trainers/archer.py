@@ -1,6 +1,7 @@
 """ArCHer: hierarchical reinforcement learning for language-model agents (arXiv 2402.19446).
 
-The high level is an off-policy critic over utterances, the low level a policy gradient over tokens::
+The high level is an off-policy critic over utterances, the low level a policy gradient over
+tokens::
 
     deepspeed trainers/archer.py --config wordle.yaml
     deepspeed trainers/archer.py --config webshop.yaml actor.objective=dpo name=webshop-dpo
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from agentrl.data.replay import Replay
     from agentrl.data.segment import Segment
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import sys
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +18,14 @@ if not __package__:
 import typer
 
 if TYPE_CHECKING:
-    from agentrl.config import PretrainConfig, StageConfig
+    from transformers import PreTrainedModel
+
+    from agentrl.config import EnvironmentConfig, PretrainConfig, StageConfig
     from agentrl.data.segment import Segment
     from agentrl.rollout.chat import Chat
+    from agentrl.rollout.episode import EpisodeSpec
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
@@ -39,7 +44,7 @@ def main(
 
 
 def pretrain(config: PretrainConfig) -> None:
-    """Tokenizer, then every stage of the curriculum; the model is saved after each."""
+    """Tokenizer, then every stage of the curriculum; the model is saved as it improves."""
     from agentrl.models.policy import ActionLikelihood
     from agentrl.models.tiny import new_decoder, train_tokenizer
     from agentrl.rollout.chat import Chat
@@ -68,8 +73,8 @@ def pretrain(config: PretrainConfig) -> None:
         )
         demonstrations = _demonstrations(config, stage, chat)
         print(f"stage {number}: {len(demonstrations):,} demonstrations, {stage.arguments}")
-        clone(engine, demonstrations, stage.cloning, 0, config.seed + number, _print_metrics)
-        _save(model, folder)
+        log = partial(_log_and_save, model, folder)
+        clone(engine, demonstrations, stage.cloning, 0, config.seed + number, log)
 
 
 def _texts(config: PretrainConfig) -> list[str]:
@@ -91,7 +96,9 @@ def _demonstrations(config: PretrainConfig, stage: StageConfig, chat: Chat) -> l
     return [segment(t) for t in play_scripted(environment, specs, "scripted", strength, chat)]
 
 
-def _stage_specs(config: PretrainConfig, stage: StageConfig):  # type: ignore[no-untyped-def]
+def _stage_specs(
+    config: PretrainConfig, stage: StageConfig
+) -> tuple[EnvironmentConfig, list[EpisodeSpec]]:
     from agentrl.env import make_environment
     from agentrl.rollout.scripted import draw_specs
 
@@ -102,18 +109,16 @@ def _stage_specs(config: PretrainConfig, stage: StageConfig):  # type: ignore[no
     return environment, draw_specs(tasks, wanted.episodes, wanted.seed)
 
 
-def _print_metrics(update: int, metrics: dict[str, float]) -> None:
-    if update % 100 == 0 or "cloning/validation_loss" in metrics:
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        print(f"update {update}  {shown}", flush=True)
-
-
-def _save(model, folder: Path) -> None:  # type: ignore[no-untyped-def]
-    """In half precision: a few megabytes, and the base is frozen anyway."""
-    from copy import deepcopy
-
+def _log_and_save(
+    model: PreTrainedModel, folder: Path, update: int, metrics: dict[str, float]
+) -> None:
+    """Show the progress; save with every validation, in half precision: the base stays frozen."""
     import torch
 
+    if "cloning/validation_loss" not in metrics:
+        return
+    shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+    print(f"update {update}  {shown}", flush=True)
     deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
 
 

@@ -29,13 +29,18 @@ def initialize_distributed() -> None:
     """Join the process group of the `deepspeed` launcher, or make one of this process alone."""
     import deepspeed
 
-    if "RANK" not in os.environ:
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = free.getsockname()[1]
-        alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
-        os.environ.update(alone, MASTER_ADDR="localhost", MASTER_PORT=str(port))
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        # Alone, any free port will do; the launcher's fixed one lets no two runs share a machine.
+        alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost"}
+        os.environ.update(alone, MASTER_PORT=str(_free_port()))
     deepspeed.init_distributed(verbose=False)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def rank() -> int:
