@@ -204,7 +204,7 @@ class WebShop(TextEnvironment):
         info = self._info(valid=self.session.act(action))
         terminated = self.session.bought
         reward = self._buy(info) if terminated else 0.0
-        truncated = not terminated and self._turns == self.max_turns
+        truncated = not terminated and self.turns_left <= 0
         return self._observe(action), reward, terminated, truncated, info
 
     def _buy(self, info: dict[str, Any]) -> float:
