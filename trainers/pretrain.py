@@ -10,7 +10,7 @@ import sys
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -18,8 +18,6 @@ if not __package__:
 import typer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from agentrl.config import EnvironmentConfig, PretrainConfig, StageConfig
     from agentrl.data.segment import Segment
     from agentrl.rollout.chat import Chat
@@ -109,9 +107,7 @@ def _stage_specs(
     return environment, draw_specs(tasks, wanted.episodes, wanted.seed)
 
 
-def _log_and_save(
-    model: PreTrainedModel, folder: Path, update: int, metrics: dict[str, float]
-) -> None:
+def _log_and_save(model: Any, folder: Path, update: int, metrics: dict[str, float]) -> None:
     """Show the progress; save with every validation, in half precision: the base stays frozen."""
     import torch
 
