@@ -38,11 +38,8 @@ class Rollouts:
 
     def __init__(self, config: RunConfig, chat: Chat, folder: Path) -> None:
         self.config, self.chat, self.folder = config, chat, folder
-        alone = config.sampler.vllm.in_process and world_size() == 1
-        engine = config.sampler.vllm.model_copy(update={"in_process": alone})
-        settings = config.sampler.model_copy(update={"vllm": engine})
         path = model_path(config.policy.model)
-        self.sampler = build_sampler(config.policy, settings, path, chat.stop_id)
+        self.sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
         self.runner = Runner(
             config.environment,
             self.sampler,
