@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -271,6 +273,17 @@ def test_what_gymnasium_may_see_first_is_caught_too(make: Callable[[], TextEnvir
     with pytest.raises(ContractViolation) as caught:
         check_environment(make)
     assert caught.value.rule in {"gymnasium", "determinism", "flags", "reward"}
+
+
+def test_the_documented_example_keeps_the_contract() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "environments" / "contract.md").read_text("utf-8")
+    names: dict[str, Any] = {}
+    exec("\n".join(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)), names)
+    names["test_echo_keeps_the_contract"]()
+    played = names["Echo"]()
+    played.reset(options={"task": 5})
+    assert played.step("5")[1] == 1.0
+    del gymnasium.registry["mine/Echo-v0"]
 
 
 def test_without_any_actions_it_says_what_to_give() -> None:
