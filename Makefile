@@ -41,7 +41,7 @@ help: ## Show this list
 setup: $(STAMP) ## Make .venv and install everything, again only when the requirements changed
 
 quickstart: setup ## Train an agent on Wordle and compare it with its start
-	deepspeed trainers/archer.py --config wordle.yaml
+	deepspeed trainers/archer.py --config wordle.yaml --resume
 
 test: check ## Check style and types, then run the whole suite
 	OMP_NUM_THREADS=1 pytest -m "not slow"
