@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from agentrl.config import RunConfig
 from agentrl.errors import ConfigError
+from agentrl.evaluation.panel import Panel
 from agentrl.evaluation.report import comparison_table, results_table, write_curves, write_episodes
 from agentrl.evaluation.result import Evaluation, read_results, write_results
 from agentrl.evaluation.run import AgentKind, evaluate, evaluation_panel
@@ -16,41 +18,86 @@ from agentrl.training.engine import gather, rank
 from agentrl.training.rollouts import Rollouts
 
 
-def evaluate_now(config: RunConfig, rollouts: Rollouts, iteration: int) -> Evaluation:
+def evaluate_if_due(config: RunConfig, rollouts: Rollouts, iteration: int) -> list[Evaluation]:
+    """`evaluate_now` at the start, the end, and every `evaluation.every` iterations; else none."""
+    every = config.evaluation.every
+    due = iteration in (0, config.iterations) or bool(every and iteration % every == 0)
+    return [evaluate_now(config, rollouts, iteration)] if due else []
+
+
+def evaluate_now(
+    config: RunConfig, rollouts: Rollouts, iteration: int, name: str = ""
+) -> Evaluation:
     """Play the configured panel with the policy as it stands, shared over the ranks.
 
-    A result of this iteration and panel that a run left before is read instead.
+    A result that the run left before is read instead.
 
     Args:
         config: of the run.
         rollouts: of this rank; the sampler runs the current policy.
-        iteration: names the result; 0 is the start.
+        iteration: 0 is the start.
+        name: of the agent, and of its file; by default after the iteration.
     """
     panel = evaluation_panel(config)
-    path = config.folder / "evaluation" / f"iteration-{iteration:06d}.json"
-    found = read_results(path)[0] if path.is_file() else None
-    if all(gather(found is not None and found.panel.fingerprint == panel.fingerprint)):
+    path = _path(config, name or f"iteration-{iteration:06d}")
+    found = _earlier_result(config, path, panel, iteration)
+    if all(gather(found is not None)):
         assert found is not None
         return found
-    name = f"iteration {iteration}" if iteration else "start"
+    name = name or (f"iteration {iteration}" if iteration else "start")
     temperature = config.evaluation.temperature
     mine = rollouts.play_specs(panel.specs, temperature, f"evaluating {name}")
     shares = gather(mine)
     trajectories = [shares[i % len(shares)][i // len(shares)] for i in range(len(panel.specs))]
-    settings = {"model": config.policy.model, "iteration": iteration, "temperature": temperature}
-    evaluation = Evaluation.of(name, panel, trajectories, settings)
+    evaluation = Evaluation.of(name, panel, trajectories, _settings(config, iteration))
     if rank() == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_results([evaluation], path)
     return evaluation
 
 
-def report(config: RunConfig, evaluations: Sequence[Evaluation]) -> None:
+def evaluations_before(config: RunConfig, iteration: int) -> list[Evaluation]:
+    """The results on the configured panel that a resumed run left before an iteration, in order."""
+    panel = evaluation_panel(config)
+    numbers = range(iteration)
+    paths = [_path(config, f"iteration-{number:06d}") for number in numbers]
+    found = [
+        _earlier_result(config, path, panel, number)
+        for path, number in zip(paths, numbers, strict=True)
+    ]
+    return [evaluation for evaluation in found if evaluation is not None]
+
+
+def _path(config: RunConfig, stem: str) -> Path:
+    return config.folder / "evaluation" / f"{stem}.json"
+
+
+def _settings(config: RunConfig, iteration: int) -> dict[str, Any]:
+    temperature = config.evaluation.temperature
+    return {"model": config.policy.model, "iteration": iteration, "temperature": temperature}
+
+
+def _earlier_result(
+    config: RunConfig, path: Path, panel: Panel, iteration: int
+) -> Evaluation | None:
+    """The result in a file, if there is one of the same panel and settings."""
+    if not path.is_file():
+        return None
+    [found] = read_results(path)
+    same = found.panel.fingerprint == panel.fingerprint
+    return found if same and found.settings == _settings(config, iteration) else None
+
+
+def report(
+    config: RunConfig, evaluations: Sequence[Evaluation], metrics: Path, checkpoint: Path
+) -> None:
     """Print the table with the scripted and the random agent beside, and write the pages.
 
     Args:
         config: of the run.
         evaluations: the start first.
+        metrics: folder of the ``metrics.jsonl`` whose curves are drawn.
+        checkpoint: shown last.
     """
     if rank() != 0:
         return
@@ -59,13 +106,13 @@ def report(config: RunConfig, evaluations: Sequence[Evaluation]) -> None:
     console.print(comparison_table(evaluations))
     write_results(evaluations, folder / "evaluation" / "results.json")
     pages: list[Path] = [folder / "curves.html"]
-    write_curves({config.name: folder}, pages[0])
+    write_curves({config.name: metrics}, pages[0])
     if played := [evaluation for evaluation in evaluations if evaluation.trajectories]:
         pages.append(folder / "evaluation" / "episodes.html")
         write_episodes(played, pages[-1])
     for page in pages:
         console.print(f"Open in a browser: {page}", soft_wrap=True)
-    console.print(f"Checkpoint: {folder / 'latest'}", soft_wrap=True)
+    console.print(f"Checkpoint: {checkpoint}", soft_wrap=True)
 
 
 def _scripts(config: RunConfig) -> list[Evaluation]:

@@ -11,7 +11,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from agentrl.errors import DataError, require
 from agentrl.evaluation.metrics import Estimate, Summary, compare
@@ -22,6 +24,14 @@ from agentrl.training.metrics import NON_FINITE, Record, read_metrics
 GROUPS_FIRST, GROUPS_LAST = ("evaluation", "rollout", "critic", "actor"), ("time", "log")
 """The order of metric groups on the page of curves; all others stand between, by name."""
 
+_COLUMNS = {
+    "success": ("success %", 100, 1),
+    "mean_return": ("return", 1, 2),
+    "turns": ("turns", 1, 2),
+    "invalid": ("invalid %", 100, 1),
+    "truncated": ("truncated %", 100, 1),
+}
+"""Figure: heading, factor and digits of its column."""
 _CHARTS_A_ROW = 3
 _CHART_HEIGHT = 260
 
@@ -31,7 +41,7 @@ def results_table(evaluations: Sequence[Evaluation]) -> Table:
     panel = evaluations[0].panel
     title = f"{panel.environment}, split {panel.split}, panel {panel.fingerprint[:12]}"
     rows = [(evaluation.agent, evaluation.summary) for evaluation in evaluations]
-    return _table(title, "agent", rows, signed=False)
+    return _table(title, rows, signed=False)
 
 
 def comparison_table(evaluations: Sequence[Evaluation]) -> Table:
@@ -45,27 +55,33 @@ def comparison_table(evaluations: Sequence[Evaluation]) -> Table:
     for other in others:
         baseline.panel.require_same(other.panel)
         rows.append((other.agent, compare(baseline.outcomes, other.outcomes)))
-    return _table(f"Difference from {baseline.agent}", "agent", rows, signed=True)
+    return _table(f"Difference from {baseline.agent}", rows, signed=True)
 
 
-def _table(title: str, head: str, rows: Sequence[tuple[str, Summary]], *, signed: bool) -> Table:
-    table = Table(title=title, caption="with 95 % bootstrap intervals over tasks")
-    table.add_column(head)
-    for column in ("success %", "return", "turns", "invalid %", "truncated %", "episodes"):
-        table.add_column(column, justify="right")
+def _table(title: str, rows: Sequence[tuple[str, Summary]], *, signed: bool) -> Table:
+    """Narrow enough for 80 columns; the column of truncated episodes appears if there are any."""
+    columns = dict(_COLUMNS)
+    if all(not summary.figures.truncated.mean > 0 for _, summary in rows):
+        del columns["truncated"]
+    caption = "below each figure its 95 % bootstrap interval over tasks"
+    table = Table(title=title, caption=caption, box=SIMPLE_HEAD)
+    table.add_column("agent")
+    for heading, _, _ in columns.values():
+        table.add_column(heading, justify="right")
+    table.add_column("episodes", justify="right")
     for name, summary in rows:
-        figures = summary.figures
-        failed = f" (+{summary.failed} failed)" if summary.failed else ""
-        table.add_row(
-            name,
-            format_estimate(figures.success, 100, 1, signed=signed),
-            format_estimate(figures.mean_return, 1, 2, signed=signed),
-            format_estimate(figures.turns, 1, 2, signed=signed),
-            format_estimate(figures.invalid, 100, 1, signed=signed),
-            format_estimate(figures.truncated, 100, 1, signed=signed),
-            f"{summary.episodes}{failed}",
-        )
+        cells = [
+            _cell(getattr(summary.figures, figure), scale, digits, signed)
+            for figure, (_, scale, digits) in columns.items()
+        ]
+        failed = f"\n+{summary.failed} failed" if summary.failed else ""
+        table.add_row(name, *cells, f"{summary.episodes}{failed}")
     return table
+
+
+def _cell(estimate: Estimate, scale: float, digits: int, signed: bool) -> Text:
+    mean, _, interval = format_estimate(estimate, scale, digits, signed=signed).partition(" [")
+    return Text.assemble(mean, "\n", (interval.removesuffix("]"), "dim"))
 
 
 def format_estimate(
@@ -180,7 +196,9 @@ def _charts(names: Sequence[str], records: Mapping[str, Sequence[Record]]) -> st
         margin={"l": 50, "r": 20, "t": 40, "b": 40},
         template="plotly_white",
     )
-    return str(figure.to_html(full_html=False, include_plotlyjs=False))
+    return str(
+        figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
+    )
 
 
 def _write_page(path: Path, template: str, **content: Any) -> None:

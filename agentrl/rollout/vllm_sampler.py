@@ -17,6 +17,8 @@ from agentrl.rollout.vllm_start import default_group_kept, ranks, starting_engin
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Largest adapter ranks that vLLM can be started for."""
+_BATCHED_TOKENS = 4096
+"""Tokens that a CPU engine computes in one step, as vLLM's own default."""
 
 _ADAPTER_ID = 1
 """The one place for an adapter in the engine: a new one always replaces the old one there."""
@@ -70,7 +72,12 @@ class VllmSampler:
             )
         memory: dict[str, Any] = {"gpu_memory_utilization": vllm.gpu_memory_utilization}
         if not self._on_gpu:
-            memory = {"kv_cache_memory_bytes": int(vllm.kv_cache_gib * 2**30)}
+            memory = {
+                "kv_cache_memory_bytes": int(vllm.kv_cache_gib * 2**30),
+                # A prompt split over two steps rewinds its seeded generator, which a CPU's cannot.
+                "enable_chunked_prefill": False,
+                "max_num_batched_tokens": max(_BATCHED_TOKENS, policy.context_length),
+            }
         return {
             "model": model_path,
             "dtype": policy.dtype,

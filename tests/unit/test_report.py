@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -39,9 +40,8 @@ def evaluation(agent: str, *success: bool, observation: str = "guess a word") ->
 
 
 def printed(table: object) -> str:
-    console = Console(width=140, record=True, quiet=True)
+    console = Console(width=80)
     with console.capture() as capture:
-        console.quiet = False
         console.print(table)
     return capture.get()
 
@@ -77,24 +77,35 @@ class Page(HTMLParser):
 
 def test_the_table_has_a_row_an_agent() -> None:
     text = printed(results_table([evaluation("start", False, False), evaluation("policy", 1, 0)]))
-    rows = {line.split()[1]: line for line in text.splitlines() if line.startswith("│")}
-    assert set(rows) == {"start", "policy"}
-    assert "50.0 [0.0, 100.0]" in rows["policy"]
-    assert "0.0 [0.0, 0.0]" in rows["start"]
-    assert "-2.00 [-2.00, -2.00]" in rows["start"]
+    lines = [line.split() for line in text.splitlines()]
+    row = next(number for number, line in enumerate(lines) if line[:1] == ["policy"])
+    assert lines[row] == ["policy", "50.0", "-2.00", "2.00", "50.0", "2"]
+    intervals = "0.0, 100.0 -2.00, -2.00 2.00, 2.00 50.0, 50.0"
+    assert lines[row + 1] == intervals.split()
+    assert lines[row - 2][:3] == ["start", "0.0", "-2.00"]
     assert PANEL.fingerprint[:12] in text
+    assert "truncated" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_column_shows_truncated_episodes_if_there_are_any() -> None:
+    cut = replace(episode(PANEL.specs[1], False), end_reason=EndReason.TRUNCATED)
+    result = Evaluation.of("policy", PANEL, [episode(PANEL.specs[0], True), cut])
+    text = printed(results_table([result]))
+    assert "truncated %" in text
+    assert text.count("0.0, 100.0") == 2
 
 
 def test_failed_episodes_are_shown() -> None:
     broken = Trajectory(PANEL.environment, 2, 20, (), EndReason.FAILED, error="RuntimeError")
     result = Evaluation.of("policy", PANEL, [episode(PANEL.specs[0], True), broken])
-    assert "1 (+1 failed)" in printed(results_table([result]))
+    assert "+1 failed" in printed(results_table([result]))
 
 
 def test_differences_are_from_the_first_agent_and_signed() -> None:
     text = printed(comparison_table([evaluation("start", 0, 0), evaluation("policy", 1, 1)]))
     assert "Difference from start" in text
-    assert "+100.0 [+100.0, +100.0]" in text
+    assert "+100.0, +100.0" in text
 
 
 def test_unlike_panels_are_not_compared() -> None:
