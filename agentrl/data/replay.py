@@ -24,6 +24,7 @@ class Replay:
         self.transitions = 0
         self._episodes: list[Trajectory] = []
         self._oldest = 0
+        self._longest = 0
 
     def __len__(self) -> int:
         return len(self._episodes) - self._oldest
@@ -33,6 +34,7 @@ class Replay:
         for trajectory in learnable(trajectories):
             self._episodes.append(trajectory)
             self.transitions += len(trajectory.turns)
+            self._longest = max(self._longest, len(trajectory.turns))
         while self.transitions > self.capacity and len(self) > 1:
             self.transitions -= len(self._episodes[self._oldest].turns)
             self._oldest += 1
@@ -56,11 +58,10 @@ class Replay:
         self, count: int, generator: np.random.Generator
     ) -> list[tuple[Trajectory, int]]:
         """Transitions, uniformly with replacement, as (episode, number of the turn)."""
-        longest = max(len(t.turns) for t in self._episodes[self._oldest :])
         states: list[tuple[Trajectory, int]] = []
         while len(states) < count:
             trajectory = self._draw(generator)
-            turn = int(generator.integers(longest))
+            turn = int(generator.integers(self._longest))
             if turn < len(trajectory.turns):
                 states.append((trajectory, turn))
         return states

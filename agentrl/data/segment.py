@@ -7,7 +7,7 @@ of its own with that one step. The episode of `agentrl.trajectory`'s example bec
     Segment(ids=(1, 40, 2, 12, 27, 10, 23, 14, 3, 1, 51, 2, 29, 27, 10, 18, 23, 3),
             steps=(Step(turn=0, state_end=3, action_end=9, reward=-1.0, terminated=False, ...),
                    Step(turn=1, state_end=12, action_end=18, reward=0.0, terminated=True, ...)),
-            texts=("guess", "crane", "bggyb", "train"))
+            texts=("guess", "crane", "bggyb", "train", "solved"))
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agentrl.errors import DataError
-from agentrl.trajectory import EndReason, Trajectory
+from agentrl.trajectory import EndReason, Trajectory, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,29 +78,25 @@ def segment(trajectory: Trajectory) -> Segment:
             f"{trajectory.end_reason} after {len(trajectory.turns)} turns; failed and empty "
             "episodes are kept out of learning: filter them with `learnable`."
         )
-    last = trajectory.turns[-1]
-    ids = (*last.prompt_ids, *last.action_ids)
     truncated = trajectory.end_reason is EndReason.TRUNCATED
-    if truncated and len(trajectory.final_prompt_ids) > len(ids):
-        _check_prefix(ids, trajectory.final_prompt_ids, trajectory, len(trajectory.turns))
-        ids = trajectory.final_prompt_ids
-    state_ends = [len(turn.prompt_ids) for turn in trajectory.turns]
-    next_ends = [*state_ends[1:], len(ids) if truncated else 0]
+    prompts = [turn.prompt_ids for turn in trajectory.turns]
+    prompts.append(trajectory.final_prompt_ids if truncated else ())
     steps = []
     for number, turn in enumerate(trajectory.turns):
-        spoken = (*turn.prompt_ids, *turn.action_ids)
-        _check_prefix(spoken, ids, trajectory, number)
+        following = prompts[number + 1]
+        _check_tokens(turn, following, trajectory, number)
         steps.append(
             Step(
                 turn=number,
-                state_end=state_ends[number],
-                action_end=len(spoken),
-                next_state_end=next_ends[number],
+                state_end=len(turn.prompt_ids),
+                action_end=len(turn.prompt_ids) + len(turn.action_ids),
+                next_state_end=len(following),
                 reward=turn.reward,
                 terminated=not truncated and number == len(trajectory.turns) - 1,
                 log_probabilities=turn.log_probabilities,
             )
         )
+    ids = prompts[-1] or (*turn.prompt_ids, *turn.action_ids)
     return Segment(ids, tuple(steps), _texts(trajectory, len(trajectory.turns)))
 
 
@@ -129,12 +125,19 @@ def _texts(trajectory: Trajectory, turns: int) -> tuple[str, ...]:
     return (*texts, trajectory.final_observation)
 
 
-def _check_prefix(
-    shorter: Sequence[int], longer: Sequence[int], trajectory: Trajectory, turn: int
+def _check_tokens(
+    turn: Turn, following: Sequence[int], trajectory: Trajectory, number: int
 ) -> None:
-    if tuple(longer[: len(shorter)]) != tuple(shorter) or not shorter:
+    """Refuse a turn without tokens, and a following prompt that does not begin with them."""
+    spoken = (*turn.prompt_ids, *turn.action_ids)
+    complete = turn.prompt_ids and turn.action_ids
+    if not complete or (following and tuple(following[: len(spoken)]) != spoken):
+        found = (
+            f"the prompt after turn {number} does not begin with that turn's prompt and action"
+            if complete
+            else f"turn {number} was recorded without token ids"
+        )
         raise DataError(
-            f"Task {trajectory.task} of {trajectory.environment}: the prompt after turn {turn} "
-            "does not begin with the prompt and action before it. Expected prompts that only append, "
-            "as agentrl.rollout.chat.Chat makes them, recorded with their token ids."
+            f"Task {trajectory.task} of {trajectory.environment}: {found}. Expected prompts that "
+            "only append, as agentrl.rollout.chat.Chat makes them, recorded with their token ids."
         )
