@@ -64,7 +64,9 @@ def _table(title: str, rows: Sequence[tuple[str, Summary]], *, signed: bool) -> 
     if all(not summary.figures.truncated.mean > 0 for _, summary in rows):
         del columns["truncated"]
     caption = "below each figure its 95 % bootstrap interval over tasks"
-    table = Table(title=title, caption=caption, box=SIMPLE_HEAD)
+    table = Table(
+        title=title, caption=caption, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
     table.add_column("agent")
     for heading, _, _ in columns.values():
         table.add_column(heading, justify="right")

@@ -39,8 +39,8 @@ def evaluation(agent: str, *success: bool, observation: str = "guess a word") ->
     return Evaluation.of(agent, PANEL, played, {"temperature": 1.0})
 
 
-def printed(table: object) -> str:
-    console = Console(width=80)
+def printed(table: object, width: int = 80) -> str:
+    console = Console(width=width)
     with console.capture() as capture:
         console.print(table)
     return capture.get()
@@ -91,7 +91,7 @@ def test_the_table_has_a_row_an_agent() -> None:
 def test_a_column_shows_truncated_episodes_if_there_are_any() -> None:
     cut = replace(episode(PANEL.specs[1], False), end_reason=EndReason.TRUNCATED)
     result = Evaluation.of("policy", PANEL, [episode(PANEL.specs[0], True), cut])
-    text = printed(results_table([result]))
+    text = printed(results_table([result]), width=100)
     assert "truncated %" in text
     assert text.count("0.0, 100.0") == 2
 
