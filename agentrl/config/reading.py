@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from agentrl.config.schema import PretrainConfig, RunConfig
+from agentrl.config.schema import EncoderPretrainConfig, PretrainConfig, RunConfig
 from agentrl.errors import ConfigError, nearest
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent.parent / "configs"
 """Where file names are looked up that do not exist in the working folder."""
 
-AnyConfig = TypeVar("AnyConfig", RunConfig, PretrainConfig)
+AnyConfig = TypeVar("AnyConfig", RunConfig, PretrainConfig, EncoderPretrainConfig)
 
 
 def load_config(file: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -117,6 +117,8 @@ def _explain(schema: type[BaseModel], problem: Mapping[str, Any]) -> str:
         return f"- unknown key {key!r}.{close}"
     if problem["type"] == "missing":
         return f"- the key {key!r} is missing."
+    if problem["type"] == "value_error":
+        return f"- {problem['ctx']['error']}."
     return f"- {key}: {problem['msg']}; found {problem['input']!r}."
 
 

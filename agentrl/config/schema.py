@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 
 class Section(BaseModel):
@@ -310,6 +310,20 @@ class RunConfig(Section):
     deepspeed: str = "zero0.json"
     """DeepSpeed configuration: a file, or a name in ``configs/deepspeed``."""
 
+    @model_validator(mode="after")
+    def _demonstrations_where_needed(self) -> RunConfig:
+        wanting = {
+            "cloning": self.cloning is not None and self.policy.adapter is None,
+            "critic.pretraining_updates": self.critic.pretraining_updates > 0,
+        }
+        missing = [key for key, wants in wanting.items() if wants and self.demonstrations is None]
+        if missing:
+            raise ValueError(
+                f"{' and '.join(missing)} can do nothing without demonstrations: add the section "
+                "demonstrations, or leave the setting out"
+            )
+        return self
+
     @property
     def folder(self) -> Path:
         """Where the run is written."""
@@ -327,15 +341,13 @@ class StageConfig(Section):
     """How they are learned; the learning rate is scheduled anew at each stage."""
 
 
-class PretrainConfig(Section):
-    """How an embedded model is made: tokenizer and decoder from scratch, by cloning a script."""
+class TinyModelConfig(Section):
+    """What the embedded models have in common."""
 
     output: str
     """Folder of the finished model."""
     seed: int = 0
     """Of weights and order."""
-    environment: EnvironmentConfig
-    """The world it learns."""
     vocabulary_size: PositiveInt
     """Most pieces of its SentencePiece tokenizer."""
     hidden_size: PositiveInt = 128
@@ -346,7 +358,40 @@ class PretrainConfig(Section):
     """Attention heads."""
     context: PositiveInt = 1024
     """Longest sequence in tokens."""
+
+
+class PretrainConfig(TinyModelConfig):
+    """How an embedded model is made: tokenizer and decoder from scratch, by cloning a script."""
+
+    environment: EnvironmentConfig
+    """The world it learns."""
     stages: tuple[StageConfig, ...]
     """One after the other."""
     deepspeed: str = "zero0.json"
     """DeepSpeed configuration: a file, or a name in ``configs/deepspeed``."""
+
+
+class TranscriptsConfig(Section):
+    """Scripted play of one environment, read as text."""
+
+    environment: EnvironmentConfig
+    """Where it is played."""
+    demonstrations: DemonstrationsConfig
+    """How much of it, and how well."""
+
+
+class EncoderPretrainConfig(TinyModelConfig):
+    """How the embedded encoder is made: tokenizer and weights from scratch, by filling in masks."""
+
+    sources: tuple[TranscriptsConfig, ...]
+    """What it reads: of each episode one state, drawn at random, and the action taken there."""
+    updates: PositiveInt
+    """Optimizer steps."""
+    batch_size: PositiveInt = 32
+    """Texts an optimizer step."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak; warmed up over a twentieth of the steps, then decayed to zero (cosine)."""
+    masked_share: float = Field(0.15, gt=0.0, lt=1.0)
+    """Share of the tokens that are to be predicted."""
+    validation_share: float = Field(0.05, gt=0.0, lt=1.0)
+    """Share of the texts that is kept for the reported held-out loss."""

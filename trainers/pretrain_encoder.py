@@ -1,0 +1,167 @@
+"""Make the embedded encoder: a tokenizer and a small BERT that fill in masked transcripts.
+
+``python trainers/pretrain_encoder.py --config pretrain/encoder.yaml`` writes an ordinary
+transformers folder (half precision, a few megabytes). The two-tower critic starts from it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from datasets import Dataset
+    from transformers import BertForMaskedLM, BertModel, PreTrainedTokenizerBase, Trainer
+
+    from agentrl.config import EncoderPretrainConfig
+    from agentrl.data.segment import Segment
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    config: Annotated[str, typer.Option(help="YAML file, here or in configs/.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+) -> None:
+    """Train the embedded encoder from scratch and write it to the configured folder."""
+    from agentrl.config import EncoderPretrainConfig, read_config
+    from trainers.launch import reported_errors
+
+    with reported_errors():
+        pretrain_encoder(read_config(EncoderPretrainConfig, config, overrides or []))
+
+
+def pretrain_encoder(config: EncoderPretrainConfig) -> None:
+    """Tokenizer, then masked language modelling; half precision at the end."""
+    from agentrl.models.tiny import new_encoder, train_encoder_tokenizer
+
+    folder, texts = Path(config.output), _texts(config)
+    tokenizer = train_encoder_tokenizer(texts, folder, config.vocabulary_size, config.context)
+    encoder = new_encoder(
+        tokenizer,
+        hidden_size=config.hidden_size,
+        layers=config.layers,
+        heads=config.heads,
+        context=config.context,
+        seed=config.seed,
+    )
+    print(f"{encoder.num_parameters():,} parameters, {len(tokenizer):,} tokens in the vocabulary")
+    held_out = max(1, int(len(texts) * config.validation_share))
+    training, validation = (_encode(tokenizer, t) for t in (texts[:-held_out], texts[-held_out:]))
+    with TemporaryDirectory() as workshop:
+        model = _with_prediction_head(encoder)
+        trainer = _trainer(config, model, tokenizer, training, validation, workshop)
+        trainer.train()
+        loss = trainer.evaluate()["eval_loss"]
+    print(
+        f"held-out loss {loss:.3f} nats a masked token; "
+        f"guessing by frequency {_unigram_entropy(validation):.3f}"
+    )
+    encoder.bfloat16().save_pretrained(folder)
+
+
+def _texts(config: EncoderPretrainConfig) -> list[str]:
+    """States and actions as the critic reads them, in random order of their episodes."""
+    import numpy as np
+
+    generator = np.random.default_rng(config.seed)
+    segments = _segments(config, generator)
+    chosen = (segments[i] for i in generator.permutation(len(segments)))
+    return [
+        text
+        for item in chosen
+        for text in (item.state_text(item.steps[0].turn), item.action_text(item.steps[0].turn))
+    ]
+
+
+def _segments(config: EncoderPretrainConfig, generator: Any) -> list[Segment]:
+    """A turn of every episode."""
+    from agentrl.data.segment import candidate, learnable
+    from agentrl.env import make_environment
+    from agentrl.rollout.scripted import draw_specs, play_scripted
+
+    found = []
+    for source in config.sources:
+        wanted = source.demonstrations
+        tasks = make_environment(source.environment).tasks("train")
+        specs = draw_specs(tasks, wanted.episodes, wanted.seed)
+        played = play_scripted(source.environment, specs, "scripted", wanted.strength)
+        for episode in learnable(played):
+            turn = int(generator.integers(len(episode.turns)))
+            found.append(candidate(episode, turn, (), (), episode.turns[turn].action))
+    return found
+
+
+def _with_prediction_head(encoder: BertModel) -> BertForMaskedLM:
+    """The encoder itself, not a copy, under a head that shares its word embeddings."""
+    from transformers import BertForMaskedLM
+
+    model = BertForMaskedLM(encoder.config)  # type: ignore[no-untyped-call]
+    model.bert = encoder
+    model.tie_weights()
+    return model
+
+
+def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Dataset:
+    from datasets import Dataset
+
+    return Dataset.from_dict(dict(tokenizer(list(texts), truncation=True)))
+
+
+def _trainer(
+    config: EncoderPretrainConfig,
+    model: BertForMaskedLM,
+    tokenizer: PreTrainedTokenizerBase,
+    training: Dataset,
+    validation: Dataset,
+    workshop: str,
+) -> Trainer:
+    from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
+
+    return Trainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=workshop,
+            max_steps=config.updates,
+            per_device_train_batch_size=config.batch_size,
+            per_device_eval_batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=max(1, config.updates // 20),
+            train_sampling_strategy="group_by_length",
+            logging_steps=max(1, config.updates // 20),
+            save_strategy="no",
+            report_to="none",
+            seed=config.seed,
+            dataloader_pin_memory=False,
+        ),
+        data_collator=DataCollatorForLanguageModeling(
+            tokenizer, mlm_probability=config.masked_share
+        ),
+        train_dataset=training,
+        eval_dataset=validation,
+        processing_class=tokenizer,
+    )
+
+
+def _unigram_entropy(dataset: Dataset) -> float:
+    """Nats a token when its frequency is all that is known; the ``<s>`` of each text left out."""
+    import numpy as np
+
+    counts = np.bincount(np.concatenate([ids[1:] for ids in dataset["input_ids"]]))
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
+
+
+if __name__ == "__main__":
+    app()
