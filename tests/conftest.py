@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("agentrl", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("agentrl")
 
 
 def wordle_texts() -> list[str]:

@@ -58,7 +58,7 @@ def v_loss(value: Tensor, target_q: Tensor, expectile: float = 0.5) -> Tensor:
     tensor(7.2000)
     """
     error = target_q.detach() - value
-    weight = torch.where(error < 0, 1.0 - expectile, expectile)
+    weight = (expectile - (error < 0).to(error.dtype)).abs()
     return (2.0 * weight * error.square()).sum()
 
 

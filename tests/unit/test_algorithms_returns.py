@@ -1,0 +1,60 @@
+"""Discounted returns: numbers by hand, then against the definition on random shapes."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentrl.algorithms.returns import discounted_returns
+
+NONE = torch.zeros(1, 3)
+
+
+def test_by_hand() -> None:
+    rewards = torch.tensor([[1.0, -2.0, 4.0]])
+    returns = discounted_returns(rewards, 0.5, NONE)
+    # 4; -2 + 0.5 * 4 = 0; 1 + 0.5 * 0 = 1
+    torch.testing.assert_close(returns, torch.tensor([[1.0, 0.0, 4.0]]))
+
+
+def test_cut_episode_goes_on_with_the_value_beyond() -> None:
+    rewards, bootstrap = torch.tensor([[1.0, -2.0, 4.0]]), torch.tensor([[0.0, 0.0, 8.0]])
+    returns = discounted_returns(rewards, 0.5, bootstrap)
+    # 4 + 0.5 * 8 = 8; -2 + 0.5 * 8 = 2; 1 + 0.5 * 2 = 2
+    torch.testing.assert_close(returns, torch.tensor([[2.0, 2.0, 8.0]]))
+
+
+def test_padding_stays_zero_and_does_not_reach_back() -> None:
+    rewards = torch.tensor([[3.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    returns = discounted_returns(rewards, 0.9, torch.zeros(2, 3))
+    torch.testing.assert_close(returns, torch.tensor([[3.0, 0.0, 0.0], [2.71, 1.9, 1.0]]))
+
+
+def test_discount_one_sums_and_discount_zero_keeps_the_reward() -> None:
+    rewards = torch.tensor([[1.0, 2.0, 3.0]])
+    assert discounted_returns(rewards, 1.0, NONE).tolist() == [[6.0, 5.0, 3.0]]
+    assert discounted_returns(rewards, 0.0, NONE).tolist() == [[1.0, 2.0, 3.0]]
+
+
+@given(
+    lengths=st.lists(st.integers(1, 7), min_size=1, max_size=5),
+    discount=st.floats(0.0, 1.0),
+    seed=st.integers(0, 2**31),
+)
+def test_equals_the_sum_of_the_definition(lengths: list[int], discount: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    rewards = torch.zeros(len(lengths), max(lengths), dtype=torch.float64)
+    bootstrap = torch.zeros_like(rewards)
+    for row, length in enumerate(lengths):
+        rewards[row, :length] = torch.randn(length, generator=generator, dtype=torch.float64)
+        if row % 2:
+            bootstrap[row, length - 1] = torch.randn(1, generator=generator).item()
+    returns = discounted_returns(rewards, discount, bootstrap)
+    for row, length in enumerate(lengths):
+        for turn in range(length):
+            total = discount ** (length - turn) * bootstrap[row, length - 1]
+            for later in range(turn, length):
+                total = total + discount ** (later - turn) * rewards[row, later]
+            torch.testing.assert_close(returns[row, turn], total)
+        assert not returns[row, length:].any()
