@@ -1,0 +1,268 @@
+"""vLLM against transformers, one engine for all: ids, log-probabilities, adapters, side effects."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+pytest.importorskip("vllm")
+
+import torch
+from transformers import AutoTokenizer
+
+from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig, VllmConfig
+from agentrl.errors import ConfigError, SamplerError, StaleAdapterError, TokenMismatchError
+from agentrl.rollout.chat import Chat
+from agentrl.rollout.handover import Probe, adapter_digest, hand_over
+from agentrl.rollout.runner import Runner
+from agentrl.rollout.sampler import Completion, build_sampler
+from agentrl.rollout.scripted import draw_specs
+from agentrl.rollout.transformers_sampler import TransformersSampler
+from agentrl.rollout.vllm_sampler import VllmSampler
+
+if TYPE_CHECKING:
+    from tests.conftest import AdapterMaker
+
+CONTEXT, STOP, NEW = 200, 2, 12
+PROBE = Probe((4, 30, 31, 5), (60, 61, 62, 2))
+GENERATOR = np.random.default_rng(0)
+RAGGED = [
+    GENERATOR.integers(4, 100, size=length).tolist() for length in (1, 2, 3, 7, 16, 17, 40, 90)
+]
+SEEDS = list(range(100, 100 + len(RAGGED)))
+
+
+def process_state() -> tuple[object, ...]:
+    """What an engine in this process must leave as it was."""
+    return (
+        dict(os.environ),
+        torch.get_rng_state().tolist(),
+        np.random.get_state()[1].tolist(),  # type: ignore[index]  # noqa: NPY002
+        torch.set_num_threads,
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+    )
+
+
+@pytest.fixture(scope="module")
+def started(tiny_policy: Path) -> Iterator[SimpleNamespace]:
+    policy = PolicyConfig(model=str(tiny_policy), context_length=CONTEXT)
+    settings = SamplerConfig(max_new_tokens=NEW, vllm=VllmConfig(kv_cache_gib=0.05))
+    before = process_state()
+    engine = build_sampler(policy, settings, str(tiny_policy), STOP)
+    after = process_state()
+    yield SimpleNamespace(engine=engine, before=before, after=after)
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def vllm(started: SimpleNamespace) -> VllmSampler:
+    assert isinstance(started.engine, VllmSampler)
+    return started.engine
+
+
+@pytest.fixture(scope="module")
+def reference(tiny_policy: Path) -> TransformersSampler:
+    policy = PolicyConfig(model=str(tiny_policy), context_length=CONTEXT, device="cpu")
+    settings = SamplerConfig(backend="transformers", max_new_tokens=NEW)
+    return TransformersSampler(policy, settings, str(tiny_policy), STOP)
+
+
+def largest_difference(reference: TransformersSampler, completions: list[Completion]) -> float:
+    return max(
+        abs(sampled - scored)
+        for prompt, completion in zip(RAGGED, completions, strict=True)
+        for sampled, scored in zip(
+            completion.log_probabilities, reference.score(prompt, completion.ids), strict=True
+        )
+    )
+
+
+def test_the_start_changes_nothing_in_this_process(started: SimpleNamespace) -> None:
+    assert started.before == started.after
+
+
+def test_the_base_agrees_with_transformers_before_any_adapter(
+    vllm: VllmSampler, reference: TransformersSampler
+) -> None:
+    assert (vllm.version, vllm.adapter_digest) == (0, None)
+    completions = vllm.sample(RAGGED, SEEDS)
+    assert largest_difference(reference, completions) < 1e-4
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_active_adapter_agrees_with_transformers(
+    vllm: VllmSampler, reference: TransformersSampler, make_adapter: AdapterMaker, seed: int
+) -> None:
+    adapter = make_adapter(seed=seed)
+    vllm.load_adapter(adapter.folder, seed)
+    reference.load_adapter(adapter.folder, seed)
+    assert vllm.version == seed
+    completions = vllm.sample(RAGGED, SEEDS)
+    assert largest_difference(reference, completions) < 1e-4
+    trainers = adapter.score(PROBE.prompt_ids, PROBE.action_ids)
+    assert vllm.score(PROBE.prompt_ids, PROBE.action_ids) == pytest.approx(trainers, abs=1e-4)
+    greedy = vllm.sample(RAGGED, SEEDS, temperature=0.0)
+    expected = reference.sample(RAGGED, SEEDS, temperature=0.0)
+    assert [c.ids for c in greedy] == [c.ids for c in expected]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_a_completion_does_not_depend_on_its_batch(vllm: VllmSampler, temperature: float) -> None:
+    together = vllm.sample(RAGGED, SEEDS, temperature)
+    backwards = vllm.sample(RAGGED[::-1], SEEDS[::-1], temperature)[::-1]
+    alone = [vllm.sample([p], [s], temperature)[0] for p, s in zip(RAGGED, SEEDS, strict=True)]
+    assert [c.ids for c in together] == [c.ids for c in backwards] == [c.ids for c in alone]
+    others = vllm.sample(RAGGED, [seed + 1 for seed in SEEDS], temperature)
+    assert sum(a.ids != b.ids for a, b in zip(together, others, strict=True)) >= 6
+
+
+def test_stop_token_is_kept_and_limits_cut(vllm: VllmSampler) -> None:
+    count = 300
+    limits = [1 + i % NEW for i in range(count)]
+    completions = vllm.sample([RAGGED[3]] * count, range(count), max_new_tokens=limits)
+    stopped = [c for c in completions if c.finish_reason == "stop"]
+    cut = [(c, n) for c, n in zip(completions, limits, strict=True) if c.finish_reason == "length"]
+    assert stopped
+    assert all(c.ids[-1] == STOP and STOP not in c.ids[:-1] for c in stopped)
+    assert all(len(c.ids) == n and STOP not in c.ids for c, n in cut)
+
+
+def test_log_probabilities_ignore_temperature(
+    vllm: VllmSampler, reference: TransformersSampler
+) -> None:
+    completions = vllm.sample(RAGGED, SEEDS, temperature=0.3)
+    assert largest_difference(reference, completions) < 1e-4
+
+
+def test_sampling_leaves_the_process_alone(vllm: VllmSampler, make_adapter: AdapterMaker) -> None:
+    folder = make_adapter(seed=3).folder
+    before = process_state()
+    vllm.load_adapter(folder, 3)
+    vllm.sample(RAGGED, SEEDS)
+    assert process_state() == before
+
+
+def test_the_same_folder_with_other_weights_is_another_adapter(
+    vllm: VllmSampler, make_adapter: AdapterMaker, tmp_path: Path
+) -> None:
+    """Same path, same number, changed file: neither weights nor cached prefixes may survive."""
+    long_prompt = RAGGED[-1]
+    for seed in (4, 5):
+        adapter = make_adapter(seed=seed)
+        shutil.copytree(adapter.folder, tmp_path / "adapter", dirs_exist_ok=True)
+        expected = adapter.score(PROBE.prompt_ids, PROBE.action_ids)
+        hand_over(vllm, tmp_path / "adapter", 7, PROBE, expected, tolerance=1e-4)
+        [completion] = vllm.sample([long_prompt], [1])
+        trainers = adapter.score(long_prompt, completion.ids)
+        assert completion.log_probabilities == pytest.approx(trainers, abs=1e-4)
+
+
+def test_a_stale_adapter_is_an_error(
+    vllm: VllmSampler, make_adapter: AdapterMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = make_adapter(seed=4), make_adapter(seed=6)
+    vllm.load_adapter(old.folder, 1)
+    expected = new.score(PROBE.prompt_ids, PROBE.action_ids)
+    with pytest.raises(StaleAdapterError, match="changed and were not saved"):
+        hand_over(vllm, old.folder, 2, PROBE, expected, 1e-3)
+
+    def ignore(folder: Path, version: int) -> None:
+        """An engine that takes note of the files and goes on with the weights it has."""
+        vllm.adapter_digest, vllm.version = adapter_digest(folder), version
+
+    monkeypatch.setattr(vllm, "load_adapter", ignore)
+    with pytest.raises(StaleAdapterError, match="does not run the trainer's adapter 3"):
+        hand_over(vllm, new.folder, 3, PROBE, expected, 1e-3)
+
+
+def test_fifty_swaps_leave_one_adapter(vllm: VllmSampler, make_adapter: AdapterMaker) -> None:
+    adapters = [make_adapter(seed=seed) for seed in (7, 8)]
+    expected = [a.score(PROBE.prompt_ids, PROBE.action_ids) for a in adapters]
+    for version in range(50):
+        which = version % 2
+        folder = adapters[which].folder
+        assert hand_over(vllm, folder, version, PROBE, expected[which], 1e-3) < 1e-4
+    assert vllm._engine.llm_engine.list_loras() == {1}
+
+
+def test_an_adapter_that_does_not_fit_is_refused_and_the_old_one_stays(
+    vllm: VllmSampler, make_adapter: AdapterMaker
+) -> None:
+    good = make_adapter(seed=9)
+    vllm.load_adapter(good.folder, 4)
+    with pytest.raises(SamplerError, match="cannot run the adapter"):
+        vllm.load_adapter(make_adapter(seed=9, rank=64).folder, 5)
+    assert vllm.version == 4
+    expected = good.score(PROBE.prompt_ids, PROBE.action_ids)
+    assert vllm.score(PROBE.prompt_ids, PROBE.action_ids) == pytest.approx(expected, abs=1e-4)
+
+
+def test_episodes_do_not_depend_on_how_many_are_in_flight(
+    vllm: VllmSampler, tiny_policy: Path
+) -> None:
+    chat = Chat(AutoTokenizer.from_pretrained(tiny_policy))
+    wordle = EnvironmentConfig(id="agentrl/Wordle-v0", arguments={"words": 40, "tries": 3})
+    specs = draw_specs(range(28), 8, seed=2)
+    played = []
+    for concurrent in (1, 3, 8):
+        with Runner(
+            wordle, vllm, chat, concurrent=concurrent, context_length=CONTEXT, max_new_tokens=NEW
+        ) as runner:
+            played.append([[t.action_ids for t in game.turns] for game in runner.play(specs)])
+    assert played[0] == played[1] == played[2]
+
+
+def test_what_an_engine_returns_is_checked(vllm: VllmSampler) -> None:
+    def entry(token: int) -> dict[int, SimpleNamespace]:
+        return {token: SimpleNamespace(logprob=-0.5)}
+
+    def answer(ids: list[int], reason: str, scores: int | None = None) -> SimpleNamespace:
+        logprobs = [entry(token) for token in ids][:scores]
+        return SimpleNamespace(token_ids=ids, finish_reason=reason, logprobs=logprobs)
+
+    assert vllm._completion(answer([9, STOP], "stop")).ids == (9, STOP)
+    wrong = [
+        answer([9, vllm.vocabulary_size], "length"),
+        answer([STOP, 9], "length"),
+        answer([9, 9], "stop"),
+        answer([9, STOP], "length"),
+        answer([9, 9], "length", scores=1),
+        answer([], "length"),
+    ]
+    for output in wrong:
+        with pytest.raises(TokenMismatchError, match="vLLM returned the tokens"):
+            vllm._completion(output)
+
+
+def test_settings_beyond_the_engine_are_refused(tiny_policy: Path) -> None:
+    far = PolicyConfig(model=str(tiny_policy), context_length=300)
+    with pytest.raises(ConfigError, match="context_length=300"):
+        build_sampler(far, SamplerConfig(), str(tiny_policy), STOP)
+    wide = PolicyConfig.model_validate({"model": str(tiny_policy), "lora": {"rank": 1024}})
+    with pytest.raises(ConfigError, match="rank"):
+        build_sampler(
+            wide.model_copy(update={"context_length": CONTEXT}),
+            SamplerConfig(),
+            str(tiny_policy),
+            STOP,
+        )
+
+
+def test_adapters_of_this_suite_are_active(make_adapter: AdapterMaker) -> None:
+    """The agreement above means nothing if the adapters change nothing."""
+    adapter = make_adapter(seed=1)
+    adapted = adapter.score(PROBE.prompt_ids, PROBE.action_ids)
+    with adapter.model.disable_adapter():
+        base = adapter.score(PROBE.prompt_ids, PROBE.action_ids)
+    assert max(abs(a - b) for a, b in zip(adapted, base, strict=True)) > 0.05
+    saved = json.loads((adapter.folder / "adapter_config.json").read_text())
+    assert saved["peft_type"] == "LORA"
