@@ -18,6 +18,8 @@ if not __package__:
 import typer
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from agentrl.config import EnvironmentConfig, PretrainConfig, StageConfig
     from agentrl.data.segment import Segment
     from agentrl.rollout.chat import Chat
@@ -44,22 +46,13 @@ def main(
 def pretrain(config: PretrainConfig) -> None:
     """Tokenizer, then every stage of the curriculum; the model is saved as it improves."""
     from agentrl.models.policy import ActionLikelihood
-    from agentrl.models.tiny import new_decoder, train_tokenizer
     from agentrl.rollout.chat import Chat
     from agentrl.training.cloning import clone
     from agentrl.training.engine import Engine, initialize_distributed
 
     initialize_distributed()
     folder = Path(config.output)
-    tokenizer = train_tokenizer(_texts(config), folder, config.vocabulary_size)
-    model = new_decoder(
-        tokenizer,
-        hidden_size=config.hidden_size,
-        layers=config.layers,
-        heads=config.heads,
-        context=config.context,
-        seed=config.seed,
-    )
+    tokenizer, model = _beginning(config, folder)
     print(f"{model.num_parameters():,} parameters, {len(tokenizer):,} tokens in the vocabulary")
     module, chat = ActionLikelihood(model), Chat(tokenizer)
     for number, stage in enumerate(config.stages):
@@ -73,6 +66,28 @@ def pretrain(config: PretrainConfig) -> None:
         print(f"stage {number}: {len(demonstrations):,} demonstrations, {stage.arguments}")
         log = partial(_log_and_save, model, folder)
         clone(engine, demonstrations, stage.cloning, 0, config.seed + number, log)
+
+
+def _beginning(config: PretrainConfig, folder: Path) -> tuple[PreTrainedTokenizerBase, Any]:
+    """Tokenizer and decoder: those of an earlier model, or new ones."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from agentrl.models.tiny import new_decoder, train_tokenizer
+
+    if config.start is not None:
+        tokenizer = AutoTokenizer.from_pretrained(config.start)
+        tokenizer.save_pretrained(folder)
+        return tokenizer, AutoModelForCausalLM.from_pretrained(config.start, dtype="float32")
+    tokenizer = train_tokenizer(_texts(config), folder, config.vocabulary_size)
+    model = new_decoder(
+        tokenizer,
+        hidden_size=config.hidden_size,
+        layers=config.layers,
+        heads=config.heads,
+        context=config.context,
+        seed=config.seed,
+    )
+    return tokenizer, model
 
 
 def _texts(config: PretrainConfig) -> list[str]:

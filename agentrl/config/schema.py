@@ -365,6 +365,8 @@ class PretrainConfig(TinyModelConfig):
 
     environment: EnvironmentConfig
     """The world it learns."""
+    start: str | None = None
+    """Folder of an earlier model to go on from, its tokenizer kept; none begins from scratch."""
     stages: tuple[StageConfig, ...]
     """One after the other."""
     deepspeed: str = "zero0.json"
