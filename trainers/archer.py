@@ -13,6 +13,7 @@ Read it beside the paper's algorithm 1: `collect`, `learn_values`, `improve_poli
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,7 +46,9 @@ def main(
 
     del local_rank
     with reported_errors():
-        Archer(load_config(config, overrides or []), resume).train()
+        archer = Archer(load_config(config, overrides or []), resume)
+        with closing(archer):
+            archer.train()
 
 
 class Archer:
@@ -90,28 +93,35 @@ class Archer:
 
     def train(self) -> None:
         """Warm start, then the iterations; evaluated before and after."""
-        from agentrl.evaluation.during import evaluate_now, report
+        from agentrl.evaluation.during import evaluate_if_due, evaluations_before, report
 
         run, counters = self.run, self.run.counters
         if run.checkpoint is None:
+            self.synchronize()
             self.pretrain_critic()
             run.save(self.actor, self.critic)
         else:
             run.restore(self.actor, self.critic, self.replay)
-        self.synchronize()
-        evaluations = [evaluate_now(self.config, self.rollouts, counters.iteration)]
-        while counters.iteration < self.config.iterations:
+            self.synchronize()
+        config, rollouts = self.config, self.rollouts
+        evaluations = evaluations_before(config, counters.iteration)
+        evaluations += evaluate_if_due(config, rollouts, counters.iteration)
+        while counters.iteration < config.iterations:
             counters.iteration += 1
             self.iterate(counters.iteration)
-            if run.is_due(self.config.checkpoint.every):
+            if run.is_due(config.checkpoint.every):
                 run.save(self.actor, self.critic)
-            if run.is_due(self.config.evaluation.every):
-                evaluations.append(evaluate_now(self.config, self.rollouts, counters.iteration))
-        report(self.config, evaluations)
+            evaluations += evaluate_if_due(config, rollouts, counters.iteration)
+        report(config, evaluations, run.folder, run.folder / "latest")
+
+    def close(self) -> None:
+        """End the sampler, the environments and the metrics."""
         self.rollouts.close()
+        self.run.close()
 
     def iterate(self, iteration: int) -> None:
         """One pass of the paper's loop: rollouts, critic, actor, new weights to the sampler."""
+        self.run.seed_torch(iteration)
         metrics: dict[str, float] = {}
         with stopwatch(metrics, "time/rollout"):
             latest = self.collect(iteration, metrics)
@@ -122,7 +132,7 @@ class Archer:
             with stopwatch(metrics, "time/actor"):
                 self.improve_policy(latest, iteration, metrics)
             with stopwatch(metrics, "time/synchronize"):
-                metrics["sampler/probe_difference"] = self.synchronize()
+                metrics["sampler/probe_difference"] = self.hand_over_new()
         self.run.log(iteration, metrics)
 
     def collect(self, iteration: int, metrics: dict[str, float]) -> list[Segment]:
@@ -168,6 +178,7 @@ class Archer:
         """Fit the critic to the demonstrations and their rewards before anything is sampled."""
         from agentrl.data.replay import Replay
 
+        self.run.seed_torch(0)
         memory = Replay(sum(len(episode.turns) for episode in self.demonstrations))
         memory.extend(self.demonstrations)
         generator = self.run.generator("pretraining", 0)
@@ -186,7 +197,7 @@ class Archer:
             return
         for update in range(config.updates):
             if update:
-                self.synchronize()
+                self.hand_over_new()
             metrics |= self.improve_on_fresh_actions(iteration, update)
 
     def improve_on_fresh_actions(self, iteration: int, update: int) -> dict[str, float]:
@@ -203,16 +214,20 @@ class Archer:
         pairs = best_and_worst(found, values.tolist(), count)
         return self.actor.prefer(pairs)
 
+    def hand_over_new(self) -> float:
+        """`synchronize` after the actor moved."""
+        self.run.counters.version += 1
+        return self.synchronize()
+
     def synchronize(self) -> float:
         """Hand the adapter to the sampler and make sure that it arrived."""
-        self.run.counters.version += 1
         return self.rollouts.hand_over(self.actor, self.run.counters.version)
 
 
 def best_and_worst(
     candidates: list[Segment], values: list[float], count: int
 ) -> list[tuple[Segment, Segment]]:
-    """The critic's best and worst of each state's candidates; states with only one are left out.
+    """The critic's best and worst of each state's candidates.
 
     Args:
         candidates: `count` in a row for each state.
@@ -222,9 +237,7 @@ def best_and_worst(
     pairs = []
     for first in range(0, len(candidates), count):
         ranked = sorted(range(first, first + count), key=lambda i: values[i])
-        worst, best = candidates[ranked[0]], candidates[ranked[-1]]
-        if best.ids != worst.ids:
-            pairs.append((best, worst))
+        pairs.append((candidates[ranked[-1]], candidates[ranked[0]]))
     return pairs
 
 

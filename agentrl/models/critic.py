@@ -16,7 +16,7 @@ from agentrl.config import CriticConfig, PolicyConfig
 from agentrl.data.collate import ValueBatch, causal_value_batch, two_tower_value_batch
 from agentrl.data.segment import Segment
 from agentrl.models.locate import model_path
-from agentrl.models.policy import load_causal_model
+from agentrl.models.policy import load_causal_model, without_dropout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -172,7 +172,8 @@ class CriticModel:
             from transformers import AutoModel, AutoTokenizer
 
             path = model_path(config.model or "embedded/encoder")
-            encoder = AutoModel.from_pretrained(path)
+            loaded = AutoModel.from_pretrained(path, dtype=getattr(torch, policy.dtype))
+            encoder = without_dropout(loaded)
             self.module = TwoTowerCritic(encoder)
             self._tokenizer = AutoTokenizer.from_pretrained(path)
             self._max_length = min(512, encoder.config.max_position_embeddings)

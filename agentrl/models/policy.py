@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from agentrl.config import PolicyConfig
-from agentrl.errors import CheckpointError
+from agentrl.errors import CheckpointError, ConfigError
 from agentrl.models.locate import model_path
 
 if TYPE_CHECKING:
@@ -126,16 +126,38 @@ def load_causal_model(config: PolicyConfig) -> Any:
     """The base as a transformers causal language model, in the configured number format."""
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(
+    model = AutoModelForCausalLM.from_pretrained(
         model_path(config.model), dtype=getattr(torch, config.dtype)
     )
+    return without_dropout(model)
+
+
+def without_dropout(model: Any) -> Any:
+    """The same model with its own dropout off: sampler and trainer must agree on probabilities."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
+    return model
 
 
 def load_tokenizer(config: PolicyConfig) -> PreTrainedTokenizerBase:
-    """The base's tokenizer; a model without a padding token pads with its end token."""
+    """The base's tokenizer; a model without a padding token pads with its end token.
+
+    Raises:
+        ConfigError: there is no such model, here or on the hub.
+    """
     from transformers import AutoTokenizer
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model_path(config.model))
+    path = model_path(config.model)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"policy.model={config.model!r} holds no tokenizer: {error}. Give a folder that "
+            "save_pretrained wrote, or a model that the hub has."
+        ) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -89,9 +89,23 @@ class ActorLearner:
         return _means(metrics)
 
     def prefer(self, pairs: Sequence[tuple[Segment, Segment]]) -> dict[str, float]:
-        """One update on pairs of candidates for the same state, the better one first (`dpo`)."""
-        micro_batches = [self._pair_batch(part) for part in self._pair_chunks(pairs)]
-        return _means([self.engine.update(micro_batches, self._pair_loss, len(pairs))])
+        """One update on pairs of candidates for the same state, the better one first (`dpo`).
+
+        Pairs of twice the same tokens teach nothing and are left out; without any others, on all
+        ranks, nothing is updated.
+
+        Args:
+            pairs: this rank's share, at least one.
+        """
+        unlike = [pair for pair in pairs if pair[0].ids != pair[1].ids]
+        found, offered = total([len(unlike), len(pairs)])
+        metrics = {"actor/pair_share": found / offered}
+        if found:
+            # A rank without a pair takes part in the update with one that weighs nothing.
+            parts = self._pair_chunks(unlike or pairs[:1])
+            micro_batches = [self._pair_batch(part) for part in parts]
+            metrics |= _means([self.engine.update(micro_batches, self._pair_loss, len(unlike))])
+        return metrics
 
     @torch.no_grad()
     def mismatch(self, segments: Sequence[Segment]) -> dict[str, float]:
@@ -112,11 +126,9 @@ class ActorLearner:
 
     @torch.no_grad()
     def score(self, segment: Segment) -> list[float]:
-        """Log-probabilities of the tokens of a segment's last action, without dropout."""
+        """Log-probabilities of the tokens of a segment's last action."""
         batch = to_device(policy_batch([segment], self.padding_id), self.engine.device)
-        self.engine.module.eval()
         ours, _ = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
-        self.engine.module.train()
         step = segment.steps[-1]
         scores: list[float] = ours[0, step.state_end : step.action_end].tolist()
         return scores

@@ -11,7 +11,8 @@
         state.json              counters
       latest -> checkpoint-000010
 
-Nothing random needs saving: every draw is a function of the run's seed and the iteration.
+Nothing random needs saving: every draw is a function of the run's seed and the iteration. The
+episodes that fill the replay buffer are in the run's store.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import torch
 from agentrl.errors import CheckpointError
 from agentrl.training.engine import rank, world_size
 
-ADAPTER = "adapter"
+ADAPTER, STATE = "adapter", "state.json"
 _NAME = re.compile(r"checkpoint-(\d{6})")
 
 
@@ -81,19 +82,19 @@ class Checkpoints:
         write(partial)
         barrier()
         if rank() == 0:
-            (partial / "state.json").write_text(json.dumps(asdict(counters)), encoding="utf-8")
+            (partial / STATE).write_text(json.dumps(asdict(counters)), encoding="utf-8")
             _flush(partial)
             shutil.rmtree(final, ignore_errors=True)
             partial.rename(final)
             self._point_latest_at(final)
-            self._prune()
+            self._prune(final)
         barrier()
         return final
 
     def latest(self) -> Path | None:
         """The newest complete checkpoint, or none."""
         link = self.folder / "latest"
-        return link.resolve() if (link / "state.json").is_file() else None
+        return link.resolve() if (link / STATE).is_file() else None
 
     def read(self, checkpoint: Path) -> Counters:
         """The counters of a checkpoint.
@@ -101,7 +102,7 @@ class Checkpoints:
         Raises:
             CheckpointError: it is incomplete, or was written by another number of ranks.
         """
-        path = checkpoint / "state.json"
+        path = checkpoint / STATE
         try:
             counters = Counters(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
@@ -119,10 +120,14 @@ class Checkpoints:
         link.symlink_to(final.name)
         link.replace(self.folder / "latest")
 
-    def _prune(self) -> None:
-        """Reduce all but the newest to their adapters."""
+    def _prune(self, newest: Path) -> None:
+        """Reduce all but the last `keep` up to `newest` to their adapters.
+
+        Later ones are left alone: a run that was stopped and resumed writes them anew.
+        """
         found = sorted(p for p in self.folder.iterdir() if _NAME.fullmatch(p.name))
-        for old in found[: -self.keep]:
+        for old in [p for p in found if p.name <= newest.name][: -self.keep]:
+            (old / STATE).unlink(missing_ok=True)
             for item in old.iterdir():
                 if item.name != ADAPTER:
                     shutil.rmtree(item) if item.is_dir() else item.unlink()
@@ -150,8 +155,10 @@ def barrier() -> None:
 
 
 def _flush(folder: Path) -> None:
-    """Make sure that every file is on disk before the checkpoint gets its name."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+    """Make sure that all files and folders are on disk before the checkpoint gets its name."""
+    for path in (folder, *folder.rglob("*")):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -25,8 +25,14 @@ Loss = Callable[[Item], tuple[Tensor, dict[str, Tensor]]]
 """Takes a micro-batch; gives the summed loss and summed metrics."""
 
 
-def initialize_distributed() -> None:
-    """Join the process group of the `deepspeed` launcher, or make one of this process alone."""
+def initialize_distributed(device: str = "auto") -> None:
+    """Join the process group of the `deepspeed` launcher, or make one of this process alone.
+
+    Args:
+        device: ``"cpu"`` keeps DeepSpeed from a GPU that is there.
+    """
+    if device == "cpu":
+        os.environ["DS_ACCELERATOR"] = "cpu"
     import deepspeed
 
     if os.environ.get("WORLD_SIZE", "1") == "1":
@@ -76,6 +82,9 @@ def gather(value: Any) -> list[Any]:
 class Engine:
     """A module under DeepSpeed with AdamW over its trainable parameters.
 
+    The module is in training mode within `update` only: whatever else is computed with it has no
+    dropout.
+
     Args:
         module: moved to `device` by DeepSpeed.
         deepspeed_config: name or path of a DeepSpeed JSON without batch sizes and clipping.
@@ -83,7 +92,8 @@ class Engine:
         max_gradient_norm: gradients of this module alone are scaled down to it.
 
     Raises:
-        ConfigError: the JSON sets something that the run's own configuration decides.
+        ConfigError: the JSON sets something that the run's own configuration decides, or asks for
+            ZeRO stage 3.
     """
 
     def __init__(
@@ -106,7 +116,7 @@ class Engine:
             model=module, model_parameters=trainable, optimizer=optimizer, config=settings
         )[0]
         self.device: torch.device = self.engine.device
-        self.module = module
+        self.module = module.eval()
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """The module's forward, through DeepSpeed."""
@@ -122,9 +132,10 @@ class Engine:
         """One optimizer step.
 
         Args:
-            micro_batches: of this rank; ranks may have different numbers of them.
+            micro_batches: of this rank, at least one; ranks may have different numbers of them.
             loss: sum over a micro-batch's items, and summed metrics.
-            items: this rank's number of items; the loss and metrics are divided by their total.
+            items: this rank's number of items; the loss and metrics are divided by their total. A
+                rank without items takes part at weight 0.
             learning_rate: changes the optimizer's.
 
         Returns:
@@ -134,15 +145,18 @@ class Engine:
             for group in self.engine.optimizer.param_groups:
                 group["lr"] = learning_rate
         all_items = max(total([items])[0], 1.0)
+        working = len(micro_batches) if items else 0
         rounds = max(gather(len(micro_batches)))
         sums: dict[str, float] = defaultdict(float)
+        self.module.train()
         for number in range(rounds):
             # A rank with fewer micro-batches repeats one at weight 0, so that all ranks take part.
-            weight = 1.0 if number < len(micro_batches) else 0.0
+            weight = 1.0 if number < working else 0.0
             value, metrics = loss(micro_batches[number % len(micro_batches)])
             self.engine.backward(value * (weight * world_size() / all_items))
             for name, metric in {"loss": value, **metrics}.items():
                 sums[name] += weight * float(metric.detach())
+        self.module.eval()
         norm = self._gradient_norm()
         self.engine.step()
         norm = self.engine.get_global_grad_norm() if norm is None else norm
@@ -175,9 +189,13 @@ class Engine:
             raise CheckpointError(f"{folder} holds no state of a training engine.")
 
     def _gradient_norm(self) -> float | None:
-        """Norm before clipping, where it is known before the step (one rank, stage 0)."""
-        if world_size() > 1 or self.engine.zero_optimization():
+        """Norm before clipping, where DeepSpeed does not tell it after the step (stage 0, fp32)."""
+        mixed = self.engine.bfloat16_enabled() or self.engine.fp16_enabled()
+        if mixed or self.engine.zero_optimization():
             return None
+        if world_size() > 1:
+            # The step averages over ranks once more, which changes nothing.
+            self.engine.buffered_allreduce_fallback()
         gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
         return float(torch.nn.utils.get_total_norm(gradients))
 
@@ -200,6 +218,12 @@ def _read_deepspeed_config(name: str) -> dict[str, Any]:
         raise ConfigError(
             f"{path} sets {', '.join(clash)}; batch sizes, clipping and the optimizer are decided "
             "by the run's own configuration (critic, actor, cloning). Remove these keys."
+        )
+    if settings.get("zero_optimization", {}).get("stage", 0) == 3:
+        raise ConfigError(
+            f"{path} asks for ZeRO stage 3, which cuts the weights up over the ranks; target "
+            "critic, hand-over of the adapter and checkpoints need them whole. Choose stage 0, 1 "
+            "or 2: optimizer states and gradients are cut up, and the base is frozen anyway."
         )
     return {
         **settings,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from agentrl.config import RunConfig
-from agentrl.data.segment import Segment, Step, candidate
+from agentrl.data.segment import Segment, Step, candidate, learnable
 from agentrl.env import make_environment
 from agentrl.errors import EnvironmentFaultError
 from agentrl.models.locate import model_path
@@ -21,7 +21,7 @@ from agentrl.rollout.sampler import build_sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.training.actor_learner import ActorLearner
 from agentrl.training.checkpoint import barrier
-from agentrl.training.engine import rank, total, world_size
+from agentrl.training.engine import gather, rank, total, world_size
 from agentrl.trajectory import EndReason, Trajectory
 
 PROBE_TOKENS = 8
@@ -59,7 +59,8 @@ class Rollouts:
         """This rank's share of an iteration's episodes; adds ``rollout/...`` over all ranks.
 
         Raises:
-            EnvironmentFaultError: more episodes failed than `rollout.max_failed_share` allows.
+            EnvironmentFaultError: more episodes failed than `rollout.max_failed_share` allows, or
+                all of a rank.
         """
         seed = np.random.SeedSequence([self.config.seed, iteration]).generate_state(1)
         specs = draw_specs(self._tasks, self.config.rollout.episodes, int(seed[0]))
@@ -134,6 +135,11 @@ class Rollouts:
                 f"{share:.0%} of this iteration's episodes failed, more than "
                 f"rollout.max_failed_share={self.config.rollout.max_failed_share}. One of them: "
                 f"{error}"
+            )
+        if not min(gather(len(learnable(trajectories)))):
+            raise EnvironmentFaultError(
+                "A rank has no episode of this iteration to learn from: all of its own failed, or "
+                f"rollout.episodes={self.config.rollout.episodes} is less than the ranks."
             )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import yaml
 
-from agentrl.config import RunConfig, parse_config, save_config
+from agentrl.config import LoggingConfig, RunConfig, parse_config, save_config
 from agentrl.data.replay import Replay
 from agentrl.data.store import TrajectoryStore
 from agentrl.errors import ConfigError, TokenMismatchError
+from agentrl.files import replacing
 from agentrl.rollout.chat import Chat
 from agentrl.training.checkpoint import ADAPTER, Checkpoints, Counters, barrier, load_weights
 from agentrl.training.engine import gather, initialize_distributed, rank, world_size
@@ -45,7 +47,7 @@ class Run:
     """
 
     def __init__(self, config: RunConfig, resume: bool) -> None:
-        initialize_distributed()
+        initialize_distributed(config.policy.device)
         torch.manual_seed(config.seed)
         self.config = config
         self.folder = config.folder
@@ -59,9 +61,12 @@ class Run:
             self.counters = self.checkpoints.read(self.checkpoint)
         self.metrics = MetricsLog(self.folder, config.logging, config.model_dump(), rank())
         self.metrics.truncate_after(self.counters.iteration)
+        self._start_logs: dict[str, MetricsLog] = {}
 
     def _claim_folder(self, resume: bool) -> None:
         path = self.folder / "config.yaml"
+        if len(set(gather(path.exists()))) > 1:
+            raise ConfigError(f"Not every rank sees {path}: the run's folder must be shared.")
         if path.exists() and not resume:
             raise ConfigError(
                 f"{self.folder} already holds a run. Go on with it with --resume, give this one "
@@ -69,19 +74,28 @@ class Run:
             )
         if path.exists():
             self._check_unchanged(path)
+        barrier()
         if rank() == 0:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            save_config(self.config, path)
+            with replacing(path) as temporary:
+                save_config(self.config, temporary)
 
     def _check_unchanged(self, path: Path) -> None:
         saved = parse_config(RunConfig, yaml.safe_load(path.read_text("utf-8")), str(path))
-        old, new = saved.model_dump(), self.config.model_dump()
-        changed = sorted(k for k in new if k not in MAY_CHANGE and old[k] != new[k])
+        old, new = _flat(saved.model_dump()), _flat(self.config.model_dump())
+        changed = [
+            f"{key}={old.get(key)!r}, now {new.get(key)!r}"
+            for key in sorted(old.keys() | new.keys())
+            if key.partition(".")[0] not in MAY_CHANGE and old.get(key) != new.get(key)
+        ]
         if changed:
             raise ConfigError(
-                f"{self.folder} was begun with other {', '.join(changed)}  (see {path}). "
+                f"{self.folder} was begun with {'; '.join(changed)} (see {path}). "
                 "A resumed run must go on as it was; give a changed one another name (name=...)."
             )
+
+    def seed_torch(self, iteration: int) -> None:
+        """Make what is random inside torch, dropout, depend on seed, rank and iteration alone."""
+        torch.manual_seed(int(self.generator("torch", iteration).integers(2**63)))
 
     def generator(self, purpose: str, *numbers: int) -> np.random.Generator:
         """Random numbers that depend on seed, rank, purpose and iteration alone."""
@@ -112,17 +126,28 @@ class Run:
             print(_line(iteration, self.config.iterations, metrics), flush=True)
 
     def log_cloning(self, update: int, metrics: dict[str, float]) -> None:
-        """Show the progress of behaviour cloning."""
+        """Write an update of behaviour cloning to ``start/cloning`` and show the progress."""
         self._log_update("cloning", update, metrics, "cloning/validation_loss")
 
     def log_pretraining(self, update: int, metrics: dict[str, float]) -> None:
-        """Show the progress of the critic's pretraining."""
-        self._log_update("critic pretraining", update, metrics, "critic/q_loss")
+        """Write an update of the critic's pretraining to ``start/critic`` and show the progress."""
+        self._log_update("critic", update, metrics, "critic/q_loss")
 
-    def _log_update(self, title: str, update: int, metrics: dict[str, float], shown: str) -> None:
-        self.metrics.write(0, {**metrics, f"{shown.partition('/')[0]}/update": update})
+    def _log_update(self, phase: str, update: int, metrics: dict[str, float], shown: str) -> None:
+        """A phase before the iterations counts its own steps, in a folder of its own."""
+        if phase not in self._start_logs:
+            settings = LoggingConfig(tensorboard=self.config.logging.tensorboard)
+            log = MetricsLog(self.folder / "start" / phase, settings, rank=rank())
+            log.truncate_after(0)
+            self._start_logs[phase] = log
+        self._start_logs[phase].write(update, metrics)
         if rank() == 0 and shown in metrics and update % 10 == 0:
-            print(f"{title}: update {update}, {shown} {metrics[shown]:.4f}", flush=True)
+            print(f"start, {phase}: update {update}, {shown} {metrics[shown]:.4f}", flush=True)
+
+    def close(self) -> None:
+        """Flush and end the metrics' trackers."""
+        for log in (self.metrics, *self._start_logs.values()):
+            log.close()
 
     def checked_mismatch(self, measured: dict[str, float]) -> dict[str, float]:
         """Pass the difference between sampler and trainer on, unless it is too large.
@@ -161,6 +186,15 @@ class Run:
         suffix = f"-rank-{rank():02d}"
         for iteration in range(1, self.counters.iteration + 1):
             replay.extend(self.store.read([f"iteration-{iteration:06d}{suffix}"]))
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level of dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        inner = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return flat
 
 
 def _line(iteration: int, iterations: int, metrics: dict[str, float]) -> str:

@@ -89,8 +89,8 @@ def cloned_start(
     segments = [segment(trajectory) for trajectory in learnable(episodes)]
     if not segments:
         raise ConfigError(
-            "The section `cloning` needs demonstrations: add the section `demonstrations`, or "
-            "start from an adapter with policy.adapter."
+            "There is nothing to clone: no demonstration of this rank can be learned from. Raise "
+            "demonstrations.episodes, or start from an adapter with policy.adapter."
         )
     policy = Policy(config.policy, seed=config.seed)
     engine = Engine(

@@ -1,0 +1,161 @@
+"""A run that was killed anywhere and resumed is the run that would have been, bit for bit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from archer_runs import archer, in_process, succeed, write_config
+
+from agentrl.data.store import TrajectoryStore
+from agentrl.training.metrics import read_metrics
+
+SIGKILLED = -9
+TRAINING = "agentrl.training"
+PLACES = {
+    "while cloning": (f"{TRAINING}.run:Run.log_cloning", 3),
+    "while the critic is pretrained": (f"{TRAINING}.run:Run.log_pretraining", 2),
+    "before the evaluation of the start": ("agentrl.evaluation.during:write_results", 1),
+    "after rollouts were stored": (f"{TRAINING}.critic_learner:CriticLearner.assess", 3),
+    "in the middle of the critic": (f"{TRAINING}.critic_learner:CriticLearner.update", 9),
+    "in the middle of the actor": (f"{TRAINING}.actor_learner:ActorLearner.improve", 2),
+    "half way through a checkpoint": (f"{TRAINING}.engine:Engine.save", 4),
+    "right before a checkpoint's rename": (f"{TRAINING}.checkpoint:_flush", 2),
+    "right after a checkpoint's rename": (
+        f"{TRAINING}.checkpoint:Checkpoints._point_latest_at",
+        2,
+    ),
+    "right after a checkpoint": (f"{TRAINING}.checkpoint:Checkpoints._prune", 2),
+    "before the last evaluation": ("agentrl.evaluation.during:write_results", 2),
+}
+FAST = ("while the critic is pretrained", "after rollouts were stored")
+SETTINGS: dict[str, Any] = {"iterations": 3, "checkpoint": {"every": 2}}
+"""Checkpoints are written at the start and after iterations 2 and 3."""
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    succeed(archer, write_config(folder, tiny_policy, **SETTINGS))
+    return folder / "runs" / "tiny"
+
+
+@pytest.mark.parametrize(
+    "place", [pytest.param(p, marks=() if p in FAST else pytest.mark.slow) for p in PLACES]
+)
+def test_killed_and_resumed_is_the_same(
+    place: str, whole: Path, tiny_policy: Path, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, tiny_policy, **SETTINGS)
+    assert in_process(archer, config, kill_at=PLACES[place])[0] == SIGKILLED
+    succeed(archer, config, "--resume")
+    assert_same_run(tmp_path / "runs" / "tiny", whole)
+
+
+@pytest.mark.slow
+def test_killed_twice_with_fresh_actions(tiny_policy: Path, tmp_path: Path) -> None:
+    settings = {
+        **SETTINGS,
+        "actor": {"objective": "reinforce", "actions": "fresh", "updates": 2, "batch_size": 8},
+    }
+    folders = [tmp_path / "whole", tmp_path / "killed"]
+    for folder in folders:
+        folder.mkdir()
+    whole, killed = (write_config(folder, tiny_policy, **settings) for folder in folders)
+    succeed(archer, whole)
+    for place in ("after rollouts were stored", "before the last evaluation"):
+        again = [] if place == "after rollouts were stored" else ["--resume"]
+        assert in_process(archer, killed, *again, kill_at=PLACES[place])[0] == SIGKILLED
+    succeed(archer, killed, "--resume")
+    assert_same_run(folders[1] / "runs" / "tiny", folders[0] / "runs" / "tiny")
+
+
+def test_a_finished_run_goes_on_for_more_iterations(
+    whole: Path, tiny_policy: Path, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, tiny_policy, **SETTINGS)
+    succeed(archer, config, "iterations=2")
+    output = succeed(archer, config, "--resume")
+    assert_same_files(tmp_path / "runs" / "tiny", whole, besides={"iteration-000002.json"})
+    assert weights(tmp_path / "runs" / "tiny") == weights(whole)
+    assert "start" in output and "iteration 3" in output
+
+
+def test_changed_settings_are_named(whole: Path, tiny_policy: Path, tmp_path: Path) -> None:
+    config = write_config(whole.parent.parent, tiny_policy, **SETTINGS)
+    changed = ["actor.clip=0.3", "environment.arguments.words=50"]
+    code, output = in_process(archer, config, "--resume", *changed)
+    assert code == 2
+    assert "actor.clip=0.2, now 0.3" in output
+    assert "environment.arguments.words=40, now 50" in output
+    assert "Traceback" not in output
+
+
+def test_a_folder_with_a_run_is_not_overwritten(whole: Path, tiny_policy: Path) -> None:
+    before = (whole / "metrics.jsonl").read_bytes()
+    code, output = in_process(archer, write_config(whole.parent.parent, tiny_policy, **SETTINGS))
+    assert code == 2
+    assert "already holds a run" in output and "--resume" in output
+    assert (whole / "metrics.jsonl").read_bytes() == before
+
+
+def assert_same_run(found: Path, expected: Path) -> None:
+    """Everything that two runs leave behind is equal, times aside."""
+    assert_same_files(found, expected)
+    assert weights(found) == weights(expected)
+    for name in ("actor", "critic"):
+        state = f"latest/{name}/state/mp_rank_00_model_states.pt"
+        assert_same_values(load(found / state), load(expected / state))
+    assert_same_values(load(found / "latest/target.pt"), load(expected / "latest/target.pt"))
+    for part in (".", "start/cloning", "start/critic"):
+        assert untimed(found / part) == untimed(expected / part)
+    stores = [TrajectoryStore(folder / "trajectories") for folder in (found, expected)]
+    assert list(stores[0].read()) == list(stores[1].read())
+    for path in (expected / "evaluation").glob("iteration-*.json"):
+        assert json.loads((found / "evaluation" / path.name).read_text()) == json.loads(
+            path.read_text()
+        )
+
+
+def assert_same_files(found: Path, expected: Path, besides: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+    """No file is missing, none is left over."""
+    names = [
+        {str(p.relative_to(folder)) for p in folder.rglob("*") if p.name not in besides}
+        for folder in (found, expected)
+    ]
+    assert names[0] == names[1]
+
+
+def weights(run: Path) -> bytes:
+    return (run / "latest" / "adapter" / "adapter_model.safetensors").read_bytes()
+
+
+def load(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=False)
+
+
+def assert_same_values(found: Any, expected: Any) -> None:
+    """Nested tensors are equal bit for bit; other values only in their kind."""
+    assert type(found) is type(expected)
+    if isinstance(expected, torch.Tensor):
+        assert torch.equal(found, expected)
+    elif isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key in expected:
+            assert_same_values(found[key], expected[key])
+
+
+def untimed(folder: Path) -> list[dict[str, Any]]:
+    """Metrics without what a clock measured."""
+    return [
+        {
+            name: value
+            for name, value in record.items()
+            if name not in ("seconds", "rollout/tokens_per_second") and "time/" not in name
+        }
+        for record in read_metrics(folder)
+    ]
