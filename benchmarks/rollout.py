@@ -80,7 +80,8 @@ def with_generate(model: str, chat: Chat) -> Callable[[list[EpisodeSpec]], Speed
     from transformers import AutoModelForCausalLM
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    decoder: Any = AutoModelForCausalLM.from_pretrained(model).to(device)
+    decoder: Any = AutoModelForCausalLM.from_pretrained(model)
+    decoder.to(device)
     tokenizer: Any = chat.tokenizer
     tokenizer.padding_side = "left"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,12 @@ from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import ConfigError, SamplerError, TokenMismatchError, require
 from agentrl.rollout.handover import adapter_digest
 from agentrl.rollout.sampler import Completion, check_context, check_requests
-from agentrl.rollout.vllm_start import default_group_kept, ranks, starting_engine
+from agentrl.rollout.vllm_start import (
+    default_group_kept,
+    random_states_kept,
+    ranks,
+    starting_engine,
+)
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Largest adapter ranks that vLLM can be started for."""
@@ -133,7 +138,7 @@ class VllmSampler:
         """
         requests = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
         try:
-            with self._eager():
+            with self._undisturbed():
                 answers: list[Any] = self._engine.generate(
                     requests, parameters, lora_request=self._adapter, use_tqdm=False
                 )
@@ -144,14 +149,21 @@ class VllmSampler:
             ) from error
         return answers
 
-    def _eager(self) -> AbstractContextManager[Any]:
-        """Keeps the engine from compiling small functions on a CPU, which takes half a minute."""
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Surrounds work of an engine in this process.
+
+        Random states are put back, and on a CPU the engine's small functions are not compiled,
+        which would take half a minute.
+        """
         import torch
 
-        if self._on_gpu or not self._in_process or "TORCH_COMPILE_DISABLE" in os.environ:
-            return nullcontext()
-        stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
-        return stance
+        with ExitStack() as stack:
+            if self._in_process:
+                stack.enter_context(random_states_kept())
+                if not self._on_gpu and "TORCH_COMPILE_DISABLE" not in os.environ:
+                    stack.enter_context(torch.compiler.set_stance("force_eager"))
+            yield
 
     def _completion(self, output: Any) -> Completion:
         """Take over what the engine returned, after a check.
@@ -207,9 +219,10 @@ class VllmSampler:
         name = f"adapter-{digest}"  # names the weights: the engine's prefix cache is keyed by it
         path = str(Path(folder).resolve())
         try:
-            self._engine.llm_engine.add_lora(
-                LoRARequest(name, _ADAPTER_ID, path, load_inplace=True)
-            )
+            with self._undisturbed():
+                self._engine.llm_engine.add_lora(
+                    LoRARequest(name, _ADAPTER_ID, path, load_inplace=True)
+                )
         except Exception as error:
             raise SamplerError(
                 f"vLLM cannot run the adapter in {folder}: {error}. Expected a PEFT LoRA of rank "

@@ -1,4 +1,4 @@
-"""Starting and stopping vLLM without changing the process around it.
+"""Running vLLM without changing the process around it.
 
 vLLM expects to own its process: its start seeds every random generator anew, sets environment
 variables and replaces `torch.set_num_threads`; its end destroys the process group. In a trainer
@@ -48,7 +48,7 @@ def starting_engine(in_process: bool, on_gpu: bool) -> Iterator[None]:
     import torch
 
     set_num_threads = torch.set_num_threads
-    with _engine_variables(in_process, on_gpu), _random_states_kept():
+    with _engine_variables(in_process, on_gpu), random_states_kept():
         try:
             yield
         finally:
@@ -108,8 +108,8 @@ def _visible_device(local_rank: int) -> str:
 
 
 @contextmanager
-def _random_states_kept() -> Iterator[None]:
-    """Puts back every random state that the engine's start seeds anew."""
+def random_states_kept() -> Iterator[None]:
+    """Puts back every random state; an engine in this process seeds and advances them."""
     import torch
 
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
