@@ -75,7 +75,7 @@ def _beginning(config: PretrainConfig, folder: Path) -> tuple[PreTrainedTokenize
     from agentrl.models.tiny import new_decoder, train_tokenizer
 
     if config.start is not None:
-        tokenizer = AutoTokenizer.from_pretrained(config.start)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(config.start)
         tokenizer.save_pretrained(folder)
         return tokenizer, AutoModelForCausalLM.from_pretrained(config.start, dtype="float32")
     tokenizer = train_tokenizer(_texts(config), folder, config.vocabulary_size)
