@@ -24,6 +24,8 @@ Item = TypeVar("Item")
 Loss = Callable[[Item], tuple[Tensor, dict[str, Tensor]]]
 """Takes a micro-batch; gives the summed loss and summed metrics."""
 
+_TAG = "state"
+
 
 def initialize_distributed(device: str = "auto") -> None:
     """Join the process group of the `deepspeed` launcher, or make one of this process alone.
@@ -167,7 +169,7 @@ class Engine:
     def save(self, folder: Path) -> None:
         """Write weights and optimizer; every rank calls it with the same folder."""
         self.engine.save_checkpoint(
-            str(folder), tag="state", exclude_frozen_parameters=True, save_latest=False
+            str(folder), tag=_TAG, exclude_frozen_parameters=True, save_latest=False
         )
 
     def load(self, folder: Path) -> None:
@@ -176,17 +178,15 @@ class Engine:
         Raises:
             CheckpointError: it is missing or was made for another model or number of ranks.
         """
+        if not (folder / _TAG).is_dir():
+            raise CheckpointError(f"{folder} holds no state of a training engine.")
         try:
-            path, _ = self.engine.load_checkpoint(
-                str(folder), tag="state", load_module_strict=False
-            )
+            self.engine.load_checkpoint(str(folder), tag=_TAG, load_module_strict=False)
         except (RuntimeError, ValueError, KeyError) as error:
             raise CheckpointError(
                 f"{folder} does not fit this run's {type(self.module).__name__}: {error}. Resume "
                 "with the configuration and number of ranks that wrote it."
             ) from error
-        if path is None:
-            raise CheckpointError(f"{folder} holds no state of a training engine.")
 
     def _gradient_norm(self) -> float | None:
         """Norm before clipping, where DeepSpeed does not tell it after the step (stage 0, fp32)."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from archer_runs import archer, in_process, succeed, write_config
+from archer_runs import archer, write_config
+from processes import in_process, succeed
 
 from agentrl.data.store import TrajectoryStore
 from agentrl.training.metrics import read_metrics

@@ -1,19 +1,13 @@
-"""Small runs in processes of their own: real ones, that can be killed, without importing anew."""
+"""The smallest run of ArCHer that has all parts, and how to kill it at a chosen place."""
 
 from __future__ import annotations
 
-import multiprocessing
+import importlib
 import os
 import signal
-import sys
-import tempfile
-from collections.abc import Callable, Sequence
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-import pytest
-import torch
 import yaml
 
 WORDLE: dict[str, Any] = {
@@ -71,7 +65,7 @@ def archer(config: Path, *arguments: str, kill_at: tuple[str, int] | None = None
 def _kill_at(place: str, call: int) -> None:
     calls = 0
     module, _, name = place.partition(":")
-    owner: Any = sys.modules.get(module) or __import__(module, fromlist=["x"])
+    owner: Any = importlib.import_module(module)
     *outer, last = name.split(".")
     for part in outer:
         owner = getattr(owner, part)
@@ -85,53 +79,3 @@ def _kill_at(place: str, call: int) -> None:
         return original(*arguments, **keywords)
 
     setattr(owner, last, counting)
-
-
-def in_process(
-    function: Callable[..., None], *arguments: Any, timeout: float = 500, **keywords: Any
-) -> tuple[int, str]:
-    """Run a function in a fresh process; gives its exit code and what it printed.
-
-    Args:
-        function: importable.
-        arguments: of it.
-        timeout: seconds, then it is killed and the test fails.
-        keywords: of it.
-    """
-    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as output:
-        process = _CONTEXT.Process(
-            target=_quietly, args=(output.name, function, arguments, keywords)
-        )
-        process.start()
-        process.join(timeout)
-        if process.exitcode is None:
-            process.kill()
-            pytest.fail(f"still running after {timeout} s: {output.read()}")
-        return process.exitcode, output.read()
-
-
-def succeed(function: Callable[..., None], *arguments: Any, **keywords: Any) -> str:
-    """`in_process`, which must end with exit code 0; gives what it printed."""
-    code, output = in_process(function, *arguments, **keywords)
-    assert code == 0, output
-    return output
-
-
-def _quietly(
-    path: str, function: Callable[..., None], arguments: Sequence[Any], keywords: dict[str, Any]
-) -> None:
-    descriptor = os.open(path, os.O_WRONLY)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    torch.set_num_threads(1)
-    function(*arguments, **keywords)
-
-
-def _context() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    heavy = ["torch", "deepspeed", "peft", "transformers.models.llama", "scipy.stats", "pyarrow"]
-    context.set_forkserver_preload([*heavy, "trainers.archer"])
-    return context
-
-
-_CONTEXT = _context()
