@@ -183,9 +183,8 @@ def load_adapter(model: Any, folder: Path, name: str, *, trainable: bool) -> Non
             f"The adapter in {folder} was not made for {model.get_base_model().name_or_path}: "
             f"{error}"
         ) from error
-    if result.unexpected_keys:
+    if unlike := [*result.unexpected_keys, *result.missing_keys]:
         raise CheckpointError(
             f"The adapter in {folder} was not made for {model.get_base_model().name_or_path}: "
-            f"it has weights for {result.unexpected_keys[0]} and {len(result.unexpected_keys) - 1} "
-            "other layers that the model lacks."
+            f"only one of the two has the layer {unlike[0]} and {len(unlike) - 1} others."
         )
