@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -17,13 +17,13 @@ if not __package__:
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from datasets import Dataset
     from transformers import BertForMaskedLM, BertModel, PreTrainedTokenizerBase, Trainer
 
     from agentrl.config import EncoderPretrainConfig
-    from agentrl.data.segment import Segment
+    from agentrl.trajectory import Trajectory
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -71,35 +71,30 @@ def pretrain_encoder(config: EncoderPretrainConfig) -> None:
 
 
 def _texts(config: EncoderPretrainConfig) -> list[str]:
-    """States and actions as the critic reads them, in random order of their episodes."""
+    """Of each episode the transcript up to an action, as the critic reads it; in random order."""
     import numpy as np
 
+    from agentrl.data.segment import candidate
+
     generator = np.random.default_rng(config.seed)
-    segments = _segments(config, generator)
-    chosen = (segments[i] for i in generator.permutation(len(segments)))
-    return [
-        text
-        for item in chosen
-        for text in (item.state_text(item.steps[0].turn), item.action_text(item.steps[0].turn))
-    ]
+    texts = []
+    for episode in _episodes(config):
+        turn = int(generator.integers(len(episode.turns)))
+        chosen = candidate(episode, turn, (), (), episode.turns[turn].action)
+        texts.append("\n".join(chosen.texts))
+    return [texts[i] for i in generator.permutation(len(texts))]
 
 
-def _segments(config: EncoderPretrainConfig, generator: Any) -> list[Segment]:
-    """A turn of every episode."""
-    from agentrl.data.segment import candidate, learnable
+def _episodes(config: EncoderPretrainConfig) -> Iterator[Trajectory]:
+    from agentrl.data.segment import learnable
     from agentrl.env import make_environment
     from agentrl.rollout.scripted import draw_specs, play_scripted
 
-    found = []
     for source in config.sources:
         wanted = source.demonstrations
         tasks = make_environment(source.environment).tasks("train")
         specs = draw_specs(tasks, wanted.episodes, wanted.seed)
-        played = play_scripted(source.environment, specs, "scripted", wanted.strength)
-        for episode in learnable(played):
-            turn = int(generator.integers(len(episode.turns)))
-            found.append(candidate(episode, turn, (), (), episode.turns[turn].action))
-    return found
+        yield from learnable(play_scripted(source.environment, specs, "scripted", wanted.strength))
 
 
 def _with_prediction_head(encoder: BertModel) -> BertForMaskedLM:
@@ -138,7 +133,6 @@ def _trainer(
             learning_rate=config.learning_rate,
             lr_scheduler_type="cosine",
             warmup_steps=max(1, config.updates // 20),
-            train_sampling_strategy="group_by_length",
             logging_steps=max(1, config.updates // 20),
             save_strategy="no",
             report_to="none",

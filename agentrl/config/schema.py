@@ -386,7 +386,7 @@ class EncoderPretrainConfig(TinyModelConfig):
     """How the embedded encoder is made: tokenizer and weights from scratch, by filling in masks."""
 
     sources: tuple[TranscriptsConfig, ...]
-    """What it reads: of each episode one state, drawn at random, and the action taken there."""
+    """What it reads: of each episode the transcript up to an action drawn at random."""
     updates: PositiveInt
     """Optimizer steps."""
     batch_size: PositiveInt = 32
