@@ -38,7 +38,7 @@ class Speed:
 
 
 def random_model(folder: Path) -> None:
-    """A small decoder with random weights and a tokenizer of Wordle text (1.3M parameters)."""
+    """A small decoder with random weights and a tokenizer of Wordle text (0.9M parameters)."""
     from agentrl.models.tiny import new_decoder, train_tokenizer
 
     games = play_scripted(WORDLE, draw_specs(range(1000), 200, seed=0), "scripted", strength=0.5)
@@ -46,7 +46,7 @@ def random_model(folder: Path) -> None:
         text for game in games for turn in game.turns for text in (turn.observation, turn.action)
     ]
     tokenizer = train_tokenizer(texts, folder, vocabulary_size=400)
-    decoder = new_decoder(tokenizer, hidden_size=160, layers=4, heads=4, context=CONTEXT, seed=0)
+    decoder = new_decoder(tokenizer, hidden_size=128, layers=4, heads=4, context=CONTEXT, seed=0)
     decoder.save_pretrained(folder)
 
 
@@ -145,7 +145,7 @@ def measure(model: str, sizes: list[int]) -> Table:
 
 def main(
     model: Annotated[
-        str | None, typer.Option(help="Folder or hub name; none: random, 1.3M.")
+        str | None, typer.Option(help="Folder or hub name; none: random, 0.9M.")
     ] = None,
     sizes: Annotated[str, typer.Option(help="Episodes at once, by commas.")] = "8,64",
 ) -> None:

@@ -53,7 +53,14 @@ def process_state() -> tuple[object, ...]:
 
 
 @pytest.fixture(scope="module")
-def started(tiny_policy: Path) -> Iterator[SimpleNamespace]:
+def started(
+    tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SimpleNamespace]:
+    """An engine in this process, beside a process group like the one DeepSpeed makes."""
+    rendezvous = tmp_path_factory.mktemp("group") / "store"
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{rendezvous}", rank=0, world_size=1
+    )
     policy = PolicyConfig(model=str(tiny_policy), context_length=CONTEXT)
     settings = SamplerConfig(max_new_tokens=NEW, vllm=VllmConfig(kv_cache_gib=0.05))
     before = process_state()
@@ -61,6 +68,10 @@ def started(tiny_policy: Path) -> Iterator[SimpleNamespace]:
     after = process_state()
     yield SimpleNamespace(engine=engine, before=before, after=after)
     engine.close()
+    total = torch.ones(1)
+    torch.distributed.all_reduce(total)  # fails if the engine took the trainer's group along
+    assert total.item() == 1
+    torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
@@ -266,3 +277,33 @@ def test_adapters_of_this_suite_are_active(make_adapter: AdapterMaker) -> None:
     assert max(abs(a - b) for a, b in zip(adapted, base, strict=True)) > 0.05
     saved = json.loads((adapter.folder / "adapter_config.json").read_text())
     assert saved["peft_type"] == "LORA"
+
+
+@pytest.mark.slow
+def test_beside_other_ranks_the_engine_has_a_process_of_its_own(
+    tiny_policy: Path,
+    reference: TransformersSampler,
+    make_adapter: AdapterMaker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the variables that a launcher sets for the second of two ranks."""
+    if torch.distributed.is_initialized():
+        pytest.skip("the process group of the other tests is still there: run this one alone")
+    launcher = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in {**launcher, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29555"}.items():
+        monkeypatch.setenv(name, value)
+    before = process_state()
+    policy = PolicyConfig(model=str(tiny_policy), context_length=CONTEXT)
+    settings = SamplerConfig(max_new_tokens=NEW, vllm=VllmConfig(kv_cache_gib=0.05))
+    engine = build_sampler(policy, settings, str(tiny_policy), STOP)
+    try:
+        assert process_state() == before
+        assert not torch.distributed.is_initialized()
+        adapter = make_adapter(seed=1)
+        expected = adapter.score(PROBE.prompt_ids, PROBE.action_ids)
+        for version in (1, 2):
+            hand_over(engine, adapter.folder, version, PROBE, expected, tolerance=1e-4)
+        reference.load_adapter(adapter.folder, 1)
+        assert largest_difference(reference, engine.sample(RAGGED, SEEDS)) < 1e-4
+    finally:
+        engine.close()
