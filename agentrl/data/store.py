@@ -69,7 +69,8 @@ configs:
 ---
 # Trajectories of a language-model agent
 
-Written by agentrl, format version {version}. One row an episode; `turns` lists its records in order.
+Written by agentrl, format version {version}. One row an episode; `turns` lists its records in
+order.
 
 | column | meaning |
 |---|---|
@@ -159,8 +160,8 @@ class TrajectoryStore:
                     yield from map(_trajectory, batch.to_pylist())
         except (pa.ArrowException, OSError) as error:
             raise DataError(
-                f"{path} cannot be read as Parquet ({error}). If it is damaged, delete it and resume "
-                "the run from a checkpoint before it, which writes it again."
+                f"{path} cannot be read as Parquet ({error}). If it is damaged, delete it and "
+                "resume the run from a checkpoint before it, which writes it again."
             ) from error
 
     def _path(self, name: str) -> Path:
