@@ -72,7 +72,10 @@ class Chat:
 
     def begin(self, observation: str) -> list[int]:
         """Ids of the first prompt of an episode."""
-        return self._encode(self._render(self._opening(observation), generate=True))
+        if not self._has_marker(observation):
+            return self._encode(self._render(self._opening(observation), generate=True))
+        before, after = self._render(self._opening(_FIRST), generate=True).split(_FIRST)
+        return [*self._encode(before), *self._encode_literally(observation), *self._encode(after)]
 
     def extend(
         self, prompt_ids: Sequence[int], action_ids: Sequence[int], observation: str
@@ -81,7 +84,12 @@ class Chat:
         glue = self._before_next
         if action_ids and action_ids[-1] == self.stop_id:
             glue = glue.removeprefix(self._stop_text)
-        addition = self._encode(glue + observation + self._after_next)
+        after = self._after_next
+        if self._has_marker(observation):
+            literal = self._encode_literally(observation)
+            addition = [*self._encode(glue), *literal, *self._encode(after)]
+        else:
+            addition = self._encode(glue + observation + after)
         return [*prompt_ids, *action_ids, *addition]
 
     def action_text(self, action_ids: Sequence[int]) -> str:
@@ -125,6 +133,16 @@ class Chat:
     def _token_id(self, token: str) -> int:
         position: Any = self.tokenizer.convert_tokens_to_ids(token)
         return int(position)
+
+    def _has_marker(self, observation: str) -> bool:
+        """Whether the environment's text holds what the tokenizer would take for a marker."""
+        return any(token and token in observation for token in self.tokenizer.all_special_tokens)
+
+    def _encode_literally(self, text: str) -> list[int]:
+        """Ids of a text whose markers are letters: a page cannot end a message or begin one."""
+        return list(
+            self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        )
 
     def _stop_token(self, glue: str) -> tuple[int, str]:
         """The token that begins the glue after an utterance, with its text."""
