@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import wordle_texts
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from agentrl.models.locate import EMBEDDED
@@ -19,7 +18,8 @@ from agentrl.models.tiny import (
     train_encoder_tokenizer,
 )
 
-MARKED = [f"{letter}{mark}" for letter in string.ascii_lowercase for mark in "+-?"]
+LETTERS = string.ascii_lowercase
+MARKED = [f"{letter}{mark}" for letter in LETTERS for mark in "+-?"]
 SHIPPED = sorted(path for path in EMBEDDED.glob("*") if path.is_dir())
 CONTEXT = 32
 
@@ -32,7 +32,8 @@ def decoder_tokenizer(tiny_policy: Path) -> PreTrainedTokenizerBase:
 @pytest.fixture(scope="module")
 def encoder_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerBase:
     folder = tmp_path_factory.mktemp("encoder_tokenizer")
-    train_encoder_tokenizer(wordle_texts(), folder, vocabulary_size=180, context=CONTEXT)
+    texts = ["guess a word in 6 tries", " ".join(LETTERS), " ".join(MARKED)] * 3
+    train_encoder_tokenizer(texts, folder, vocabulary_size=180, context=CONTEXT)
     return AutoTokenizer.from_pretrained(folder)
 
 
@@ -177,7 +178,7 @@ def test_a_shipped_model_is_small_and_agrees_with_its_tokenizer(folder: Path) ->
 def test_a_shipped_models_letters_and_marks_are_all_known(name: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(EMBEDDED / name)
 
-    for text in [*string.ascii_lowercase, *MARKED]:
+    for text in [*LETTERS, *MARKED]:
         found = ids(tokenizer, text)
         assert tokenizer.unk_token_id not in found, text
         assert tokenizer.decode(found) == text
