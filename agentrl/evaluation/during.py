@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from agentrl.config import RunConfig
+from agentrl.data.store import TrajectoryStore
 from agentrl.errors import ConfigError
 from agentrl.evaluation.panel import Panel
 from agentrl.evaluation.report import comparison_table, results_table, write_curves, write_episodes
@@ -30,7 +32,8 @@ def evaluate_now(
 ) -> Evaluation:
     """Play the configured panel with the policy as it stands, shared over the ranks.
 
-    A result that the run left before is read instead.
+    Result and episodes are kept in the run's folder ``evaluation``; those that the run left there
+    before are read instead.
 
     Args:
         config: of the run.
@@ -51,7 +54,7 @@ def evaluate_now(
     trajectories = [shares[i % len(shares)][i // len(shares)] for i in range(len(panel.specs))]
     evaluation = Evaluation.of(name, panel, trajectories, _settings(config, iteration))
     if rank() == 0:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _episodes(config).append(path.stem, trajectories)
         write_results([evaluation], path)
     return evaluation
 
@@ -72,6 +75,10 @@ def _path(config: RunConfig, stem: str) -> Path:
     return config.folder / "evaluation" / f"{stem}.json"
 
 
+def _episodes(config: RunConfig) -> TrajectoryStore:
+    return TrajectoryStore(config.folder / "evaluation" / "trajectories")
+
+
 def _settings(config: RunConfig, iteration: int) -> dict[str, Any]:
     temperature = config.evaluation.temperature
     return {"model": config.policy.model, "iteration": iteration, "temperature": temperature}
@@ -85,7 +92,9 @@ def _earlier_result(
         return None
     [found] = read_results(path)
     same = found.panel.fingerprint == panel.fingerprint
-    return found if same and found.settings == _settings(config, iteration) else None
+    if not same or found.settings != _settings(config, iteration):
+        return None
+    return replace(found, trajectories=tuple(_episodes(config).read([path.stem])))
 
 
 def report(
@@ -105,12 +114,10 @@ def report(
     console.print(results_table([*evaluations, *_scripts(config)]))
     console.print(comparison_table(evaluations))
     write_results(evaluations, folder / "evaluation" / "results.json")
-    pages: list[Path] = [folder / "curves.html"]
-    write_curves({config.name: metrics}, pages[0])
-    if played := [evaluation for evaluation in evaluations if evaluation.trajectories]:
-        pages.append(folder / "evaluation" / "episodes.html")
-        write_episodes(played, pages[-1])
-    for page in pages:
+    curves, episodes = folder / "curves.html", folder / "evaluation" / "episodes.html"
+    write_curves({config.name: metrics}, curves)
+    write_episodes(evaluations, episodes)
+    for page in (curves, episodes):
         console.print(f"Open in a browser: {page}", soft_wrap=True)
     console.print(f"Checkpoint: {checkpoint}", soft_wrap=True)
 

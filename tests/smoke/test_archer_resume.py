@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ def test_a_finished_run_goes_on_for_more_iterations(
     config = write_config(tmp_path, tiny_policy, **SETTINGS)
     succeed(archer, config, "iterations=2")
     output = succeed(archer, config, "--resume")
-    assert_same_files(tmp_path / "runs" / "tiny", whole, besides={"iteration-000002.json"})
+    besides = {"iteration-000002.json", "iteration-000002.parquet"}
+    assert_same_files(tmp_path / "runs" / "tiny", whole, besides)
     assert weights(tmp_path / "runs" / "tiny") == weights(whole)
     assert "start" in output and "iteration 3" in output
 
@@ -116,13 +118,15 @@ def assert_same_run(found: Path, expected: Path) -> None:
         assert untimed(found / part) == untimed(expected / part)
     stores = [TrajectoryStore(folder / "trajectories") for folder in (found, expected)]
     assert list(stores[0].read()) == list(stores[1].read())
+    shown = [(folder / "evaluation" / "episodes.html").read_bytes() for folder in (found, expected)]
+    assert shown[0] == shown[1]
     for path in (expected / "evaluation").glob("iteration-*.json"):
         assert json.loads((found / "evaluation" / path.name).read_text()) == json.loads(
             path.read_text()
         )
 
 
-def assert_same_files(found: Path, expected: Path, besides: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+def assert_same_files(found: Path, expected: Path, besides: Set[str] = frozenset()) -> None:
     """No file is missing, none is left over."""
     names = [
         {str(p.relative_to(folder)) for p in folder.rglob("*") if p.name not in besides}

@@ -1,0 +1,69 @@
+"""Two ranks under the real launcher: the run, its resume, and what needs the other number."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from archer_runs import archer, write_config
+from processes import in_process
+from test_archer_resume import assert_same_run
+
+from agentrl.data.store import TrajectoryStore
+from agentrl.training.metrics import read_metrics
+
+pytestmark = pytest.mark.slow
+
+
+def launch(config: Path, *arguments: str) -> str:
+    """``deepspeed --num_gpus 2 trainers/archer.py --config FILE ARGUMENTS``, which must succeed."""
+    finished = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("deepspeed"), "--num_gpus", "2"),
+            *("trainers/archer.py", "--config", str(config), *arguments),
+        ],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=580,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr[-5000:]
+    return finished.stdout
+
+
+def test_two_ranks_share_a_run_and_resume_it(tiny_policy: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / "whole", tmp_path / "parts"]
+    for folder in folders:
+        folder.mkdir()
+    whole, parts = (write_config(f, tiny_policy, deepspeed="zero1.json") for f in folders)
+    output = launch(whole, "rollout.episodes=9")
+    assert output.count("iteration 2/2") == 1, "one rank speaks"
+    launch(parts, "rollout.episodes=9", "iterations=1")
+    runs = [folder / "runs" / "tiny" for folder in folders]
+    assert sorted(TrajectoryStore(runs[1] / "trajectories").names()) == [
+        "demonstrations-rank-00",
+        "demonstrations-rank-01",
+        "iteration-000001-rank-00",
+        "iteration-000001-rank-01",
+    ]
+    shares = [
+        len(
+            list(TrajectoryStore(runs[1] / "trajectories").read([f"iteration-000001-rank-0{rank}"]))
+        )
+        for rank in range(2)
+    ]
+    assert shares == [5, 4]
+    launch(parts, "rollout.episodes=9", "--resume")
+    for leftover in (runs[1] / "evaluation").rglob("iteration-000001.*"):
+        leftover.unlink()
+    assert_same_run(runs[1], runs[0])
+    assert [record["step"] for record in read_metrics(runs[0])] == [1, 2]
+    code, message = in_process(archer, whole, "rollout.episodes=9", "--resume", "iterations=3")
+    assert code == 2
+    assert "was written by 2 ranks and this run has 1" in message
+    assert "Traceback" not in message

@@ -1,0 +1,56 @@
+"""Behaviour cloning by itself, and ArCHer going on from what it made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from archer_runs import archer, write_config
+from processes import in_process, succeed
+
+from agentrl.evaluation.result import read_results
+from agentrl.training.metrics import read_metrics
+
+
+def bc(config: Path, *arguments: str) -> None:
+    """What ``trainers/bc.py --config FILE ARGUMENTS`` does."""
+    from trainers.bc import app
+
+    app(["--config", str(config), *arguments])
+
+
+def test_cloned_then_trained(tiny_policy: Path, tmp_path: Path) -> None:
+    config = write_config(tmp_path, tiny_policy)
+    output = succeed(bc, config, "cloning.updates=60")
+    run = tmp_path / "runs" / "tiny"
+    adapter = run / "start" / "adapter"
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= {
+        path.name for path in adapter.iterdir()
+    }
+    losses = [record["cloning/action_loss"] for record in read_metrics(run / "start" / "cloning")]
+    assert len(losses) == 60
+    assert losses[-1] < 0.7 * losses[0]
+    results = read_results(run / "evaluation" / "results.json")
+    assert [result.agent for result in results] == ["base", "start"]
+    assert results[0].panel.fingerprint == results[1].panel.fingerprint
+    assert str(adapter) in "".join(output.split("\n"))
+    assert "<html" in (run / "curves.html").read_text("utf-8")[:200]
+    before = (adapter / "adapter_model.safetensors").read_bytes()
+    succeed(archer, config, "cloning.updates=60", "--resume")
+    assert (adapter / "adapter_model.safetensors").read_bytes() == before
+    again = read_results(run / "evaluation" / "results.json")
+    assert [result.agent for result in again] == ["start", "iteration 2"]
+    assert again[0].outcomes == results[1].outcomes
+
+
+@pytest.mark.parametrize(
+    "settings", [["cloning=null", "demonstrations=null"], ["policy.adapter=somewhere"]]
+)
+def test_nothing_to_clone(settings: list[str], tiny_policy: Path, tmp_path: Path) -> None:
+    config = write_config(
+        tmp_path, tiny_policy, **({} if len(settings) == 1 else {"cloning": None})
+    )
+    code, output = in_process(bc, config, "critic.pretraining_updates=0", *settings)
+    assert code == 2
+    assert "Behaviour cloning needs the sections" in output and "Traceback" not in output
+    assert not (tmp_path / "runs").exists()
