@@ -192,7 +192,10 @@ class Archer:
         actor, config = self.actor, self.config.actor
         metrics |= self.run.checked_mismatch(actor.mismatch(latest))
         if config.objective != "dpo" and config.actions == "latest":
-            advantages = self.critic.advantages(latest)
+            if config.advantage == "gae":
+                advantages = self.critic.generalized_advantages(latest, config.gae_decay)
+            else:
+                advantages = self.critic.advantages(latest)
             metrics |= actor.improve(latest, advantages, config.epochs, iteration)
             return
         for update in range(config.updates):

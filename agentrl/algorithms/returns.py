@@ -30,3 +30,31 @@ def discounted_returns(rewards: Tensor, discount: float, bootstrap: Tensor) -> T
         following = rewards[:, turn] + discount * (following + bootstrap[:, turn])
         returns[:, turn] = following
     return returns
+
+
+def generalized_advantages(
+    rewards: Tensor, values: Tensor, bootstrap: Tensor, discount: float, decay: float
+) -> Tensor:
+    """`A_n = sum_k (discount decay)^k delta_{n+k}`, `delta_n = r_n + discount V_{n+1} - V_n`.
+
+    Schulman et al. 2016 (arXiv 1506.02438), equation 16, with turns as steps. A decay of 0 trusts
+    the critic's next value, 1 the return that came.
+
+    Args:
+        rewards: [B, N], zero after an episode's end.
+        values: [B, N], V of each turn's state, zero after an episode's end.
+        bootstrap: [B, N], the value that lies beyond turn n if the episode was cut there, zero
+            elsewhere.
+        discount: per turn, 0 to 1.
+        decay: lambda, 0 to 1.
+
+    Returns:
+        [B, N]; zero after an episode's end.
+
+    >>> rewards, values = torch.tensor([[-1.0, 0.0]]), torch.tensor([[-2.0, -1.0]])
+    >>> generalized_advantages(rewards, values, torch.zeros(1, 2), 1.0, 0.5)
+    tensor([[0.5000, 1.0000]])
+    """
+    following = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
+    deltas = rewards + discount * (following + bootstrap) - values
+    return discounted_returns(deltas, discount * decay, torch.zeros_like(deltas))

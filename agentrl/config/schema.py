@@ -202,6 +202,11 @@ class ActorConfig(Section):
     actions: Literal["latest", "fresh"] = "latest"
     """Which actions are judged: those of the iteration's rollouts, or ones sampled anew at states
     drawn from the whole replay buffer (the paper). dpo always samples candidates anew."""
+    advantage: Literal["q_minus_v", "gae"] = "q_minus_v"
+    """q_minus_v: the critic's Q(s,a) - V(s) (the paper); gae: the rewards that came, with V as the
+    baseline; only for the latest actions."""
+    gae_decay: float = Field(0.95, ge=0.0, le=1.0)
+    """gae: lambda; 0 trusts the critic's next value, 1 the return that came."""
     learning_rate: float = Field(1e-4, gt=0)
     """Constant (the paper: 1e-6 to 1e-5 for all weights of GPT-2)."""
     updates: PositiveInt = 3
@@ -226,6 +231,15 @@ class ActorConfig(Section):
     """dpo: strength of the tie to the reference."""
     max_gradient_norm: float = Field(1.0, gt=0)
     """Clipped apart from the critic's gradients (the paper: 1.0)."""
+
+    @model_validator(mode="after")
+    def _rewards_are_known(self) -> ActorConfig:
+        if self.advantage == "gae" and (self.actions == "fresh" or self.objective == "dpo"):
+            raise ValueError(
+                "advantage=gae needs rewards, which actions sampled anew do not have; use "
+                "q_minus_v with actions=fresh and with objective=dpo"
+            )
+        return self
 
 
 class ReplayConfig(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from agentrl.algorithms.calibration import Agreement, agreement
 from agentrl.algorithms.critic import advantage, q_loss, td_target, v_loss
-from agentrl.algorithms.returns import discounted_returns
+from agentrl.algorithms.returns import discounted_returns, generalized_advantages
 from agentrl.config import CriticConfig
 from agentrl.data.collate import ValueBatch, to_device
 from agentrl.data.segment import Segment
@@ -106,9 +107,26 @@ class CriticLearner:
         return found
 
     def advantages(self, segments: Sequence[Segment]) -> Tensor:
-        """A(s, a) of every step of the segments, in order, on the CPU: [M]."""
+        """A(s, a) = Q(s, a) - V(s) of every step of the segments, in order, on the CPU: [M]."""
         parts = [advantage(q, v[batch.state_of]) for batch, q, v in self.values(segments)]
         return torch.cat(parts).cpu()
+
+    def generalized_advantages(self, segments: Sequence[Segment], decay: float) -> Tensor:
+        """GAE of every step of whole episodes, in order, on the CPU: [M].
+
+        Args:
+            segments: episodes with the rewards that came.
+            decay: lambda, 0 to 1.
+        """
+        parts = []
+        for part in chunks(segments, self.config.micro_batch_size):
+            [(batch, _, value)] = self.values(part)
+            table = EpisodeTable.of(part, batch, value.min(dim=-1).values)
+            advantages = generalized_advantages(
+                table.rewards, table.values, table.bootstrap, self.config.discount, decay
+            )
+            parts.append(advantages[table.present])
+        return torch.cat(parts)
 
     def q_values(self, segments: Sequence[Segment]) -> Tensor:
         """min_i Q_i(s, a) of every step of the segments, in order, on the CPU: [M]."""
@@ -125,10 +143,11 @@ class CriticLearner:
         for part in chunks(segments, self.config.micro_batch_size):
             [(batch, q, v)] = self.values(part)
             state_value = v.min(dim=-1).values
-            returns = self._returns(part, batch, state_value)
+            table = EpisodeTable.of(part, batch, state_value)
+            returns = discounted_returns(table.rewards, self.config.discount, table.bootstrap)
             predicted += advantage(q, v[batch.state_of]).tolist()
             values += state_value[batch.state_of].tolist()
-            left += returns.tolist()
+            left += returns[table.present].tolist()
         everyone: list[Any] = gather((predicted, left, values))
         a, g, v_all = (torch.tensor([x for each in everyone for x in each[i]]) for i in range(3))
         found = agreement(a, g - v_all, self.config.warmup.confidence)
@@ -141,19 +160,35 @@ class CriticLearner:
             "critic/return_mean": float(g.mean()),
         }
 
-    def _returns(self, segments: Sequence[Segment], batch: ValueBatch, value: Tensor) -> Tensor:
-        """Discounted return after every step [M], bootstrapped with V where an episode was cut."""
-        longest = max(len(segment.steps) for segment in segments)
-        rewards = torch.zeros(len(segments), longest)
-        bootstrap = torch.zeros(len(segments), longest)
-        present = torch.zeros(len(segments), longest, dtype=torch.bool)
-        number = 0
-        for row, segment in enumerate(segments):
-            count = len(segment.steps)
-            rewards[row, :count] = torch.tensor([step.reward for step in segment.steps])
-            present[row, :count] = True
-            number += count
-            following = int(batch.next_state_of[number - 1])
-            if not segment.steps[-1].terminated and following >= 0:
-                bootstrap[row, count - 1] = value[following]
-        return discounted_returns(rewards, self.config.discount, bootstrap)[present]
+
+@dataclass(frozen=True)
+class EpisodeTable:
+    """Steps as a table: B episodes, N turns, zero after an episode's end, on the CPU.
+
+    Attributes:
+        rewards: [B, N].
+        values: [B, N], V of each turn's state.
+        bootstrap: [B, N], V beyond the last turn of an episode that was cut short.
+        present: [B, N], which entries are steps; row by row they are the batch's steps in order.
+    """
+
+    rewards: Tensor
+    values: Tensor
+    bootstrap: Tensor
+    present: Tensor
+
+    @classmethod
+    def of(cls, segments: Sequence[Segment], batch: ValueBatch, value: Tensor) -> EpisodeTable:
+        """Lay out a batch of whole episodes; `value` is V of its states, [S]."""
+        counts = torch.tensor([len(segment.steps) for segment in segments])
+        present = torch.arange(int(counts.max()))[None, :] < counts[:, None]
+        value, following = value.float().cpu(), batch.next_state_of.cpu()
+        last = counts.cumsum(0) - 1
+        cut = ~batch.terminated.cpu()[last] & (following[last] >= 0)
+        beyond = torch.where(cut, value[following[last].clamp(min=0)], 0.0)
+        bootstrap = torch.zeros(present.shape)
+        bootstrap[torch.arange(len(counts)), counts - 1] = beyond
+        rewards, values = torch.zeros(present.shape), torch.zeros(present.shape)
+        rewards[present] = batch.rewards.float().cpu()
+        values[present] = value[batch.state_of.cpu()]
+        return cls(rewards, values, bootstrap, present)
