@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentrl.algorithms.returns import discounted_returns
+from agentrl.algorithms.returns import discounted_returns, generalized_advantages
 
 NONE = torch.zeros(1, 3)
 
@@ -58,3 +59,33 @@ def test_equals_the_sum_of_the_definition(lengths: list[int], discount: float, s
                 total = total + discount ** (later - turn) * rewards[row, later]
             torch.testing.assert_close(returns[row, turn], total)
         assert not returns[row, length:].any()
+
+
+def test_generalized_advantages_equal_a_loop() -> None:
+    """Against the definition, with one episode that ended and one that was cut short."""
+    generator = torch.Generator().manual_seed(0)
+    rewards, values = torch.randn(2, 4, generator=generator), torch.randn(2, 4, generator=generator)
+    rewards[0, 3] = values[0, 3] = 0.0
+    bootstrap = torch.zeros(2, 4)
+    bootstrap[1, 3] = 0.7
+    discount, decay = 0.9, 0.6
+    found = generalized_advantages(rewards, values, bootstrap, discount, decay)
+    for row, length, beyond in ((0, 3, 0.0), (1, 4, 0.7)):
+        following = [*values[row, 1:length].tolist(), beyond]
+        deltas = [
+            float(rewards[row, n]) + discount * following[n] - float(values[row, n])
+            for n in range(length)
+        ]
+        for n in range(length):
+            expected = sum((discount * decay) ** k * deltas[n + k] for k in range(length - n))
+            assert float(found[row, n]) == pytest.approx(expected, abs=1e-6)
+    assert float(found[0, 3]) == 0.0
+
+
+def test_generalized_advantages_at_the_ends_of_decay() -> None:
+    """Decay 1 is the return beyond the value; decay 0 is the one-step TD error."""
+    rewards, values = torch.tensor([[-1.0, -1.0]]), torch.tensor([[-3.0, -2.0]])
+    none = torch.zeros(1, 2)
+    returns = generalized_advantages(rewards, values, none, 1.0, 1.0)
+    assert returns.tolist() == [[1.0, 1.0]]
+    assert generalized_advantages(rewards, values, none, 1.0, 0.0).tolist() == [[0.0, 1.0]]
