@@ -29,7 +29,7 @@ def test_cloned_then_trained(tiny_policy: Path, tmp_path: Path) -> None:
     }
     losses = [record["cloning/action_loss"] for record in read_metrics(run / "start" / "cloning")]
     assert len(losses) == 60
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < losses[0] - 0.3
     results = read_results(run / "evaluation" / "results.json")
     assert [result.agent for result in results] == ["base", "start"]
     assert results[0].panel.fingerprint == results[1].panel.fingerprint
