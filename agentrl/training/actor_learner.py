@@ -187,10 +187,10 @@ class ActorLearner:
         return Judged(batch, torch.empty(0), self._reference(batch))
 
     def _pair_loss(self, judged: Judged) -> tuple[Tensor, dict[str, Tensor]]:
-        batch = judged.batch
-        ours, entropy = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
+        batch, mask = judged.batch, judged.batch.action_mask
+        ours, entropy = self.engine(batch.input_ids, batch.attention_mask, mask)
         pairs = len(batch.input_ids) // 2
-        sums, reference = ours.sum(dim=1), judged.reference.sum(dim=1)
+        sums, reference = (ours * mask).sum(dim=1), (judged.reference * mask).sum(dim=1)
         loss, metrics = dpo_loss(
             sums[:pairs], sums[pairs:], reference[:pairs], reference[pairs:], self.config.beta
         )

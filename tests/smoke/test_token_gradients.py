@@ -1,0 +1,252 @@
+"""Only action tokens are learned from: one token is perturbed at a time, on the real learner.
+
+Each test runs in a process of its own, for DeepSpeed keeps global state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from processes import succeed
+from torch import Tensor
+
+from agentrl.config import ActorConfig, CriticConfig, PolicyConfig
+from agentrl.data.collate import PolicyBatch, policy_batch
+from agentrl.data.segment import Segment, Step
+from agentrl.models.critic import CriticModel
+from agentrl.models.policy import Policy, load_tokenizer
+from agentrl.training.actor_learner import ActorLearner, Judged
+from agentrl.training.critic_learner import CriticLearner
+from agentrl.training.engine import initialize_distributed
+
+PADDING, STOP = 0, 2
+THREE_TURNS = ((4, 20, 31, 5), (22, 40, STOP), (4, 33, 5), (21, STOP), (4, 35, 36, 5), (23, STOP))
+"""Observations and actions in turn, in tokens."""
+TWO_TURNS = ((4, 25, 5), (30, 31), (4, 26, 5), (41, 42, STOP))
+"""The first action was cut by the limit: it has no stop token."""
+SIZES = {"objective": "ppo", "kl_coefficient": 0.0, "normalize_advantages": False}
+
+Loss = Callable[[Judged], tuple[Tensor, dict[str, Tensor]]]
+
+
+def episode(parts: tuple[tuple[int, ...], ...], scores: list[float] | None = None) -> Segment:
+    """Observations and actions in turn as one segment, with given log-probabilities."""
+    ids: tuple[int, ...] = ()
+    steps = []
+    for number, part in enumerate(parts):
+        begin = len(ids)
+        ids += part
+        if number % 2:
+            old = tuple(scores[begin : len(ids)]) if scores else (-1.0,) * len(part)
+            last = number == len(parts) - 1
+            following = 0 if last else len(ids) + len(parts[number + 1])
+            steps.append(Step(number // 2, begin, len(ids), following, 0.5, last, old))
+    return Segment(ids, tuple(steps), texts=())
+
+
+def action_tokens(rows: list[tuple[tuple[int, ...], ...]], width: int) -> list[list[bool]]:
+    """Which tokens the agent said, told from the parts alone."""
+    said = [[bool(n % 2) for n, part in enumerate(parts) for _ in part] for parts in rows]
+    return [row + [False] * (width - len(row)) for row in said]
+
+
+def build(model: Path, **settings: Any) -> ActorLearner:
+    initialize_distributed()
+    lora = {"rank": 4, "alpha": 8}
+    config = PolicyConfig.model_validate({"model": str(model), "lora": lora, "device": "cpu"})
+    actor = ActorConfig.model_validate({**SIZES, **settings})
+    return ActorLearner(Policy(config), actor, "zero0.json", PADDING)
+
+
+def scored(learner: ActorLearner, *rows: tuple[tuple[int, ...], ...]) -> list[Segment]:
+    """Episodes with the log-probabilities that the policy itself gives them."""
+    batch = policy_batch([episode(parts) for parts in rows], PADDING)
+    with torch.no_grad():
+        found, _ = learner.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
+    return [episode(parts, found[row].tolist()) for row, parts in enumerate(rows)]
+
+
+@contextmanager
+def perturbed(learner: ActorLearner, change: Tensor) -> Any:
+    """Inside, every token's log-probability is what it was plus `change` [B, T]."""
+    hook = learner.policy.register_forward_hook(
+        lambda module, arguments, output: (output[0] + change, output[1])
+    )
+    yield
+    hook.remove()
+
+
+def check(learner: ActorLearner, loss: Loss, judged: Judged, acting: list[list[bool]]) -> Tensor:
+    """The loss moves with the log-probabilities and logits of action tokens, and no others."""
+    expected = torch.tensor(acting)
+    at_scores, at_logits = loss_gradients(learner, loss, judged)
+    assert torch.equal(at_scores != 0, expected)
+    assert torch.equal(at_logits > 0, expected)
+    with torch.no_grad():
+        before = float(loss(judged)[0])
+        for place in torch.ones_like(expected).nonzero().tolist():
+            change = torch.zeros(expected.shape)
+            change[tuple(place)] = 0.1
+            with perturbed(learner, change):
+                moved = abs(float(loss(judged)[0]) - before) > 1e-4
+            assert moved == bool(expected[tuple(place)]), place
+    return at_scores
+
+
+def loss_gradients(learner: ActorLearner, loss: Loss, judged: Judged) -> tuple[Tensor, Tensor]:
+    """Gradient [B, T] at each token's log-probability; its norm at the logits it came from."""
+    logits: list[Tensor] = []
+
+    def keep(module: Any, arguments: Any, output: Tensor) -> None:
+        output.retain_grad()
+        logits.append(output)
+
+    mask = judged.batch.action_mask
+    change = torch.zeros(mask.shape, requires_grad=True)
+    hook = learner.policy.model.get_output_embeddings().register_forward_hook(keep)
+    with perturbed(learner, change):
+        learner.engine.engine.backward(loss(judged)[0])
+    hook.remove()
+    assert change.grad is not None
+    assert logits[0].grad is not None
+    norms = torch.zeros(mask.shape)
+    norms[:, mask.any(dim=0)] = logits[0].grad.norm(dim=-1)
+    return change.grad, norms
+
+
+def judged_episodes(learner: ActorLearner) -> tuple[Judged, Tensor]:
+    """Three turns and two, with advantages of their own; and what the gradient should be."""
+    segments = scored(learner, THREE_TURNS, TWO_TURNS)
+    advantages = [torch.tensor([1.0, -2.0, 0.5]), torch.tensor([3.0, -0.25])]
+    [judged] = learner._judge(segments, advantages)
+    wanted = torch.zeros(judged.batch.input_ids.shape)
+    for row, (segment, values) in enumerate(zip(segments, advantages, strict=True)):
+        for step, value in zip(segment.steps, values.tolist(), strict=True):
+            wanted[row, step.state_end : step.action_end] = -value
+    return judged, wanted
+
+
+def policy_gradient(model: Path, objective: str) -> None:
+    learner = build(model, objective=objective)
+    judged, wanted = judged_episodes(learner)
+    acting = action_tokens([THREE_TURNS, TWO_TURNS], judged.batch.input_ids.shape[1])
+    gradient = check(learner, learner._policy_loss, judged, acting)
+    torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-5)
+
+
+def regularised(model: Path) -> None:
+    """Divergence and entropy look at action tokens only, too."""
+    learner = build(model, kl_coefficient=0.5, entropy_coefficient=0.1)
+    with torch.no_grad():
+        for name, weights in learner.policy.named_parameters():
+            if "lora_B" in name:
+                weights.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
+    judged, _ = judged_episodes(learner)
+    acting = action_tokens([THREE_TURNS, TWO_TURNS], judged.batch.input_ids.shape[1])
+    assert float(learner._policy_loss(judged)[1]["kl"].detach()) > 0
+    check(learner, learner._policy_loss, judged, acting)
+
+
+def preference(model: Path) -> None:
+    learner = build(model, objective="dpo", beta=0.5)
+    prompt = (*THREE_TURNS[0], *THREE_TURNS[1], *THREE_TURNS[2])
+    better, worse = (prompt, (21, STOP)), (prompt, (24, 43, 44, STOP))
+    judged = learner._pair_batch([(episode(better), episode(worse))])
+    acting = action_tokens([better, worse], judged.batch.input_ids.shape[1])
+    gradient = check(learner, learner._pair_loss, judged, acting)
+    # At the reference the margin is 0: beta * sigmoid(0), upwards for the better one.
+    wanted = torch.tensor(acting) * torch.tensor([[-0.25], [0.25]])
+    torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("objective", ["reinforce", "ppo"])
+def test_policy_gradient_touches_action_tokens_only(tiny_policy: Path, objective: str) -> None:
+    succeed(policy_gradient, tiny_policy, objective)
+
+
+def test_divergence_and_entropy_touch_action_tokens_only(tiny_policy: Path) -> None:
+    succeed(regularised, tiny_policy)
+
+
+def test_preferences_touch_action_tokens_only(tiny_policy: Path) -> None:
+    succeed(preference, tiny_policy)
+
+
+def gradients(learner: ActorLearner | CriticLearner, update: Callable[[], Any]) -> list[Tensor]:
+    """What the optimizer is given in an update, one tensor a trained parameter."""
+    engine, found = learner.engine, list[Tensor]()
+    step = engine.engine.step
+
+    def remember() -> None:
+        trained = [p for p in engine.module.parameters() if p.requires_grad]
+        found.extend(torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in trained)
+        step()
+
+    engine.engine.step = remember
+    update()
+    assert any(gradient.any() for gradient in found)
+    return found
+
+
+def assert_equal_but_for_rounding(found: dict[int, list[Tensor]]) -> None:
+    """Each parameter's gradient is the same for all sizes, to a 10,000th of its length."""
+    first, *others = found.values()
+    for other in others:
+        for expected, gradient in zip(first, other, strict=True):
+            assert (gradient - expected).norm() <= 1e-4 * expected.norm()
+
+
+def actor_splits(model: Path) -> None:
+    pairs = [
+        (episode(((4, 5), (better, STOP))), episode(((4, 5), (worse, 9, STOP))))
+        for better, worse in ((20, 30), (21, 31), (22, 32), (23, 33))
+    ]
+    improved, preferred = {}, {}
+    for size in (8, 4, 2):
+        learner = build(model, micro_batch_size=size, kl_coefficient=0.1)
+        segments = scored(learner, THREE_TURNS, TWO_TURNS, TWO_TURNS, THREE_TURNS)
+        update = partial(learner.improve, segments, torch.linspace(-1, 2, 10), 1, 0)
+        improved[size] = gradients(learner, update)
+        learner = build(model, micro_batch_size=size, objective="dpo")
+        preferred[size] = gradients(learner, partial(learner.prefer, pairs))
+    for found in (improved, preferred):
+        assert_equal_but_for_rounding(found)
+
+
+def critic_splits(model: Path) -> None:
+    initialize_distributed()
+    policy = PolicyConfig(model=str(model), device="cpu")
+    segments = [episode(parts) for parts in (THREE_TURNS, TWO_TURNS, TWO_TURNS, THREE_TURNS)]
+    fresh = [episode(((4, 20, 5), (action, STOP))) for action in range(30, 40)]
+    for anew in (None, fresh):
+        found = {}
+        for size in (4, 3, 1):
+            config = CriticConfig(micro_batch_size=size)
+            critic = CriticModel(config, policy, None, load_tokenizer(policy), seed=0)
+            with torch.no_grad():
+                for name, weights in critic.module.named_parameters():
+                    if "_heads" in name:
+                        weights.normal_(std=0.3, generator=torch.Generator().manual_seed(1))
+            learner = CriticLearner(critic, config, "zero0.json")
+            found[size] = gradients(learner, partial(learner.update, segments, anew))
+        assert_equal_but_for_rounding(found)
+
+
+def test_any_split_of_the_actors_batch_has_the_same_gradient(tiny_policy: Path) -> None:
+    succeed(actor_splits, tiny_policy)
+
+
+def test_any_split_of_the_critics_batch_has_the_same_gradient(tiny_policy: Path) -> None:
+    succeed(critic_splits, tiny_policy)
+
+
+def test_the_batch_masks_what_the_parts_say() -> None:
+    batch: PolicyBatch = policy_batch([episode(THREE_TURNS), episode(TWO_TURNS)], PADDING)
+    acting = action_tokens([THREE_TURNS, TWO_TURNS], batch.input_ids.shape[1])
+    assert batch.action_mask.bool().tolist() == acting
