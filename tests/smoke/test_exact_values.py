@@ -1,0 +1,330 @@
+"""ArCHer against exact values: a critic finds Q and V, the whole loop finds the optimum.
+
+The task is `tabular.Rooms`; dynamic programming gives what should come out. Each proof runs in a
+process of its own, for DeepSpeed keeps global state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from processes import succeed
+from tabular import DOORS, ROOMS, Array, exact_values, optimum, rooms, texts, visits
+
+from agentrl.config import CloningConfig, CriticConfig, PolicyConfig, RunConfig
+from agentrl.data.replay import Replay
+from agentrl.data.segment import Segment, Step, candidate, learnable, segment
+from agentrl.models.critic import CriticModel
+from agentrl.models.policy import ActionLikelihood, load_tokenizer
+from agentrl.models.tiny import (
+    new_decoder,
+    new_encoder,
+    train_encoder_tokenizer,
+    train_tokenizer,
+)
+from agentrl.rollout.chat import Chat
+from agentrl.rollout.scripted import draw_specs, play_scripted
+from agentrl.training.cloning import clone
+from agentrl.training.critic_learner import CriticLearner
+from agentrl.training.engine import Engine, initialize_distributed
+from agentrl.trajectory import EndReason, Trajectory
+
+pytestmark = pytest.mark.slow
+
+DISCOUNT = 0.9
+CONTEXT, UTTERANCE = 96, 4
+UNIFORM = np.full((len(ROOMS), len(DOORS)), 0.5)
+TOLERANCE = 0.1
+"""Largest error of a mean value, as a share of the range of exact Q."""
+
+
+def random_episodes(chat: Chat, count: int, seed: int, **world: float) -> list[Trajectory]:
+    """Episodes of an agent that takes each door with probability one half."""
+    specs = draw_specs(range(400), count, seed)
+    limits = {"context_length": CONTEXT, "max_new_tokens": UTTERANCE}
+    return learnable(play_scripted(rooms(**world), specs, "random", chat=chat, **limits))
+
+
+def make_base(folder: Path) -> None:
+    """A decoder that says ``left`` or ``right``, each with probability one half.
+
+    Its words begin well apart, so that an adapter, which leaves them as they are, can tell them.
+    """
+    torch.manual_seed(0)
+    initialize_distributed()
+    tokenizer = train_tokenizer(texts() * 3, folder, vocabulary_size=60)
+    decoder = new_decoder(tokenizer, hidden_size=32, layers=2, heads=2, context=CONTEXT, seed=0)
+    torch.nn.init.normal_(decoder.model.embed_tokens.weight, std=0.3)
+    episodes = random_episodes(Chat(tokenizer), 400, seed=0)
+    config = CloningConfig(updates=150, batch_size=32, learning_rate=5e-3, observation_weight=1.0)
+    engine = Engine(
+        ActionLikelihood(decoder),
+        deepspeed_config="zero0.json",
+        learning_rate=config.learning_rate,
+        max_gradient_norm=config.max_gradient_norm,
+    )
+    segments = [segment(episode) for episode in episodes]
+    clone(engine, segments, config, tokenizer.pad_token_id, 0, lambda update, metrics: None)
+    decoder.save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rooms")
+    succeed(make_base, folder)
+    return folder
+
+
+class CriticProof:
+    """A critic that learns from a random agent, and what it says of other episodes.
+
+    Args:
+        base: the decoder.
+        updates: of the critic.
+        world: arguments of the environment.
+        settings: of the critic.
+    """
+
+    def __init__(self, base: Path, updates: int, world: dict[str, float], **settings: Any) -> None:
+        initialize_distributed()
+        policy = PolicyConfig(model=str(base), device="cpu", context_length=CONTEXT)
+        tokenizer = load_tokenizer(policy)
+        self.chat = Chat(tokenizer)
+        self.config = CriticConfig.model_validate(
+            {"learning_rate": 1.5e-3, "discount": DISCOUNT, "batch_size": 128, **settings}
+        )
+        model = CriticModel(self.config, policy, None, tokenizer, seed=0)
+        self.learner = CriticLearner(model, self.config, "zero0.json")
+        self.updates, self.world = updates, world
+        self.episodes = random_episodes(self.chat, 1600, seed=0, **world)
+
+    def learn(self, target_policy: Array | None = None) -> None:
+        """As the trainer does: draws from the replay buffer, one update each.
+
+        Args:
+            target_policy: V learns from doors drawn anew from it; None keeps the stored ones.
+        """
+        replay = Replay(capacity=100_000)
+        replay.extend(self.episodes)
+        generator = np.random.default_rng(0)
+        for _ in range(self.updates):
+            drawn = replay.draw_episodes(self.config.batch_size, generator)
+            fresh = None
+            if target_policy is not None:
+                fresh = self.anew(drawn, target_policy, generator)
+            self.learner.update([segment(episode) for episode in drawn], fresh)
+
+    def anew(
+        self, episodes: Sequence[Trajectory], policy: Array, generator: np.random.Generator
+    ) -> list[Segment]:
+        """A door from the policy for every turn of the episodes."""
+        found = []
+        for episode in episodes:
+            for number, turn in enumerate(episode.turns):
+                chances = policy[ROOMS.index(turn.observation)]
+                door = DOORS[int(generator.choice(len(DOORS), p=chances))]
+                ids = self.chat.action_ids(door)
+                found.append(candidate(episode, number, ids, [0.0] * len(ids), door))
+        return found
+
+    def means(self) -> tuple[Array, Array]:
+        """Q [4, 2] and V [4], mean over the heads and over the turns of episodes never trained on.
+
+        Q is read at each turn's two doors, V at its prompt.
+        """
+        episodes = random_episodes(self.chat, 200, seed=1, **self.world)
+        turns = [(e, n) for e, episode in enumerate(visits(episodes)) for n in range(len(episode))]
+        room = np.array([visits(episodes)[e][n][0] for e, n in turns])
+        q = np.zeros((len(turns), len(DOORS)))
+        v = np.zeros(len(turns))
+        for number, door in enumerate(DOORS):
+            ids = self.chat.action_ids(door)
+            zeros = [0.0] * len(ids)
+            found = self.learner.values(
+                [candidate(episodes[e], n, ids, zeros, door) for e, n in turns]
+            )
+            q[:, number] = torch.cat([each.mean(-1) for _, each, _ in found]).numpy()
+            v = torch.cat([each.mean(-1) for _, _, each in found]).numpy()
+        rows = range(len(ROOMS))
+        return (
+            np.stack([q[room == row].mean(axis=0) for row in rows]),
+            np.array([v[room == row].mean() for row in rows]),
+        )
+
+
+def errors(found: tuple[Array, Array], exact: tuple[Array, Array]) -> tuple[float, float]:
+    """Largest error of Q and of V, as shares of the range of exact Q."""
+    spread = float(np.ptp(exact[0]))
+    q, v = (float(np.abs(f - e).max()) / spread for f, e in zip(found, exact, strict=True))
+    print(f"error of Q {q:.3f}, of V {v:.3f} of the range {spread:.2f}")
+    return q, v
+
+
+def critic_is_exact(
+    base: Path, world: dict[str, float], truncates: float, updates: int, **settings: Any
+) -> None:
+    """Both values are within `TOLERANCE`, learned from episodes of which a share is cut short."""
+    proof = CriticProof(base, updates, world, **settings)
+    cut = np.mean([e.end_reason is EndReason.TRUNCATED for e in proof.episodes])
+    assert abs(cut - truncates) < 0.1
+    proof.learn()
+    exact = exact_values(UNIFORM, DISCOUNT, world.get("slip", 0.0))
+    assert max(errors(proof.means(), exact)) < TOLERANCE
+
+
+def truncation_as_end_is_wrong(base: Path) -> None:
+    """The same critic on the same episodes, their cuts called ends, finds other values.
+
+    An end after a turn with probability c is a discount of (1 - c) times the true one.
+    """
+    cut = 0.25
+    proof = CriticProof(base, 350, {"cut": cut})
+    proof.episodes = [replace(e, end_reason=EndReason.TERMINATED) for e in proof.episodes]
+    proof.learn()
+    found = proof.means()
+    assert max(errors(found, exact_values(UNIFORM, DISCOUNT * (1 - cut)))) < TOLERANCE
+    assert max(errors(found, exact_values(UNIFORM, DISCOUNT))) > 2 * TOLERANCE
+
+
+def fresh_actions_value_another_policy(base: Path) -> None:
+    """From a random agent's episodes, the values of a policy that mostly goes right."""
+    policy = np.array([[0.2, 0.8]] * 4)
+    proof = CriticProof(base, 400, {}, value_target="fresh")
+    proof.learn(policy)
+    found = proof.means()
+    assert max(errors(found, exact_values(policy, DISCOUNT))) < TOLERANCE
+    assert max(errors(found, exact_values(UNIFORM, DISCOUNT))) > 2 * TOLERANCE
+
+
+def test_critic_is_exact_with_chance_and_truncation(base: Path) -> None:
+    world = {"slip": 0.1, "cut": 0.25}
+    succeed(critic_is_exact, base, world, truncates=0.5, updates=350)
+
+
+def test_critic_is_exact_where_episodes_end_by_themselves(base: Path) -> None:
+    succeed(critic_is_exact, base, {}, truncates=0.05, updates=400)
+
+
+def test_critic_would_be_wrong_if_truncation_were_an_end(base: Path) -> None:
+    succeed(truncation_as_end_is_wrong, base)
+
+
+def test_fresh_actions_value_the_policy_that_says_them(base: Path) -> None:
+    succeed(fresh_actions_value_another_policy, base)
+
+
+def two_towers_are_exact(base: Path, folder: Path) -> None:
+    tokenizer = train_encoder_tokenizer(texts() * 3, folder, 150, context=64)
+    new_encoder(tokenizer, hidden_size=32, layers=2, heads=2, context=64, seed=0).save_pretrained(
+        folder
+    )
+    world = {"slip": 0.1, "cut": 0.25}
+    settings = {"kind": "two_tower", "model": str(folder)}
+    critic_is_exact(base, world, truncates=0.5, updates=500, **settings)
+
+
+def test_two_tower_critic_is_exact(base: Path, tmp_path: Path) -> None:
+    succeed(two_towers_are_exact, base, tmp_path)
+
+
+def loop_finds_the_optimum(
+    base: Path, output: Path, objective: str, iterations: int, **actor: Any
+) -> None:
+    """The trainer, from the uniform policy: every room's best door gets probability above 0.9."""
+    from trainers.archer import Archer
+
+    config = RunConfig.model_validate(
+        {
+            "name": objective,
+            "output": str(output),
+            "iterations": iterations,
+            "environment": rooms(cut=0.1).model_dump(),
+            "policy": {"model": str(base), "device": "cpu", "context_length": CONTEXT},
+            "sampler": {"backend": "transformers", "max_new_tokens": UTTERANCE},
+            "rollout": {"episodes": 96, "concurrent": 96},
+            "critic": {
+                "learning_rate": 3e-3,
+                "updates": 30,
+                "batch_size": 128,
+                "discount": DISCOUNT,
+                "warmup": {"min_iterations": 4},
+            },
+            "actor": {"objective": objective, "batch_size": 128, "kl_coefficient": 0.0, **actor},
+            "replay": {"capacity": 2000},
+            "evaluation": {"episodes": 8},
+            "logging": {"tensorboard": False},
+        }
+    )
+    with closing(Archer(config, resume=False)) as archer:
+        before = best_door_probabilities(archer)
+        assert all(abs(p - 0.5) < 0.2 for p in before.values())
+        archer.train()
+        after = best_door_probabilities(archer)
+    print({room: round(p, 3) for room, p in after.items()})
+    assert after.keys() == set(ROOMS)
+    assert min(after.values()) > 0.9
+
+
+def best_door_probabilities(archer: Any) -> dict[str, float]:
+    """Mean probability of each room's best door over the states of new episodes."""
+    archer.synchronize()
+    best = optimum(DISCOUNT)[0].argmax(axis=1)
+    found: dict[str, list[float]] = {}
+    for episode in archer.rollouts.play(999_999, {}):
+        for turn in episode.turns:
+            door = DOORS[int(best[ROOMS.index(turn.observation)])]
+            action = archer.rollouts.chat.action_ids(door)
+            ids = (*turn.prompt_ids, *action)
+            step = Step(0, len(turn.prompt_ids), len(ids), 0, 0.0, False, (0.0,) * len(action))
+            score = sum(archer.actor.score(Segment(ids, (step,), ())))
+            found.setdefault(turn.observation, []).append(float(np.exp(score)))
+    return {room: float(np.mean(chances)) for room, chances in found.items()}
+
+
+PPO = {"learning_rate": 2e-3, "epochs": 4}
+REINFORCE = {"learning_rate": 2e-3, "epochs": 1}
+FRESH = {"learning_rate": 2e-3, "actions": "fresh", "updates": 6}
+DPO = {"learning_rate": 2e-3, "updates": 3}
+
+
+def test_ppo_finds_the_optimum(base: Path, tmp_path: Path) -> None:
+    succeed(loop_finds_the_optimum, base, tmp_path, "ppo", 16, **PPO)
+
+
+@pytest.mark.parametrize(
+    ("objective", "iterations", "actor"),
+    [
+        pytest.param("reinforce", 24, REINFORCE, id="reinforce"),
+        pytest.param("reinforce", 24, FRESH, id="reinforce, fresh actions"),
+        pytest.param("dpo", 24, DPO, id="dpo"),
+    ],
+)
+def test_other_objectives_find_the_optimum(
+    base: Path, tmp_path: Path, objective: str, iterations: int, actor: dict[str, Any]
+) -> None:
+    succeed(loop_finds_the_optimum, base, tmp_path, objective, iterations, **actor)
+
+
+def test_a_random_walk_earns_the_exact_value(base: Path) -> None:
+    """The equations describe the task: mean discounted returns of 4,000 played episodes.
+
+    What a cut episode would have earned is the exact value of the room it was cut in.
+    """
+    chat = Chat(load_tokenizer(PolicyConfig(model=str(base))))
+    exact = dict(zip(ROOMS, exact_values(UNIFORM, DISCOUNT, slip=0.2)[1], strict=True))
+    returns: dict[str, list[float]] = {room: [] for room in ROOMS}
+    for episode in random_episodes(chat, 4000, seed=2, slip=0.2, cut=0.1):
+        earned = sum(DISCOUNT**n * turn.reward for n, turn in enumerate(episode.turns))
+        if episode.end_reason is EndReason.TRUNCATED:
+            earned += DISCOUNT ** len(episode.turns) * exact[episode.final_observation]
+        returns[episode.turns[0].observation].append(earned)
+    for room, value in exact.items():
+        standard_error = np.std(returns[room]) / len(returns[room]) ** 0.5
+        assert abs(np.mean(returns[room]) - value) < 4 * standard_error
