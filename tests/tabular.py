@@ -12,8 +12,9 @@ attic    -0.1, to the hall            -0.2, to the tower
 tower    +2, the end                  +0.1, to the attic
 =======  ===========================  ===========================
 
-Greed goes left in the hall and right in the cellar; the optimum forgoes both for the tower's 2. With `slip` a door now and then leads where the other one does; with `cut` an outside
-limit, which no room shows, truncates the episode after a turn with that probability.
+Greed goes left in the hall and right in the cellar; the optimum forgoes both for the tower's 2.
+With `slip` a door now and then leads where the other one does; with `cut` an outside limit, which
+no room shows, truncates the episode after a turn with that probability.
 """
 
 from __future__ import annotations
