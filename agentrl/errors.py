@@ -17,7 +17,9 @@ Every message says what was found, what was expected, where, and what to do next
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from types import ModuleType
 
@@ -94,3 +96,19 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
             f"{purpose} needs the package {module!r}, which is not installed. "
             f"Install it with: pip install 'agentrl[{extra}]'"
         ) from error
+
+
+@contextmanager
+def reported_errors(debug: bool = False) -> Iterator[None]:
+    """For a command line: an error raised on purpose is one message on stderr and exit code 2.
+
+    Args:
+        debug: let it through with its traceback instead.
+    """
+    try:
+        yield
+    except AgentrlError as error:
+        if debug:
+            raise
+        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        raise SystemExit(2) from error

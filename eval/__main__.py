@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +9,7 @@ import typer
 from rich.console import Console
 
 from agentrl.config import RunConfig, load_config
-from agentrl.errors import AgentrlError, ConfigError
+from agentrl.errors import ConfigError, reported_errors
 from agentrl.evaluation.adapter import run_folder
 from agentrl.evaluation.report import (
     comparison_table,
@@ -61,7 +58,7 @@ def run(
     """
     chosen = {"split": split, "episodes": episodes, "temperature": temperature, "seed": seed}
     settings = [f"evaluation.{name}={v}" for name, v in chosen.items() if v is not None]
-    with clear_errors(debug):
+    with reported_errors(debug):
         resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
         default = AgentKind.POLICY if checkpoint else AgentKind.START
         agents = list(dict.fromkeys(agent or [default]))
@@ -76,7 +73,7 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Print the results, and each agent's difference from the first one of the first file."""
-    with clear_errors(debug):
+    with reported_errors(debug):
         evaluations = [evaluation for path in results for evaluation in read_results(path)]
         comparison = comparison_table(evaluations)
         console.print(results_table(evaluations))
@@ -92,7 +89,7 @@ def curves(
     debug: Debug = False,
 ) -> None:
     """Draw the metrics of one or several runs into a page for the browser."""
-    with clear_errors(debug):
+    with reported_errors(debug):
         path = output or runs[0] / "curves.html"
         write_curves({folder.resolve().name: folder for folder in runs}, path)
         console.print(f"Curves: {path}", soft_wrap=True)
@@ -131,18 +128,6 @@ def _save(evaluations: list[Evaluation], folder: Path, json: Path | None) -> Non
         console.print(comparison_table(evaluations))
     console.print(f"Results:  {results}", soft_wrap=True)
     console.print(f"Episodes: {folder / 'episodes.html'}", soft_wrap=True)
-
-
-@contextmanager
-def clear_errors(debug: bool) -> Iterator[None]:
-    """Turn errors that agentrl raises on purpose into one message and exit code 2."""
-    try:
-        yield
-    except AgentrlError as error:
-        if debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ if not __package__:
 
 import typer
 
-from trainers.launch import reported_errors, stopwatch
+from trainers.launch import launched, stopwatch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,7 @@ def main(
     from agentrl.config import load_config
 
     del local_rank
-    with reported_errors():
+    with launched():
         archer = Archer(load_config(config, overrides or []), resume)
         with closing(archer):
             archer.train()
@@ -145,10 +145,12 @@ class Archer:
         return [segment(trajectory) for trajectory in learnable(trajectories)]
 
     def judge_critic(self, latest: list[Segment], metrics: dict[str, float]) -> None:
-        """Let the actor move once the advantages foretell the new episodes' returns."""
+        """Let the actor move once what its advantages rest on foretells the new returns."""
         warmup, counters = self.config.critic.warmup, self.run.counters
-        agreement, measured = self.critic.assess(latest)
-        metrics |= measured
+        assessment = self.critic.assess(latest)
+        metrics |= assessment.metrics()
+        generalized = self.config.actor.advantage == "gae"
+        agreement = assessment.value if generalized else assessment.advantage
         waited = counters.iteration > warmup.min_iterations
         meaningful = agreement.lower_bound > warmup.min_correlation
         limit = warmup.max_iterations

@@ -23,7 +23,7 @@ if not __package__:
 
 import typer
 
-from trainers.launch import reported_errors
+from trainers.launch import launched
 
 if TYPE_CHECKING:
     from agentrl.config import RunConfig
@@ -42,7 +42,7 @@ def main(
     from agentrl.config import load_config
 
     del local_rank
-    with reported_errors():
+    with launched():
         clone_policy(load_config(config, overrides or []), resume)
 
 

@@ -9,22 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from agentrl.errors import AgentrlError
+from agentrl.errors import reported_errors
 
 
 @contextmanager
-def reported_errors() -> Iterator[None]:
-    """End with one clear message where agentrl knows what went wrong: exit code 2, or 130.
+def launched() -> Iterator[None]:
+    """End with one clear message where agentrl knows what went wrong, and when it is stopped.
 
-    Ctrl-C and SIGTERM are the second case: what is open is closed on the way out.
+    After Ctrl-C or SIGTERM what is open is closed on the way out; the exit code is 130.
     """
     for number in _STOPPING:
         signal.signal(number, _stop)
     try:
-        yield
-    except AgentrlError as error:
-        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+        with reported_errors():
+            yield
     except KeyboardInterrupt:
         print("\nStopped. --resume goes on from the latest checkpoint.", file=sys.stderr)
         raise SystemExit(130) from None

@@ -36,10 +36,10 @@ def main(
 ) -> None:
     """Train an embedded model from scratch and write it to the configured folder."""
     from agentrl.config import PretrainConfig, read_config
-    from trainers.launch import reported_errors
+    from trainers.launch import launched
 
     del local_rank
-    with reported_errors():
+    with launched():
         pretrain(read_config(PretrainConfig, config, overrides or []))
 
 
@@ -117,7 +117,8 @@ def _stage_specs(
 
     arguments = {**config.environment.arguments, **stage.arguments}
     environment = config.environment.model_copy(update={"arguments": arguments})
-    tasks = make_environment(environment).tasks("train")
+    world = make_environment(environment)
+    tasks = [task for split in stage.splits for task in world.tasks(split)]
     wanted = stage.demonstrations
     return environment, draw_specs(tasks, wanted.episodes, wanted.seed)
 

@@ -35,9 +35,9 @@ def main(
 ) -> None:
     """Train the embedded encoder from scratch and write it to the configured folder."""
     from agentrl.config import EncoderPretrainConfig, read_config
-    from trainers.launch import reported_errors
+    from trainers.launch import launched
 
-    with reported_errors():
+    with launched():
         pretrain_encoder(read_config(EncoderPretrainConfig, config, overrides or []))
 
 

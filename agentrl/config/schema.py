@@ -115,7 +115,7 @@ class DemonstrationsConfig(Section):
     """Episodes of the environment's scripted agent, for cloning and for the critic's start."""
 
     episodes: PositiveInt = 1000
-    """How many are played, on training tasks."""
+    """How many are played, on training tasks unless a stage names other splits."""
     strength: float = Field(1.0, ge=0.0, le=1.0)
     """How well the script plays; 0 is random, 1 its best."""
     seed: int = 0
@@ -145,8 +145,9 @@ class WarmupConfig(Section):
     """When the actor begins to move: once the critic's advantages mean something.
 
     After each rollout, before the critic trains on it, the correlation of A(s,a) with the return
-    left beyond V(s) is measured on the new episodes; the actor begins when its lower confidence
-    bound is above `min_correlation`.
+    left beyond V(s), given V(s), is measured on the new episodes (with `actor.advantage=gae`, that
+    of V(s) with the return); the actor begins when its lower confidence bound is above
+    `min_correlation`.
     """
 
     min_iterations: int = Field(0, ge=0)
@@ -351,6 +352,8 @@ class StageConfig(Section):
     """Replace those of the environment."""
     demonstrations: DemonstrationsConfig
     """Scripted episodes of this stage."""
+    splits: tuple[Literal["train", "dev", "test"], ...] = ("train",)
+    """Whose tasks the script plays."""
     cloning: CloningConfig
     """How they are learned; the learning rate is scheduled anew at each stage."""
 

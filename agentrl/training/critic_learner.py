@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -132,11 +133,8 @@ class CriticLearner:
         """min_i Q_i(s, a) of every step of the segments, in order, on the CPU: [M]."""
         return torch.cat([q.min(dim=-1).values for _, q, _ in self.values(segments)]).cpu()
 
-    def assess(self, segments: Sequence[Segment]) -> tuple[Agreement, dict[str, float]]:
-        """Do the advantages foretell what came of the actions? On episodes not yet trained on.
-
-        Compares A(s, a) with the discounted return beyond V(s) over all ranks' episodes.
-        """
+    def assess(self, segments: Sequence[Segment]) -> Assessment:
+        """Does the critic foretell what comes? On all ranks' episodes, not yet trained on."""
         predicted: list[float] = []
         left: list[float] = []
         values: list[float] = []
@@ -149,15 +147,41 @@ class CriticLearner:
             values += state_value[batch.state_of].tolist()
             left += returns[table.present].tolist()
         everyone: list[Any] = gather((predicted, left, values))
-        a, g, v_all = (torch.tensor([x for each in everyone for x in each[i]]) for i in range(3))
-        found = agreement(a, g - v_all, self.config.warmup.confidence)
-        return found, {
-            "critic/advantage_mean": float(a.mean()),
-            "critic/advantage_std": float(a.std(unbiased=False)),
-            "critic/advantage_correlation": found.correlation,
-            "critic/advantage_correlation_lower": found.lower_bound,
-            "critic/value_correlation": agreement(v_all, g, 0.95).correlation,
-            "critic/return_mean": float(g.mean()),
+        a, g, v_all = (np.array([x for each in everyone for x in each[i]]) for i in range(3))
+        confidence = self.config.warmup.confidence
+        return Assessment(
+            agreement(a, g - v_all, confidence, given=v_all),
+            agreement(v_all, g, confidence),
+            {
+                "critic/advantage_mean": float(a.mean()),
+                "critic/advantage_std": float(a.std()),
+                "critic/return_mean": float(g.mean()),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Predictions of a critic beside what then came.
+
+    Attributes:
+        advantage: of A(s, a) with the discounted return beyond V(s), given V(s).
+        value: of V(s) with the discounted return.
+        sizes: means and spreads, named ``critic/...``.
+    """
+
+    advantage: Agreement
+    value: Agreement
+    sizes: dict[str, float]
+
+    def metrics(self) -> dict[str, float]:
+        """All of it, named ``critic/...``."""
+        return {
+            **self.sizes,
+            "critic/advantage_correlation": self.advantage.correlation,
+            "critic/advantage_correlation_lower": self.advantage.lower_bound,
+            "critic/value_correlation": self.value.correlation,
+            "critic/value_correlation_lower": self.value.lower_bound,
         }
 
 

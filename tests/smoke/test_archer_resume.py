@@ -33,7 +33,7 @@ PLACES = {
     "right after a checkpoint": (f"{TRAINING}.checkpoint:Checkpoints._prune", 2),
     "before the last evaluation": ("agentrl.evaluation.during:write_results", 2),
 }
-FAST = ("while the critic is pretrained", "after rollouts were stored")
+FAST = ("after rollouts were stored",)
 SETTINGS: dict[str, Any] = {"iterations": 3, "checkpoint": {"every": 2}}
 """Checkpoints are written at the start and after iterations 2 and 3."""
 
@@ -76,6 +76,7 @@ def test_killed_twice_with_fresh_actions(tiny_policy: Path, tmp_path: Path) -> N
     assert_same_run(folders[1] / "runs" / "tiny", folders[0] / "runs" / "tiny")
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_for_more_iterations(
     whole: Path, tiny_policy: Path, tmp_path: Path
 ) -> None:

@@ -183,5 +183,5 @@ def test_it_starts_as_a_module(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("error: There is no file 'nothing.yaml'")
+    assert done.stderr.strip().startswith("ConfigError: There is no file 'nothing.yaml'")
     assert "Traceback" not in done.stderr

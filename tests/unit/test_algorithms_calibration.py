@@ -24,6 +24,23 @@ def test_perfect_and_opposite() -> None:
     assert agreement(series, -series, 0.95).correlation == pytest.approx(-1.0)
 
 
+def test_partial_by_hand() -> None:
+    """r(xy|z) = (r_xy - r_xz r_yz) / sqrt((1 - r_xz^2)(1 - r_yz^2))."""
+    x, y, z = [1, 2, 3, 4, 5], [1, 3, 2, 5, 4], [2, 1, 4, 3, 5]
+    r_xy, r_xz, r_yz = (agreement(*pair, 0.95).correlation for pair in ((x, y), (x, z), (y, z)))
+    by_hand = (r_xy - r_xz * r_yz) / math.sqrt((1 - r_xz**2) * (1 - r_yz**2))
+    assert agreement(x, y, 0.95, given=z).correlation == pytest.approx(by_hand)
+
+
+def test_a_shared_error_is_no_agreement() -> None:
+    """Q knows nothing, V is noise: Q - V and G - V agree, and given V they do not."""
+    generator = np.random.default_rng(2)
+    q, v, g = (generator.normal(size=1000) for _ in range(3))
+    assert agreement(q - v, g - v, 0.95).lower_bound > 0.3
+    assert abs(agreement(q - v, g - v, 0.95, given=v).correlation) < 0.1
+    assert agreement(v, v, 0.95, given=v) == agreement([], [], 0.95)
+
+
 @pytest.mark.parametrize(
     ("predicted", "observed"),
     [([], []), ([1, 2, 3], [1, 2, 3]), ([0, 0, 0, 0], [1, 2, 3, 4]), ([1, 2, 3, 4], [5, 5, 5, 5])],
