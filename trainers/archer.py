@@ -149,7 +149,7 @@ class Archer:
         warmup, counters = self.config.critic.warmup, self.run.counters
         assessment = self.critic.assess(latest)
         metrics |= assessment.metrics()
-        generalized = self.config.actor.advantage == "gae"
+        generalized = self.config.actor.generalized
         agreement = assessment.value if generalized else assessment.advantage
         waited = counters.iteration > warmup.min_iterations
         meaningful = agreement.lower_bound > warmup.min_correlation
@@ -194,7 +194,7 @@ class Archer:
         actor, config = self.actor, self.config.actor
         metrics |= self.run.checked_mismatch(actor.mismatch(latest))
         if config.objective != "dpo" and config.actions == "latest":
-            if config.advantage == "gae":
+            if config.generalized:
                 advantages = self.critic.generalized_advantages(latest, config.gae_decay)
             else:
                 advantages = self.critic.advantages(latest)

@@ -145,8 +145,8 @@ class WarmupConfig(Section):
     """When the actor begins to move: once the critic's advantages mean something.
 
     After each rollout, before the critic trains on it, the correlation of A(s,a) with the return
-    left beyond V(s), given V(s), is measured on the new episodes (with `actor.advantage=gae`, that
-    of V(s) with the return); the actor begins when its lower confidence bound is above
+    left beyond V(s), given V(s), is measured on the new episodes (where GAE makes the advantages,
+    that of V(s) with the return); the actor begins when its lower confidence bound is above
     `min_correlation`.
     """
 
@@ -205,7 +205,7 @@ class ActorConfig(Section):
     drawn from the whole replay buffer (the paper). dpo always samples candidates anew."""
     advantage: Literal["q_minus_v", "gae"] = "q_minus_v"
     """q_minus_v: the critic's Q(s,a) - V(s) (the paper); gae: the rewards that came, with V as the
-    baseline; only for the latest actions."""
+    baseline; only for the latest actions. dpo has no use for it: it ranks by Q."""
     gae_decay: float = Field(0.95, ge=0.0, le=1.0)
     """gae: lambda; 0 trusts the critic's next value, 1 the return that came."""
     learning_rate: float = Field(1e-4, gt=0)
@@ -235,12 +235,17 @@ class ActorConfig(Section):
 
     @model_validator(mode="after")
     def _rewards_are_known(self) -> ActorConfig:
-        if self.advantage == "gae" and (self.actions == "fresh" or self.objective == "dpo"):
+        if self.generalized and self.actions == "fresh":
             raise ValueError(
                 "advantage=gae needs rewards, which actions sampled anew do not have; use "
-                "q_minus_v with actions=fresh and with objective=dpo"
+                "q_minus_v with actions=fresh"
             )
         return self
+
+    @property
+    def generalized(self) -> bool:
+        """Whether the update rests on rewards and V; otherwise it rests on Q."""
+        return self.advantage == "gae" and self.objective != "dpo"
 
 
 class ReplayConfig(Section):

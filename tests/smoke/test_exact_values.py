@@ -36,8 +36,6 @@ from agentrl.training.critic_learner import CriticLearner
 from agentrl.training.engine import Engine, initialize_distributed
 from agentrl.trajectory import EndReason, Trajectory
 
-pytestmark = pytest.mark.slow
-
 DISCOUNT = 0.9
 CONTEXT, UTTERANCE = 96, 4
 UNIFORM = np.full((len(ROOMS), 2), 0.5)
@@ -213,14 +211,17 @@ def test_critic_is_exact_with_chance_and_truncation(base: Path) -> None:
     succeed(critic_is_exact, base, world, truncates=0.5, updates=350)
 
 
+@pytest.mark.slow
 def test_critic_is_exact_where_episodes_end_by_themselves(base: Path) -> None:
     succeed(critic_is_exact, base, {}, truncates=0.05, updates=400)
 
 
+@pytest.mark.slow
 def test_critic_would_be_wrong_if_truncation_were_an_end(base: Path) -> None:
     succeed(truncation_as_end_is_wrong, base)
 
 
+@pytest.mark.slow
 def test_fresh_actions_value_the_policy_that_says_them(base: Path) -> None:
     succeed(fresh_actions_value_another_policy, base)
 
@@ -235,6 +236,7 @@ def two_towers_are_exact(base: Path, folder: Path) -> None:
     critic_is_exact(base, world, truncates=0.5, updates=500, **settings)
 
 
+@pytest.mark.slow
 def test_two_tower_critic_is_exact(base: Path, tmp_path: Path) -> None:
     succeed(two_towers_are_exact, base, tmp_path)
 
@@ -261,8 +263,14 @@ def loop_finds_the_optimum(
                 "discount": DISCOUNT,
                 "warmup": {"min_iterations": 6},
             },
-            "actor": {"objective": objective, "batch_size": 128, "kl_coefficient": 0.0, **actor},
-            "replay": {"capacity": 4000},
+            "actor": {
+                "objective": objective,
+                "learning_rate": 1e-3,
+                "batch_size": 128,
+                "kl_coefficient": 0.0,
+                **actor,
+            },
+            "replay": {"capacity": 2000},
             "evaluation": {"episodes": 8},
             "logging": {"tensorboard": False},
         }
@@ -291,22 +299,19 @@ def best_door_probabilities(archer: Any) -> dict[str, float]:
     return {room: float(np.mean(chances)) for room, chances in found.items()}
 
 
-PPO = {"learning_rate": 2e-3, "epochs": 4, "entropy_coefficient": 0.05}
-REINFORCE = {"learning_rate": 1e-3, "epochs": 1, "entropy_coefficient": 0.05}
-FRESH = {"learning_rate": 5e-4, "actions": "fresh", "updates": 6, "entropy_coefficient": 0.05}
-DPO = {"learning_rate": 5e-4, "updates": 4}
-
-
 def test_ppo_finds_the_optimum(base: Path, tmp_path: Path) -> None:
-    succeed(loop_finds_the_optimum, base, tmp_path, "ppo", 16, **PPO)
+    succeed(loop_finds_the_optimum, base, tmp_path, "ppo", 24, epochs=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "iterations", "actor"),
     [
-        pytest.param("reinforce", 24, REINFORCE, id="reinforce"),
-        pytest.param("reinforce", 24, FRESH, id="reinforce, fresh actions"),
-        pytest.param("dpo", 24, DPO, id="dpo"),
+        pytest.param("reinforce", 40, {"epochs": 1}, id="reinforce"),
+        pytest.param(
+            "reinforce", 40, {"actions": "fresh", "updates": 4}, id="reinforce, fresh actions"
+        ),
+        pytest.param("dpo", 34, {"updates": 4}, id="dpo"),
     ],
 )
 def test_other_objectives_find_the_optimum(
