@@ -230,6 +230,9 @@ class ActorConfig(Section):
     """dpo: utterances sampled at a state; the critic's best and worst make a pair."""
     beta: float = Field(0.1, gt=0.0)
     """dpo: strength of the tie to the reference."""
+    likelihood_coefficient: float = Field(0.0, ge=0.0)
+    """dpo: weight of the better utterance's negative log-likelihood beside the preference, which
+    alone can make both unlikely (Pang et al. 2024, arXiv 2404.19733; 0 is plain DPO)."""
     max_gradient_norm: float = Field(1.0, gt=0)
     """Clipped apart from the critic's gradients (the paper: 1.0)."""
 

@@ -194,6 +194,8 @@ class ActorLearner:
         loss, metrics = dpo_loss(
             sums[:pairs], sums[pairs:], reference[:pairs], reference[pairs:], self.config.beta
         )
+        if self.config.likelihood_coefficient:
+            loss = loss - self.config.likelihood_coefficient * sums[:pairs].sum()
         return loss, {**metrics, "entropy": entropy.sum() / 2}
 
 

@@ -153,15 +153,15 @@ def regularised(model: Path) -> None:
     check(learner, learner._policy_loss, judged, acting)
 
 
-def preference(model: Path) -> None:
-    learner = build(model, objective="dpo", beta=0.5)
+def preference(model: Path, likelihood: float) -> None:
+    learner = build(model, objective="dpo", beta=0.5, likelihood_coefficient=likelihood)
     prompt = (*THREE_TURNS[0], *THREE_TURNS[1], *THREE_TURNS[2])
     better, worse = (prompt, (21, STOP)), (prompt, (24, 43, 44, STOP))
     judged = learner._pair_batch([(episode(better), episode(worse))])
     acting = action_tokens([better, worse], judged.batch.input_ids.shape[1])
     gradient = check(learner, learner._pair_loss, judged, acting)
     # At the reference the margin is 0: beta * sigmoid(0), upwards for the better one.
-    wanted = torch.tensor(acting) * torch.tensor([[-0.25], [0.25]])
+    wanted = torch.tensor(acting) * torch.tensor([[-0.25 - likelihood], [0.25]])
     torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-5)
 
 
@@ -174,8 +174,9 @@ def test_divergence_and_entropy_touch_action_tokens_only(tiny_policy: Path) -> N
     succeed(regularised, tiny_policy)
 
 
-def test_preferences_touch_action_tokens_only(tiny_policy: Path) -> None:
-    succeed(preference, tiny_policy)
+@pytest.mark.parametrize("likelihood", [0.0, 0.1])
+def test_preferences_touch_action_tokens_only(tiny_policy: Path, likelihood: float) -> None:
+    succeed(preference, tiny_policy, likelihood)
 
 
 def gradients(learner: ActorLearner | CriticLearner, update: Callable[[], Any]) -> list[Tensor]:
