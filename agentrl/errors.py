@@ -9,6 +9,7 @@ Every message says what was found, what was expected, where, and what to do next
     ├── EnvironmentFaultError    an environment broke; the episode ends as `failed`
     ├── SnapshotUnsupportedError the environment cannot save and restore its state
     ├── CheckpointError          a checkpoint: missing, incomplete, or made for something else
+    ├── DivergedError            a loss or gradient that is infinite or no number
     └── SamplerError             the rollout engine
         ├── StaleAdapterError    the sampler does not run the adapter it was given
         └── TokenMismatchError   token ids, text or log-probabilities that disagree
@@ -50,6 +51,10 @@ class SnapshotUnsupportedError(AgentrlError):
 
 class CheckpointError(AgentrlError):
     """A checkpoint that is missing, incomplete or made for another model or run."""
+
+
+class DivergedError(AgentrlError):
+    """Training came to a loss or gradient that is not finite; the update was not stored."""
 
 
 class SamplerError(AgentrlError):

@@ -67,8 +67,14 @@ class Archer:
         from agentrl.training.actor_learner import ActorLearner
         from agentrl.training.critic_learner import CriticLearner
         from agentrl.training.run import Run
-        from agentrl.training.start import build_chat, cloned_start, demonstrations
+        from agentrl.training.start import (
+            build_chat,
+            cloned_start,
+            demonstrations,
+            require_plain_sampling,
+        )
 
+        require_plain_sampling(config)
         self.config = config
         self.run = run = Run(config, resume)
         tokenizer = load_tokenizer(config.policy)

@@ -138,8 +138,8 @@ class Evaluator:
         if agent is not AgentKind.START:
             return None
         run = run_folder(self.checkpoint) if self.checkpoint else None
-        if run is not None and (run / "start").exists():
-            return find_adapter(run / "start")
+        if run is not None and (run / "start" / "adapter").exists():
+            return find_adapter(run / "start" / "adapter")
         configured = self.config.policy.adapter
         return find_adapter(Path(configured)) if configured else None
 

@@ -53,8 +53,9 @@ class Heads(nn.Module):
             nn.init.zeros_(last.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features [N, inputs] to values [N, 2]."""
-        return torch.cat([head(features) for head in self.heads], dim=-1)
+        """Features [N, inputs] of any number format to values [N, 2] in fp32."""
+        features = features.to(next(self.parameters()).dtype)
+        return torch.cat([head(features) for head in self.heads], dim=-1).float()
 
 
 class CausalCritic(nn.Module):
@@ -94,7 +95,7 @@ class CausalCritic(nn.Module):
         """
         hidden = self.trunk(
             input_ids=input_ids, attention_mask=attention_mask, use_cache=False
-        ).last_hidden_state.float()
+        ).last_hidden_state
         q = self.q_heads(hidden[action_rows, action_positions])
         v = self.v_heads(hidden[state_rows, state_positions])
         return q, v
@@ -139,7 +140,7 @@ class TwoTowerCritic(nn.Module):
         output = self.encoder(input_ids=ids, attention_mask=mask)
         pooled = getattr(output, "pooler_output", None)
         features: Tensor = output.last_hidden_state[:, 0] if pooled is None else pooled
-        return features.float()
+        return features
 
 
 class CriticModel:

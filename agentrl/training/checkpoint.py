@@ -92,9 +92,12 @@ class Checkpoints:
         return final
 
     def latest(self) -> Path | None:
-        """The newest complete checkpoint, or none."""
+        """The newest complete checkpoint, or none; copies of a run may have lost the link to it."""
         link = self.folder / "latest"
-        return link.resolve() if (link / STATE).is_file() else None
+        if (link / STATE).is_file():
+            return link.resolve()
+        complete = sorted(self.folder.glob(f"checkpoint-{'[0-9]' * 6}/{STATE}"))
+        return complete[-1].parent if complete else None
 
     def read(self, checkpoint: Path) -> Counters:
         """The counters of a checkpoint.

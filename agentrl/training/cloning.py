@@ -13,7 +13,7 @@ from torch import Tensor
 from agentrl.config import CloningConfig
 from agentrl.data.collate import PolicyBatch, policy_batch, to_device
 from agentrl.data.segment import Segment
-from agentrl.training.engine import Engine, chunks, rank, total, world_size
+from agentrl.training.engine import Engine, chunks, gather, rank, total, world_size
 
 Log = Callable[[int, dict[str, float]], None]
 
@@ -49,7 +49,7 @@ def clone(
         seed: of the order.
         log: called with the number of updates done and metrics, after each update.
     """
-    held_out = int(len(demonstrations) * config.validation_share)
+    held_out = int(min(gather(len(demonstrations))) * config.validation_share)
     training = demonstrations[: len(demonstrations) - held_out]
     validation = demonstrations[len(demonstrations) - held_out :]
     generator = np.random.default_rng([seed, rank()])

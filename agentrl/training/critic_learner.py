@@ -43,7 +43,8 @@ class CriticLearner:
             learning_rate=config.learning_rate,
             max_gradient_norm=config.max_gradient_norm,
         )
-        self.target: nn.Module = target_copy(model.module).to(self.engine.device)
+        # In fp32: steps of a tenth of a small change would vanish in bfloat16.
+        self.target: nn.Module = target_copy(model.module).float().to(self.engine.device)
 
     def update(
         self, segments: Sequence[Segment], fresh: Sequence[Segment] | None = None

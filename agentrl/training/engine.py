@@ -7,6 +7,7 @@ the whole update, over all micro-batches and ranks: however it is split, its gra
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from collections import defaultdict
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from agentrl.config import CONFIG_FOLDER, find_file
-from agentrl.errors import CheckpointError, ConfigError
+from agentrl.errors import CheckpointError, ConfigError, DivergedError
 
 Item = TypeVar("Item")
 Loss = Callable[[Item], tuple[Tensor, dict[str, Tensor]]]
@@ -159,12 +160,23 @@ class Engine:
             for name, metric in {"loss": value, **metrics}.items():
                 sums[name] += weight * float(metric.detach())
         self.module.eval()
-        norm = self._gradient_norm()
-        self.engine.step()
-        norm = self.engine.get_global_grad_norm() if norm is None else norm
         names = sorted(sums)
         means = dict(zip(names, total([sums[name] / all_items for name in names]), strict=True))
+        norm = self._gradient_norm()
+        self._check_finite(means["loss"], norm)
+        self.engine.step()
+        norm = self.engine.get_global_grad_norm() if norm is None else norm
+        self._check_finite(means["loss"], norm)
         return means if norm is None else {**means, "gradient_norm": float(norm)}
+
+    def _check_finite(self, loss: float, norm: float | None) -> None:
+        if not math.isfinite(loss) or (norm is not None and not math.isfinite(norm)):
+            raise DivergedError(
+                f"An update of the {type(self.module).__name__} has loss {loss} and gradient norm "
+                f"{norm}: the weights would be lost. --resume goes on from the latest checkpoint; "
+                "lower the learning rate first (under another name=...), or look for infinite "
+                "rewards in the run's trajectories."
+            )
 
     def save(self, folder: Path) -> None:
         """Write weights and optimizer; every rank calls it with the same folder."""

@@ -27,8 +27,24 @@ if TYPE_CHECKING:
     from agentrl.training.actor_learner import ActorLearner
     from agentrl.training.critic_learner import CriticLearner
 
-MAY_CHANGE = frozenset({"iterations", "evaluation", "checkpoint", "logging", "output"})
-"""Sections that a resumed run may have different from before."""
+MAY_CHANGE = (
+    "iterations",
+    "evaluation",
+    "checkpoint",
+    "logging",
+    "output",
+    "actor.micro_batch_size",
+    "critic.micro_batch_size",
+    "cloning.micro_batch_size",
+    "rollout.concurrent",
+    "rollout.max_failed_share",
+    "sampler.backend",
+    "sampler.mismatch_limit",
+    "sampler.probe_tolerance",
+    "sampler.vllm",
+)
+"""Settings and sections that a resumed run may have different from before: where the run goes, and
+what is a matter of memory, speed and tolerance rather than of the result."""
 
 
 class Run:
@@ -85,7 +101,8 @@ class Run:
         changed = [
             f"{key}={old.get(key)!r}, now {new.get(key)!r}"
             for key in sorted(old.keys() | new.keys())
-            if key.partition(".")[0] not in MAY_CHANGE and old.get(key) != new.get(key)
+            if not f"{key}.".startswith(tuple(f"{each}." for each in MAY_CHANGE))
+            and old.get(key) != new.get(key)
         ]
         if changed:
             raise ConfigError(
@@ -156,7 +173,7 @@ class Run:
             TokenMismatchError: its mean exceeds `sampler.mismatch_limit`.
         """
         found = max(gather(measured["sampler/log_probability_difference"]))
-        if found > self.config.sampler.mismatch_limit:
+        if not found <= self.config.sampler.mismatch_limit:
             raise TokenMismatchError(
                 f"Sampler and trainer disagree on the sampled tokens: mean difference of their "
                 f"log-probabilities {found:.3g}, limit {self.config.sampler.mismatch_limit} "

@@ -22,6 +22,31 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+def require_plain_sampling(config: RunConfig) -> None:
+    """Policy gradients need actions drawn from the very distribution that is trained.
+
+    Sampler and trainer both score with the full softmax at temperature 1, so other settings would
+    not show as a difference between them.
+
+    Raises:
+        ConfigError: a temperature, truncation or dropout that draws from another distribution.
+    """
+    found = {
+        "sampler.temperature": (config.sampler.temperature, 1.0),
+        "sampler.top_p": (config.sampler.top_p, 1.0),
+        "sampler.top_k": (config.sampler.top_k, 0),
+        "policy.lora.dropout": (config.policy.lora.dropout, 0.0),
+    }
+    wrong = [
+        f"{key}={value} (needs {plain})" for key, (value, plain) in found.items() if value != plain
+    ]
+    if wrong:
+        raise ConfigError(
+            f"ArCHer trains the distribution that it samples from: {', '.join(wrong)}. Leave these "
+            "out; an evaluation has a temperature of its own, evaluation.temperature."
+        )
+
+
 def build_chat(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Chat:
     """The chat adapter of a run, with the environment's rules if the configuration wants them."""
     environment = make_environment(config.environment)
@@ -39,7 +64,7 @@ def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> lis
     wanted = config.demonstrations
     if wanted is None:
         return []
-    name = f"demonstrations-rank-{rank():02d}"
+    name = f"demonstrations-rank-{rank():02d}-of-{world_size():02d}"
     if name in store.names():
         return list(store.read([name]))
     environment = make_environment(config.environment)

@@ -50,6 +50,7 @@ def refused(function: Callable[..., None], *arguments: Any) -> str:
         ("deepspeed=zero7.json", "There is no file 'zero7.json'"),
         ("evaluation.split=tset", "evaluation.split"),
         ("sampler.max_new_tokens=128", "leaves no room for a prompt"),
+        ("sampler.temperature=0.7", "sampler.temperature=0.7 (needs 1.0)"),
     ],
 )
 def test_a_setting_that_cannot_be_used(

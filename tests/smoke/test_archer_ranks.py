@@ -46,8 +46,8 @@ def test_two_ranks_share_a_run_and_resume_it(tiny_policy: Path, tmp_path: Path) 
     launch(parts, "rollout.episodes=9", "iterations=1")
     runs = [folder / "runs" / "tiny" for folder in folders]
     assert sorted(TrajectoryStore(runs[1] / "trajectories").names()) == [
-        "demonstrations-rank-00",
-        "demonstrations-rank-01",
+        "demonstrations-rank-00-of-02",
+        "demonstrations-rank-01-of-02",
         "iteration-000001-rank-00",
         "iteration-000001-rank-01",
     ]

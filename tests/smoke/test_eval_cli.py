@@ -68,6 +68,7 @@ def test_four_agents_play_the_same_panel(run: Path, tmp_path: Path) -> None:
     names = ["start", "policy", "scripted", "random"]
     agents = [word for name in names for word in ("--agent", name)]
     json_file = tmp_path / "out.json"
+    (run / "start" / "critic").mkdir(parents=True)  # of a pretrained critic; nothing was cloned
     code, output, error = call(
         *("run", "--config", run / "config.yaml", "--checkpoint", run / "latest", *agents),
         *("--json", json_file, "--output", tmp_path / "shown", "--seed", 5),

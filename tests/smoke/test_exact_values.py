@@ -300,7 +300,7 @@ def best_door_probabilities(archer: Any) -> dict[str, float]:
 
 
 def test_ppo_finds_the_optimum(base: Path, tmp_path: Path) -> None:
-    succeed(loop_finds_the_optimum, base, tmp_path, "ppo", 24, epochs=4)
+    succeed(loop_finds_the_optimum, base, tmp_path, "ppo", 24, epochs=2)
 
 
 @pytest.mark.slow

@@ -239,6 +239,30 @@ def critic_splits(model: Path) -> None:
         assert_equal_but_for_rounding(found)
 
 
+def bfloat16_updates(model: Path, deepspeed: str) -> None:
+    """The GPU configurations' number format: all values stay finite, the target is fp32."""
+    initialize_distributed()
+    policy = PolicyConfig(model=str(model), device="cpu", dtype="bfloat16")
+    segments = [episode(parts) for parts in (THREE_TURNS, TWO_TURNS)]
+    config = CriticConfig()
+    critic = CriticModel(config, policy, None, load_tokenizer(policy), seed=0)
+    learner = CriticLearner(critic, config, deepspeed)
+    for _ in range(3):
+        metrics = learner.update(segments)
+    assert all(torch.isfinite(torch.tensor(value)) for value in metrics.values())
+    assert {p.dtype for p in learner.target.parameters()} == {torch.float32}
+    assert {p.dtype for p in learner.engine.module.parameters()} == {torch.bfloat16}
+    assert learner.advantages(segments).dtype == torch.float32
+    actor = ActorLearner(Policy(policy), ActorConfig(), deepspeed, PADDING)
+    improved = actor.improve(segments, torch.linspace(-1, 1, 5), 2, 0)
+    assert all(torch.isfinite(torch.tensor(value)) for value in improved.values())
+
+
+@pytest.mark.parametrize("deepspeed", ["zero1_bf16.json", "zero2_bf16.json"])
+def test_actor_and_critic_learn_in_bfloat16(tiny_policy: Path, deepspeed: str) -> None:
+    succeed(bfloat16_updates, tiny_policy, deepspeed)
+
+
 def test_any_split_of_the_actors_batch_has_the_same_gradient(tiny_policy: Path) -> None:
     succeed(actor_splits, tiny_policy)
 

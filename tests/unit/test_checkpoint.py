@@ -34,6 +34,16 @@ def test_a_checkpoint_reads_back(tmp_path: Path) -> None:
     assert (tmp_path / "latest").readlink() == Path("checkpoint-000007")
 
 
+def test_a_lost_link_loses_no_checkpoint(tmp_path: Path) -> None:
+    """Copies of a run may come without symbolic links."""
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    for iteration in (9, 10):
+        newest = checkpoints.save(Counters(iteration=iteration), write)
+    (tmp_path / "latest").unlink()
+    (tmp_path / "checkpoint-000011").mkdir()
+    assert checkpoints.latest() == newest
+
+
 def test_a_crash_while_writing_leaves_the_one_before(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     first = checkpoints.save(Counters(iteration=1), write)

@@ -15,7 +15,7 @@ from engine_ranks import ITEMS, Net, build, items, main, squared_error, train, w
 from processes import succeed
 from torch import Tensor, nn
 
-from agentrl.errors import CheckpointError, ConfigError
+from agentrl.errors import CheckpointError, ConfigError, DivergedError
 from agentrl.training.engine import Engine, chunks, initialize_distributed
 
 
@@ -109,6 +109,19 @@ def clipping() -> None:
 def test_clipping_is_of_this_module_alone() -> None:
     """AdamW's first moment after a step is a tenth of the clipped gradient."""
     succeed(clipping)
+
+
+def infinite_reward() -> None:
+    initialize_distributed()
+    engine = build("zero0.json")
+    before = [parameter.clone() for parameter in engine.module.parameters()]
+    with pytest.raises(DivergedError, match="loss inf"):
+        engine.update([items(0)], lambda batch: (squared_error(engine, batch)[0] / 0.0, {}), 1)
+    assert all(map(torch.equal, before, engine.module.parameters()))
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_reaches_the_weights() -> None:
+    succeed(infinite_reward)
 
 
 class Noisy(nn.Module):
