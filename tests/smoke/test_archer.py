@@ -53,6 +53,7 @@ ALWAYS = {
     "critic/advantage_correlation",
     "critic/advantage_correlation_lower",
     "critic/value_correlation",
+    "critic/value_correlation_lower",
     "critic/return_mean",
     "actor/moves",
     "time/rollout",
