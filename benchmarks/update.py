@@ -11,7 +11,6 @@ python -m benchmarks.update
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
@@ -32,7 +31,7 @@ from agentrl.training.critic_learner import CriticLearner
 from agentrl.training.engine import initialize_distributed
 from agentrl.training.run import Run
 from agentrl.training.start import build_chat
-from benchmarks.store import EPISODES_AN_ITERATION, REPEATS, STORED, draw, episode, fill, seconds
+from benchmarks.store import EPISODES_AN_ITERATION, STORED, draw, episode, fill, seconds
 
 GAMES = 64
 TWO_TOWER = ["critic.kind=two_tower", "critic.model=embedded/encoder"]
@@ -73,16 +72,6 @@ def actor_speed(config: RunConfig, tokenizer: Any, segments: list[Segment]) -> f
     return transitions / took
 
 
-def processor_seconds(action: Callable[[int], object]) -> float:
-    """The median processor time of `action`, called with 0, 1, ..."""
-    times = []
-    for repeat in range(REPEATS):
-        start = time.process_time()
-        action(repeat)
-        times.append(time.process_time() - start)
-    return float(np.median(times))
-
-
 def fixed_cost(run: Run, transitions: int) -> list[str]:
     """Milliseconds of an iteration's parts with so much stored, and their sum; a table's row."""
     replay = Replay(transitions + EPISODES_AN_ITERATION * 100)
@@ -91,10 +80,10 @@ def fixed_cost(run: Run, transitions: int) -> list[str]:
     updates = range(run.config.critic.updates)
     metrics = {f"benchmark/{number}": float(number) for number in range(40)}
     parts = [
-        processor_seconds(lambda number: run.append_trajectories(number, latest)),
-        processor_seconds(lambda _: replay.extend(latest)),
-        processor_seconds(lambda _: [draw(replay, each) for each in updates]),
-        processor_seconds(lambda number: run.metrics.write(number, metrics)),
+        seconds(lambda number: run.append_trajectories(number, latest), time.process_time),
+        seconds(lambda _: replay.extend(latest), time.process_time),
+        seconds(lambda _: [draw(replay, each) for each in updates], time.process_time),
+        seconds(lambda number: run.metrics.write(number, metrics), time.process_time),
     ]
     return [f"{transitions:,}", *(f"{1e3 * value:.1f}" for value in (*parts, sum(parts)))]
 

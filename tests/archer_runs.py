@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +81,21 @@ def _kill_at(place: str, call: int) -> None:
         return original(*arguments, **keywords)
 
     setattr(owner, last, counting)
+
+
+def launch(
+    config: Path, *arguments: str, options: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """``deepspeed OPTIONS trainers/archer.py --config FILE ARGUMENTS`` in the project's folder."""
+    return subprocess.run(
+        [
+            *(Path(sys.executable).with_name("deepspeed"), *options, "trainers/archer.py"),
+            *("--config", str(config), *arguments),
+        ],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
 import torch
-from archer_runs import WORDLE, archer, write_config
+from archer_runs import WORDLE, archer, launch, write_config
 from peft import PeftModel
 from processes import succeed
 from safetensors.torch import load_file
@@ -170,26 +167,10 @@ def test_the_two_tower_critic(tiny_policy: Path, tmp_path: Path) -> None:
     assert_results(run, output)
 
 
-def as_a_user_types_it(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """``deepspeed trainers/archer.py --config FILE ARGUMENTS`` in the project's folder."""
-    return subprocess.run(
-        [
-            *(Path(sys.executable).with_name("deepspeed"), "trainers/archer.py"),
-            *("--config", str(config), *arguments),
-        ],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-
-
 @pytest.mark.slow
 def test_the_launcher_with_vllm(tiny_policy: Path, tmp_path: Path) -> None:
     config = write_config(tmp_path, tiny_policy)
-    finished = as_a_user_types_it(
+    finished = launch(
         config, "sampler.backend=vllm", "sampler.vllm.kv_cache_gib=0.1", "logging.tensorboard=true"
     )
     assert finished.returncode == 0, finished.stderr
@@ -199,7 +180,7 @@ def test_the_launcher_with_vllm(tiny_policy: Path, tmp_path: Path) -> None:
     assert_results(run, finished.stdout)
     assert_adapter(run, tiny_policy)
     assert list((run / "tensorboard").glob("events*"))
-    again = as_a_user_types_it(config, "name=typo", "critic.warmup.max_iteration=3")
+    again = launch(config, "name=typo", "critic.warmup.max_iteration=3")
     assert again.returncode == 2
     assert "Did you mean 'max_iterations'?" in again.stderr
     assert "Traceback" not in again.stderr

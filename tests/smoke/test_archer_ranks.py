@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from archer_runs import archer, write_config
+from archer_runs import archer, launch, write_config
 from processes import in_process
 from test_archer_resume import assert_same_run
 
@@ -18,20 +15,9 @@ from agentrl.training.metrics import read_metrics
 pytestmark = pytest.mark.slow
 
 
-def launch(config: Path, *arguments: str) -> str:
-    """``deepspeed --num_gpus 2 trainers/archer.py --config FILE ARGUMENTS``, which must succeed."""
-    finished = subprocess.run(
-        [
-            *(Path(sys.executable).with_name("deepspeed"), "--num_gpus", "2"),
-            *("trainers/archer.py", "--config", str(config), *arguments),
-        ],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=580,
-        check=False,
-    )
+def on_two_ranks(config: Path, *arguments: str) -> str:
+    """What a launch with ``--num_gpus 2``, which must succeed, printed."""
+    finished = launch(config, *arguments, options=("--num_gpus", "2"))
     assert finished.returncode == 0, finished.stderr[-5000:]
     return finished.stdout
 
@@ -41,9 +27,9 @@ def test_two_ranks_share_a_run_and_resume_it(tiny_policy: Path, tmp_path: Path) 
     for folder in folders:
         folder.mkdir()
     whole, parts = (write_config(f, tiny_policy, deepspeed="zero1.json") for f in folders)
-    output = launch(whole, "rollout.episodes=9")
+    output = on_two_ranks(whole, "rollout.episodes=9")
     assert output.count("iteration 2/2") == 1, "one rank speaks"
-    launch(parts, "rollout.episodes=9", "iterations=1")
+    on_two_ranks(parts, "rollout.episodes=9", "iterations=1")
     runs = [folder / "runs" / "tiny" for folder in folders]
     assert sorted(TrajectoryStore(runs[1] / "trajectories").names()) == [
         "demonstrations-rank-00-of-02",
@@ -58,7 +44,7 @@ def test_two_ranks_share_a_run_and_resume_it(tiny_policy: Path, tmp_path: Path) 
         for rank in range(2)
     ]
     assert shares == [5, 4]
-    launch(parts, "rollout.episodes=9", "--resume")
+    on_two_ranks(parts, "rollout.episodes=9", "--resume")
     for leftover in (runs[1] / "evaluation").rglob("iteration-000001.*"):
         leftover.unlink()
     assert_same_run(runs[1], runs[0])
