@@ -67,8 +67,9 @@ def actor_speed(config: RunConfig, tokenizer: Any, segments: list[Segment]) -> f
     learner = ActorLearner(policy, config.actor, config.deepspeed, tokenizer.pad_token_id)
     transitions = sum(len(item.steps) for item in segments)
     advantages = torch.randn(transitions, generator=torch.Generator().manual_seed(0))
-    learner.improve(segments[:8], advantages[: sum(len(s.steps) for s in segments[:8])], 1, 0)
-    took = seconds(lambda number: learner.improve(segments, advantages, 1, number))
+    order = np.random.default_rng(0)
+    learner.improve(segments[:8], advantages[: sum(len(s.steps) for s in segments[:8])], 1, order)
+    took = seconds(lambda _: learner.improve(segments, advantages, 1, order))
     return transitions / took
 
 

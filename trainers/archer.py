@@ -152,16 +152,18 @@ class Archer:
 
     def judge_critic(self, latest: list[Segment], metrics: dict[str, float]) -> None:
         """Let the actor move once what its advantages rest on foretells the new returns."""
+        from agentrl.training.warmup import why_begin
+
         warmup, counters = self.config.critic.warmup, self.run.counters
         assessment = self.critic.assess(latest)
         metrics |= assessment.metrics()
-        generalized = self.config.actor.generalized
-        agreement = assessment.value if generalized else assessment.advantage
-        waited = counters.iteration > warmup.min_iterations
-        meaningful = agreement.lower_bound > warmup.min_correlation
-        limit = warmup.max_iterations
-        overdue = limit is not None and counters.iteration > limit
-        counters.actor_moves = counters.actor_moves or overdue or (waited and meaningful)
+        if not counters.actor_moves:
+            on_values = self.config.actor.generalized
+            found = assessment.value if on_values else assessment.advantage
+            reason = why_begin(warmup, counters.iteration - 1, found.lower_bound)
+            if reason is not None:
+                counters.actor_moves = True
+                self.run.announce(f"the actor begins to move: {reason}")
         metrics["actor/moves"] = float(counters.actor_moves)
 
     def learn_values(self, iteration: int, metrics: dict[str, float]) -> None:
@@ -199,12 +201,13 @@ class Archer:
         """The token-level update by the configured objective (section 3.3)."""
         actor, config = self.actor, self.config.actor
         metrics |= self.run.checked_mismatch(actor.mismatch(latest))
-        if config.objective != "dpo" and config.actions == "latest":
+        if not config.samples_anew:
             if config.generalized:
                 advantages = self.critic.generalized_advantages(latest, config.gae_decay)
             else:
                 advantages = self.critic.advantages(latest)
-            metrics |= actor.improve(latest, advantages, config.epochs, iteration)
+            generator = self.run.generator("actor", iteration)
+            metrics |= actor.improve(latest, advantages, config.passes, generator)
             return
         for update in range(config.updates):
             if update:
@@ -220,7 +223,7 @@ class Archer:
         seed = int(generator.integers(2**31))
         found = self.rollouts.candidates(states, count, seed)
         if config.objective != "dpo":
-            return self.actor.improve(found, self.critic.advantages(found), 1, iteration)
+            return self.actor.improve(found, self.critic.advantages(found), 1, generator)
         values = self.critic.q_values(found)
         pairs = best_and_worst(found, values.tolist(), count)
         return self.actor.prefer(pairs)

@@ -66,15 +66,30 @@ def clipped_loss(
     return loss, {"clipped": outside.sum().detach()}
 
 
-def kl_divergence(log_probabilities: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
-    """Sum over tokens of the low-variance estimate `exp(d) - d - 1`, `d = log pi_ref - log pi`.
+def kl_penalty(log_probabilities: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
+    """Sum over tokens of `(log pi - log pi_ref)^2 / 2`: a loss, not a measure.
 
-    Unbiased for KL(pi, pi_ref) on tokens sampled from pi, never negative (Schulman 2020, "k3").
+    On tokens sampled from pi its gradient is, on average, that of KL(pi, pi_ref) (Schulman 2020,
+    "k2"); the gradient of the estimate in `kl_divergence` is that of KL(pi_ref, pi).
 
     Args:
         log_probabilities: [B, T] under the policy.
         reference: [B, T] under the reference policy.
         mask: [B, T].
     """
-    difference = (reference.detach() - log_probabilities) * mask
+    return (((log_probabilities - reference.detach()) * mask).square() / 2).sum()
+
+
+def kl_divergence(log_probabilities: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
+    """Sum over tokens of the low-variance estimate `exp(d) - d - 1`, `d = log pi_ref - log pi`.
+
+    Unbiased for KL(pi, pi_ref) on tokens sampled from pi, never negative (Schulman 2020, "k3"): a
+    measure, and without gradient; the loss is `kl_penalty`.
+
+    Args:
+        log_probabilities: [B, T] under the policy.
+        reference: [B, T] under the reference policy.
+        mask: [B, T].
+    """
+    difference = ((reference - log_probabilities) * mask).detach()
     return (difference.exp() - difference - 1.0).sum()

@@ -3,6 +3,7 @@
 An unknown key is an error with the nearest name.
 """
 
+from agentrl.config.fitting import check_context
 from agentrl.config.reading import (
     CONFIG_FOLDER,
     describe,
@@ -36,6 +37,7 @@ from agentrl.config.schema import (
     VllmConfig,
     WarmupConfig,
 )
+from agentrl.config.unused import without_effect
 
 __all__ = [
     "CONFIG_FOLDER",
@@ -61,10 +63,12 @@ __all__ = [
     "TranscriptsConfig",
     "VllmConfig",
     "WarmupConfig",
+    "check_context",
     "describe",
     "find_file",
     "load_config",
     "parse_config",
     "read_config",
     "save_config",
+    "without_effect",
 ]

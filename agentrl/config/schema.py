@@ -58,6 +58,9 @@ class PolicyConfig(Section):
     """Number format of the weights in trainer and sampler."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the trainer computes; auto takes a GPU if there is one."""
+    chat_template: str | None = None
+    """Jinja file that replaces the tokenizer's chat template; none keeps it, or takes one line an
+    utterance for a model without one."""
     context_length: PositiveInt = 1024
     """Most tokens of an episode; one that would exceed it is truncated."""
     gradient_checkpointing: bool = False
@@ -157,7 +160,16 @@ class WarmupConfig(Section):
     min_correlation: float = Field(0.0, ge=0.0, lt=1.0)
     """What the lower bound of the correlation must exceed."""
     confidence: float = Field(0.95, gt=0.5, lt=1.0)
-    """One-sided confidence of that bound."""
+    """One-sided confidence of that bound; episodes are what is resampled."""
+
+    @model_validator(mode="after")
+    def _shortest_before_longest(self) -> WarmupConfig:
+        if self.max_iterations is not None and self.max_iterations < self.min_iterations:
+            raise ValueError(
+                f"max_iterations={self.max_iterations} is less than "
+                f"min_iterations={self.min_iterations}: the longest wait ends before the shortest"
+            )
+        return self
 
 
 class CriticConfig(Section):
@@ -212,8 +224,9 @@ class ActorConfig(Section):
     """Constant (the paper: 1e-6 to 1e-5 for all weights of GPT-2)."""
     updates: PositiveInt = 3
     """Optimizer steps an iteration with fresh actions or dpo (the paper: 3)."""
-    epochs: PositiveInt = 4
-    """Passes over the latest episodes an iteration (reinforce: 1 keeps it on-policy)."""
+    epochs: PositiveInt | None = None
+    """Passes over the latest episodes an iteration; none: 4 with ppo, 1 with reinforce, which does
+    not correct for actions of an earlier policy."""
     batch_size: PositiveInt = 256
     """Utterances an optimizer step, over all ranks (the paper: 256)."""
     micro_batch_size: PositiveInt = 64
@@ -246,6 +259,16 @@ class ActorConfig(Section):
         return self
 
     @property
+    def passes(self) -> int:
+        """Epochs, with the objective's own number where none is set."""
+        return self.epochs or (4 if self.objective == "ppo" else 1)
+
+    @property
+    def samples_anew(self) -> bool:
+        """Whether an update judges actions that were not played."""
+        return self.objective == "dpo" or self.actions == "fresh"
+
+    @property
     def generalized(self) -> bool:
         """Whether the update rests on rewards and V; otherwise it rests on Q."""
         return self.advantage == "gae" and self.objective != "dpo"
@@ -255,7 +278,8 @@ class ReplayConfig(Section):
     """What the off-policy critic learns from."""
 
     capacity: PositiveInt = 10_000
-    """Transitions kept in memory, oldest out first (the paper: 10,000; its code: 100,000)."""
+    """Transitions that each rank keeps in memory, oldest out first (the paper: 10,000; its code:
+    100,000)."""
     demonstrations: bool = True
     """Whether the demonstrations are the buffer's first content."""
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from agentrl.config import CriticConfig, PolicyConfig
+from agentrl.config import CriticConfig, PolicyConfig, check_context
 from agentrl.data.collate import ValueBatch, causal_value_batch, two_tower_value_batch
 from agentrl.data.segment import Segment
+from agentrl.errors import ConfigError
 from agentrl.models.locate import model_path
-from agentrl.models.policy import load_causal_model, without_dropout
+from agentrl.models.policy import load_causal_model, load_tokenizer, without_dropout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -152,6 +153,10 @@ class CriticModel:
         adapter: of the policy's start, merged into the trunk.
         policy_tokenizer: its padding id fills up sequences.
         seed: of the heads' random weights.
+
+    Raises:
+        ConfigError: a causal critic's own model reads other token ids than the policy's, or too
+            few of them.
     """
 
     def __init__(
@@ -166,8 +171,10 @@ class CriticModel:
         self.module: nn.Module
         self._padding_id = policy_tokenizer.pad_token_id
         if config.kind == "causal":
-            source = policy.model_copy(update={"model": config.model}) if config.model else policy
-            self.module = CausalCritic(_trunk(source, None if config.model else adapter))
+            source = _trunk_source(config, policy, policy_tokenizer)
+            trunk = _trunk(source, None if config.model else adapter)
+            check_context(policy.context_length, trunk.config.get_text_config(), source.model)
+            self.module = CausalCritic(trunk)
             self._tokenizer = None
         else:
             from transformers import AutoModel, AutoTokenizer
@@ -184,6 +191,22 @@ class CriticModel:
         if self._tokenizer is None:
             return causal_value_batch(segments, self._padding_id)
         return two_tower_value_batch(segments, self._tokenizer, self._max_length)
+
+
+def _trunk_source(
+    config: CriticConfig, policy: PolicyConfig, policy_tokenizer: PreTrainedTokenizerBase
+) -> PolicyConfig:
+    """The model that a causal critic starts from: its own or the policy's."""
+    if config.model is None:
+        return policy
+    source = policy.model_copy(update={"model": config.model})
+    if load_tokenizer(source).get_vocab() != policy_tokenizer.get_vocab():
+        raise ConfigError(
+            f"critic.model={config.model!r} has another vocabulary than "
+            f"policy.model={policy.model!r}, but a causal critic reads the policy's token ids. "
+            "Choose a model of the same tokenizer, or critic.kind=two_tower, which reads texts."
+        )
+    return source
 
 
 def _trunk(policy: PolicyConfig, adapter: Path | None) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from agentrl.config import PolicyConfig
+from agentrl.config import CONFIG_FOLDER, PolicyConfig, find_file
 from agentrl.errors import CheckpointError, ConfigError
 from agentrl.models.locate import model_path
 
@@ -146,7 +146,7 @@ def load_tokenizer(config: PolicyConfig) -> PreTrainedTokenizerBase:
     """The base's tokenizer; a model without a padding token pads with its end token.
 
     Raises:
-        ConfigError: there is no such model, here or on the hub.
+        ConfigError: there is no such model, here or on the hub, or no such chat template.
     """
     from transformers import AutoTokenizer
 
@@ -160,6 +160,9 @@ def load_tokenizer(config: PolicyConfig) -> PreTrainedTokenizerBase:
         ) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if config.chat_template is not None:
+        template = find_file(config.chat_template, CONFIG_FOLDER / "templates")
+        tokenizer.chat_template = template.read_text("utf-8")
     return tokenizer
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from agentrl.config import PolicyConfig, SamplerConfig
-from agentrl.errors import ConfigError, SamplerError
+from agentrl.errors import SamplerError
 from agentrl.trajectory import FinishReason
 
 
@@ -139,22 +139,3 @@ def check_requests(
                 f"expected at least 1 of each, and at most {context_length} together "
                 "(policy.context_length)."
             )
-
-
-def check_context(context_length: int, model_config: Any, model_path: str) -> None:
-    """Refuse a context that the model's positions do not reach.
-
-    Args:
-        context_length: ``policy.context_length``.
-        model_config: the model's transformers configuration.
-        model_path: for the message.
-
-    Raises:
-        ConfigError: the model's limit is lower.
-    """
-    longest = getattr(model_config, "max_position_embeddings", None)
-    if longest is not None and context_length > longest:
-        raise ConfigError(
-            f"policy.context_length={context_length}, but {model_path} has positions for "
-            f"{longest} tokens: lower the setting or choose another model."
-        )

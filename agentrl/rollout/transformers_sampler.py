@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agentrl.config import PolicyConfig, SamplerConfig
+from agentrl.config import PolicyConfig, SamplerConfig, check_context
 from agentrl.errors import SamplerError
 from agentrl.rollout.handover import adapter_digest
-from agentrl.rollout.sampler import Completion, check_context, check_requests
+from agentrl.rollout.sampler import Completion, check_requests
 
 if TYPE_CHECKING:
     import torch

@@ -9,10 +9,10 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from agentrl.config import PolicyConfig, SamplerConfig
+from agentrl.config import PolicyConfig, SamplerConfig, check_context
 from agentrl.errors import ConfigError, SamplerError, TokenMismatchError, require
 from agentrl.rollout.handover import adapter_digest
-from agentrl.rollout.sampler import Completion, check_context, check_requests
+from agentrl.rollout.sampler import Completion, check_requests
 from agentrl.rollout.vllm_start import (
     default_group_kept,
     random_states_kept,

@@ -12,6 +12,7 @@ from torch import Tensor
 from agentrl.algorithms.policy_gradient import (
     clipped_loss,
     kl_divergence,
+    kl_penalty,
     normalize_advantages,
     reinforce_loss,
 )
@@ -60,7 +61,11 @@ class ActorLearner:
         )
 
     def improve(
-        self, segments: Sequence[Segment], advantages: Tensor, epochs: int, seed: int
+        self,
+        segments: Sequence[Segment],
+        advantages: Tensor,
+        epochs: int,
+        generator: np.random.Generator,
     ) -> dict[str, float]:
         """Policy-gradient updates on judged actions (`reinforce` or `ppo`).
 
@@ -68,7 +73,7 @@ class ActorLearner:
             segments: this rank's share.
             advantages: [M], of their steps in order.
             epochs: passes over them.
-            seed: of the order.
+            generator: decides their order.
 
         Returns:
             Means over the updates, named ``actor/...``.
@@ -77,7 +82,6 @@ class ActorLearner:
             advantages = _normalize_over_ranks(advantages)
         sizes = [len(segment.steps) for segment in segments]
         shares = torch.split(advantages, sizes)
-        generator = np.random.default_rng(seed)
         updates = self._updates_an_epoch(sum(sizes), len(segments))
         metrics = []
         for _ in range(epochs):
@@ -91,13 +95,13 @@ class ActorLearner:
     def prefer(self, pairs: Sequence[tuple[Segment, Segment]]) -> dict[str, float]:
         """One update on pairs of candidates for the same state, the better one first (`dpo`).
 
-        Pairs of twice the same tokens teach nothing and are left out; without any others, on all
-        ranks, nothing is updated.
+        Pairs of twice the same utterance teach nothing and are left out; without any others, on
+        all ranks, nothing is updated.
 
         Args:
             pairs: this rank's share, at least one.
         """
-        unlike = [pair for pair in pairs if pair[0].ids != pair[1].ids]
+        unlike = [pair for pair in pairs if pair[0].texts != pair[1].texts]
         found, offered = total([len(unlike), len(pairs)])
         metrics = {"actor/pair_share": found / offered}
         if found:
@@ -168,9 +172,9 @@ class ActorLearner:
         else:
             loss, metrics = reinforce_loss(ours, advantages, mask)
         if self.config.kl_coefficient:
-            divergence = kl_divergence(ours, judged.reference, mask)
-            loss = loss + self.config.kl_coefficient * divergence
-            metrics["kl"] = divergence
+            penalty = kl_penalty(ours, judged.reference, mask)
+            loss = loss + self.config.kl_coefficient * penalty
+            metrics["kl"] = kl_divergence(ours, judged.reference, mask)
         if self.config.entropy_coefficient:
             loss = loss - self.config.entropy_coefficient * entropy.sum()
         return loss, {**metrics, "entropy": entropy.sum()}

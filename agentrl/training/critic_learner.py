@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agentrl.algorithms.calibration import Agreement, agreement
@@ -21,8 +21,9 @@ from agentrl.models.critic import CriticModel
 from agentrl.training.engine import Engine, chunks, gather
 from agentrl.training.target import polyak_update, target_copy
 
-Pair = tuple[ValueBatch, ValueBatch | None]
-"""A batch of stored steps, and the same states with freshly sampled actions if V asks for them."""
+Array = NDArray[np.float64]
+Pair = tuple[ValueBatch, list[ValueBatch]]
+"""A batch of stored steps; if V asks for them, the same states with freshly sampled actions."""
 
 
 class CriticLearner:
@@ -43,6 +44,7 @@ class CriticLearner:
             learning_rate=config.learning_rate,
             max_gradient_norm=config.max_gradient_norm,
         )
+        self._dtype = next(model.module.parameters()).dtype
         # In fp32: steps of a tenth of a small change would vanish in bfloat16.
         self.target: nn.Module = target_copy(model.module).float().to(self.engine.device)
 
@@ -71,8 +73,9 @@ class CriticLearner:
         done = 0
         for part in chunks(segments, self.config.micro_batch_size):
             steps = sum(len(segment.steps) for segment in part)
-            anew = None if fresh is None else self.collate(fresh[done : done + steps])
-            pairs.append((self.collate(part), anew))
+            anew = [] if fresh is None else fresh[done : done + steps]
+            size = self.config.micro_batch_size
+            pairs.append((self.collate(part), [self.collate(some) for some in chunks(anew, size)]))
             done += steps
         return pairs
 
@@ -80,10 +83,13 @@ class CriticLearner:
         """Sum over steps of the Q and V losses (ArCHer section 3.2)."""
         batch = to_device(pair[0], self.engine.device)
         q, value = self.engine(**batch.inputs)
-        with torch.no_grad():
+        reduced = self._dtype != torch.float32
+        computing = torch.autocast(self.engine.device.type, dtype=self._dtype, enabled=reduced)
+        with torch.no_grad(), computing:
             target_q, target_value = target(**batch.inputs)
-            if pair[1] is not None:
-                target_q, _ = target(**to_device(pair[1], self.engine.device).inputs)
+            if pair[1]:
+                anew = (to_device(some, self.engine.device) for some in pair[1])
+                target_q = torch.cat([target(**some.inputs)[0] for some in anew])
         following = target_value[batch.next_state_of.clamp(min=0)]
         goal = td_target(batch.rewards, following, batch.terminated, self.config.discount)
         known = (batch.terminated | (batch.next_state_of >= 0))[:, None]
@@ -135,30 +141,28 @@ class CriticLearner:
         return torch.cat([q.min(dim=-1).values for _, q, _ in self.values(segments)]).cpu()
 
     def assess(self, segments: Sequence[Segment]) -> Assessment:
-        """Does the critic foretell what comes? On all ranks' episodes, not yet trained on."""
-        predicted: list[float] = []
-        left: list[float] = []
-        values: list[float] = []
+        """Does the critic foretell what comes? On all ranks' episodes, not yet trained on.
+
+        Where some episodes came to an end, those that were cut short do not count in the
+        correlations: V beyond the cut is in their return, and would agree with itself.
+        """
+        columns: list[Array] = []
+        done = 0
         for part in chunks(segments, self.config.micro_batch_size):
             [(batch, q, v)] = self.values(part)
-            state_value = v.min(dim=-1).values
-            table = EpisodeTable.of(part, batch, state_value)
-            returns = discounted_returns(table.rewards, self.config.discount, table.bootstrap)
-            predicted += advantage(q, v[batch.state_of]).tolist()
-            values += state_value[batch.state_of].tolist()
-            left += returns[table.present].tolist()
-        everyone: list[Any] = gather((predicted, left, values))
-        a, g, v_all = (np.array([x for each in everyone for x in each[i]]) for i in range(3))
-        confidence = self.config.warmup.confidence
-        return Assessment(
-            agreement(a, g - v_all, confidence, given=v_all),
-            agreement(v_all, g, confidence),
-            {
-                "critic/advantage_mean": float(a.mean()),
-                "critic/advantage_std": float(a.std()),
-                "critic/return_mean": float(g.mean()),
-            },
-        )
+            value = v.min(dim=-1).values
+            table = EpisodeTable.of(part, batch, value)
+            left = discounted_returns(table.rewards, self.config.discount, table.bootstrap)
+            judged = (advantage(q, v[batch.state_of]), value[batch.state_of], left[table.present])
+            turns = [len(segment.steps) for segment in part]
+            number = np.repeat(np.arange(done, done + len(part)), turns)
+            ended = np.repeat([segment.steps[-1].terminated for segment in part], turns)
+            columns.append(np.stack([*(x.float().cpu().numpy() for x in judged), ended, number]))
+            done += len(part)
+        shares = gather(np.concatenate(columns, axis=1))
+        for rank, share in enumerate(shares):
+            share[4] = share[4] * len(shares) + rank
+        return Assessment.of(np.concatenate(shares, axis=1), self.config.warmup.confidence)
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,22 @@ class Assessment:
     advantage: Agreement
     value: Agreement
     sizes: dict[str, float]
+
+    @classmethod
+    def of(cls, steps: Array, confidence: float) -> Assessment:
+        """From [5, M]: A, V, the return left, whether the step's episode ended, and its number."""
+        a, value, left, ended, episode = steps
+        kept = ended > 0 if ended.any() else np.ones_like(ended, dtype=bool)
+        beyond = left - value
+        return cls(
+            agreement(a[kept], beyond[kept], episode[kept], confidence, given=value[kept]),
+            agreement(value[kept], left[kept], episode[kept], confidence),
+            {
+                "critic/advantage_mean": float(a.mean()),
+                "critic/advantage_std": float(a.std()),
+                "critic/return_mean": float(left.mean()),
+            },
+        )
 
     def metrics(self) -> dict[str, float]:
         """All of it, named ``critic/...``."""

@@ -95,8 +95,8 @@ class Engine:
         max_gradient_norm: gradients of this module alone are scaled down to it.
 
     Raises:
-        ConfigError: the JSON sets something that the run's own configuration decides, or asks for
-            ZeRO stage 3.
+        ConfigError: the JSON sets something that the run's own configuration decides, asks for
+            ZeRO stage 3, or has another number format than the module.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class Engine:
             trainable, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0
         )
         settings = _read_deepspeed_config(deepspeed_config)
+        _check_number_format(module, deepspeed_config, settings)
         settings["gradient_clipping"] = max_gradient_norm
         self.engine: Any = deepspeed.initialize(
             model=module, model_parameters=trainable, optimizer=optimizer, config=settings
@@ -245,6 +246,20 @@ def _read_deepspeed_config(name: str) -> dict[str, Any]:
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
     }
+
+
+def _check_number_format(module: nn.Module, name: str, settings: dict[str, Any]) -> None:
+    """Weights in bfloat16 without fp32 copies lose small steps; DeepSpeed keeps such copies."""
+    halves = any(p.dtype == torch.bfloat16 for p in module.parameters())
+    keeps_copies = bool(settings.get("bf16", {}).get("enabled", False))
+    if halves != keeps_copies:
+        found = "bfloat16" if halves else "float32"
+        verb = "does not enable" if halves else "enables"
+        fitting = "zero1_bf16.json" if halves else "zero0.json or zero1.json"
+        raise ConfigError(
+            f"policy.dtype={found}, but deepspeed={name} {verb} bf16: the weights would lose small "
+            f"steps, or differ from the sampler's. Choose {fitting}, or the other policy.dtype."
+        )
 
 
 def chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

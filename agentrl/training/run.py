@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import yaml
 
-from agentrl.config import LoggingConfig, RunConfig, parse_config, save_config
+from agentrl.config import LoggingConfig, RunConfig, parse_config, save_config, without_effect
 from agentrl.data.replay import Replay
 from agentrl.data.store import TrajectoryStore
 from agentrl.errors import ConfigError, TokenMismatchError
@@ -21,6 +21,7 @@ from agentrl.training.checkpoint import ADAPTER, Checkpoints, Counters, barrier,
 from agentrl.training.engine import gather, initialize_distributed, rank, world_size
 from agentrl.training.metrics import MetricsLog
 from agentrl.training.rollouts import Rollouts
+from agentrl.training.start import DEMONSTRATIONS
 from agentrl.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -83,17 +84,29 @@ class Run:
         path = self.folder / "config.yaml"
         if len(set(gather(path.exists()))) > 1:
             raise ConfigError(f"Not every rank sees {path}: the run's folder must be shared.")
-        if path.exists() and not resume:
+        begun = path.exists() and self._holds_work()
+        if begun and not resume:
             raise ConfigError(
                 f"{self.folder} already holds a run. Go on with it with --resume, give this one "
                 "another name (name=...), or delete the folder."
             )
-        if path.exists():
+        if begun:
             self._check_unchanged(path)
         barrier()
         if rank() == 0:
+            if not begun:
+                # Scripted episodes of a start that failed: perhaps of other settings.
+                for stale in (self.folder / "trajectories").glob(f"{DEMONSTRATIONS}*"):
+                    stale.unlink()
             with replacing(path) as temporary:
                 save_config(self.config, temporary)
+            if unused := without_effect(self.config):
+                print(f"Set, but without effect in this run: {', '.join(unused)}", flush=True)
+
+    def _holds_work(self) -> bool:
+        """Whether a run in this folder got as far as anything worth keeping."""
+        kept = ("trajectories/iteration-*", "start/adapter/*", "checkpoint-*")
+        return any(True for pattern in kept for _ in self.folder.glob(pattern))
 
     def _check_unchanged(self, path: Path) -> None:
         saved = parse_config(RunConfig, yaml.safe_load(path.read_text("utf-8")), str(path))
@@ -141,6 +154,11 @@ class Run:
         self.metrics.write(iteration, metrics)
         if rank() == 0:
             print(_line(iteration, self.config.iterations, metrics), flush=True)
+
+    def announce(self, text: str) -> None:
+        """Show a line about the current iteration, once for all ranks."""
+        if rank() == 0:
+            print(f"iteration {self.counters.iteration}: {text}", flush=True)
 
     def log_cloning(self, update: int, metrics: dict[str, float]) -> None:
         """Write an update of behaviour cloning to ``start/cloning`` and show the progress."""

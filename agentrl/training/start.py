@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+DEMONSTRATIONS = "demonstrations"
+"""Begins the names of the shards that hold a run's scripted episodes."""
+
+
 def require_plain_sampling(config: RunConfig) -> None:
     """Policy gradients need actions drawn from the very distribution that is trained.
 
@@ -64,7 +68,7 @@ def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> lis
     wanted = config.demonstrations
     if wanted is None:
         return []
-    name = f"demonstrations-rank-{rank():02d}-of-{world_size():02d}"
+    name = f"{DEMONSTRATIONS}-rank-{rank():02d}-of-{world_size():02d}"
     if name in store.names():
         return list(store.read([name]))
     environment = make_environment(config.environment)

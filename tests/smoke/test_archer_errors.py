@@ -51,6 +51,13 @@ def refused(function: Callable[..., None], *arguments: Any) -> str:
         ("evaluation.split=tset", "evaluation.split"),
         ("sampler.max_new_tokens=128", "leaves no room for a prompt"),
         ("sampler.temperature=0.7", "sampler.temperature=0.7 (needs 1.0)"),
+        ("policy.dtype=bfloat16", "deepspeed=zero0.json does not enable bf16"),
+        (
+            "deepspeed=zero1_bf16.json",
+            "policy.dtype=float32, but deepspeed=zero1_bf16.json enables",
+        ),
+        ("policy.chat_template=nowhere.jinja", "There is no file 'nowhere.jinja'"),
+        ("critic.model=embedded/webshop", "has another vocabulary than policy.model"),
     ],
 )
 def test_a_setting_that_cannot_be_used(
@@ -58,6 +65,16 @@ def test_a_setting_that_cannot_be_used(
 ) -> None:
     config = write_config(tmp_path, tiny_policy)
     assert message.format(config=config) in refused(archer, config, override)
+
+
+def test_a_start_that_failed_does_not_claim_the_folder(tiny_policy: Path, tmp_path: Path) -> None:
+    config = write_config(tmp_path, tiny_policy)
+    for _ in range(2):
+        assert "holds no adapter" in refused(archer, config, "policy.adapter=/nowhere")
+    output = succeed(archer, config, "iterations=1", "demonstrations.episodes=9", "actor.beta=0.3")
+    assert "Set, but without effect in this run: actor.beta (actor.objective=ppo)" in output
+    stored = list(TrajectoryStore(tmp_path / "runs" / "tiny" / "trajectories").read())
+    assert len(stored) == 9 + 8, "of the failed starts nothing is left"
 
 
 def test_a_missing_configuration(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from processes import succeed
@@ -47,7 +48,11 @@ def episode(parts: tuple[tuple[int, ...], ...], scores: list[float] | None = Non
             last = number == len(parts) - 1
             following = 0 if last else len(ids) + len(parts[number + 1])
             steps.append(Step(number // 2, begin, len(ids), following, 0.5, last, old))
-    return Segment(ids, tuple(steps), texts=())
+    return Segment(ids, tuple(steps), tuple(str(part) for part in parts))
+
+
+def order() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
 def action_tokens(rows: list[tuple[tuple[int, ...], ...]], width: int) -> list[list[bool]]:
@@ -212,7 +217,7 @@ def actor_splits(model: Path) -> None:
     for size in (8, 4, 2):
         learner = build(model, micro_batch_size=size, kl_coefficient=0.1)
         segments = scored(learner, THREE_TURNS, TWO_TURNS, TWO_TURNS, THREE_TURNS)
-        update = partial(learner.improve, segments, torch.linspace(-1, 2, 10), 1, 0)
+        update = partial(learner.improve, segments, torch.linspace(-1, 2, 10), 1, order())
         improved[size] = gradients(learner, update)
         learner = build(model, micro_batch_size=size, objective="dpo")
         preferred[size] = gradients(learner, partial(learner.prefer, pairs))
@@ -254,7 +259,7 @@ def bfloat16_updates(model: Path, deepspeed: str) -> None:
     assert {p.dtype for p in learner.engine.module.parameters()} == {torch.bfloat16}
     assert learner.advantages(segments).dtype == torch.float32
     actor = ActorLearner(Policy(policy), ActorConfig(), deepspeed, PADDING)
-    improved = actor.improve(segments, torch.linspace(-1, 1, 5), 2, 0)
+    improved = actor.improve(segments, torch.linspace(-1, 1, 5), 2, order())
     assert all(torch.isfinite(torch.tensor(value)) for value in improved.values())
 
 

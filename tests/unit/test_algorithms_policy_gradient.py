@@ -13,6 +13,7 @@ from torch import Tensor
 from agentrl.algorithms.policy_gradient import (
     clipped_loss,
     kl_divergence,
+    kl_penalty,
     normalize_advantages,
     reinforce_loss,
 )
@@ -130,6 +131,28 @@ def test_divergence_is_unbiased() -> None:
     torch.testing.assert_close((ours * torch.stack(estimates)).sum(), exact)
 
 
+def test_penalty_by_hand() -> None:
+    ours, reference = torch.tensor([[-1.0, -1.0, -5.0]]), torch.tensor([[-1.0, 1.0, 0.0]])
+    mask = torch.tensor([[1.0, 1.0, 0.0]])
+    assert kl_penalty(ours, reference, mask).item() == 2.0  # 0, then (-2)^2 / 2
+
+
+def test_penalty_pulls_as_the_divergence_from_the_reference_does() -> None:
+    """Its mean gradient under the policy is that of KL(pi, reference), here over three tokens."""
+    logits = torch.tensor([0.4, -0.2, 0.1], dtype=torch.float64, requires_grad=True)
+    reference = torch.tensor([0.2, 0.2, 0.6], dtype=torch.float64).log()
+    ours = logits.log_softmax(0)
+    exact = (ours.exp() * (ours - reference)).sum()
+    one = torch.ones(1, 1)
+    sampled = [
+        p.exp().detach() * kl_penalty(p.view(1, 1), q.view(1, 1), one)
+        for p, q in zip(ours, reference, strict=True)
+    ]
+    (wanted,) = torch.autograd.grad(exact, logits, retain_graph=True)
+    (found,) = torch.autograd.grad(torch.stack(sampled).sum(), logits)
+    torch.testing.assert_close(found, wanted)
+
+
 def test_normalisation_by_hand() -> None:
     found = normalize_advantages(torch.tensor([1.0, 3.0]), epsilon=0.0)
     assert found.tolist() == [-1.0, 1.0]
@@ -155,6 +178,6 @@ def test_losses_are_sums_over_sequences(shape: tuple[int, int], cut: int, seed: 
     def loss(rows: slice) -> Tensor:
         ours, a, m = new[rows], advantages[rows], mask[rows]
         clipped = clipped_loss(ours, old[rows], a, m, 0.2)[0]
-        return clipped + reinforce_loss(ours, a, m)[0] + kl_divergence(ours, old[rows], m)
+        return clipped + reinforce_loss(ours, a, m)[0] + kl_penalty(ours, old[rows], m)
 
     torch.testing.assert_close(loss(slice(cut)) + loss(slice(cut, None)), loss(slice(None)))

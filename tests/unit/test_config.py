@@ -12,6 +12,7 @@ from agentrl.config import (
     parse_config,
     read_config,
     save_config,
+    without_effect,
 )
 from agentrl.errors import ConfigError
 
@@ -73,12 +74,37 @@ def test_overrides_win_and_have_yaml_values(file: Path) -> None:
         ("=3", r"'=3' is not of the form key=value"),
         ("name.inner=3", r"'name' is a value, not a section"),
         ("cloning.updates=9", r"cloning can do nothing without demonstrations"),
+        ("critic.warmup={min_iterations: 3, max_iterations: 2}", r"longest wait ends before"),
         ("critic.pretraining_updates=1", r"pretraining_updates can do nothing without demonst"),
     ],
 )
 def test_what_is_wrong_with_an_override(override: str, message: str, file: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config(file, [override])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "unused"),
+    [
+        (["actor.clip=0.3", "actor.epochs=2", "actor.kl_coefficient=0.1"], []),
+        (["actor.objective=reinforce", "actor.clip=0.3"], ["actor.clip"]),
+        (["actor.objective=dpo", "actor.beta=0.3", "actor.updates=4"], []),
+        (["actor.objective=dpo", "actor.epochs=2"], ["actor.epochs"]),
+        (["actor.objective=dpo", "actor.advantage=gae"], ["actor.advantage"]),
+        (["actor.actions=fresh", "actor.updates=4", "actor.gae_decay=1"], ["actor.gae_decay"]),
+        (["actor.updates=4"], ["actor.updates"]),
+        (["policy.adapter=x", "policy.lora.rank=4"], ["policy.lora"]),
+    ],
+)
+def test_settings_without_effect(overrides: list[str], unused: list[str], file: Path) -> None:
+    found = without_effect(load_config(file, overrides))
+    assert [line.split()[0] for line in found] == unused
+
+
+def test_reinforce_passes_over_its_episodes_once(file: Path) -> None:
+    assert load_config(file).actor.passes == 4
+    assert load_config(file, ["actor.objective=reinforce"]).actor.passes == 1
+    assert load_config(file, ["actor.objective=reinforce", "actor.epochs=2"]).actor.passes == 2
 
 
 def test_every_problem_is_listed_with_the_file(file: Path) -> None:

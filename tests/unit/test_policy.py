@@ -55,6 +55,16 @@ def score(policy: Policy, batch: PolicyBatch) -> tuple[Tensor, Tensor]:
     return found
 
 
+def test_a_chat_template_of_ones_own(tiny_policy: Path, tmp_path: Path) -> None:
+    template = tmp_path / "mine.jinja"
+    template.write_text("{% for m in messages %}<{{ m['content'] }}>{% endfor %}", "utf-8")
+    config = configuration(tiny_policy).model_copy(update={"chat_template": str(template)})
+    rendered = load_tokenizer(config).apply_chat_template(
+        [{"role": "user", "content": "hello"}], tokenize=False
+    )
+    assert rendered == "<hello>"
+
+
 def full_softmax(model: Any, segment: Segment) -> list[float]:
     """Log-probability of every action token, from the whole distribution of one sequence."""
     with torch.no_grad():

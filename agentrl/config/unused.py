@@ -1,0 +1,53 @@
+"""Settings that a configuration sets and its run never reads."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from agentrl.config.schema import RunConfig
+
+
+def without_effect(config: RunConfig) -> list[str]:
+    """What was set explicitly and cannot matter, each with the setting that makes it so.
+
+    >>> from agentrl.config import load_config
+    >>> without_effect(load_config("wordle.yaml", ["actor.beta=0.5"]))
+    ['actor.beta (actor.objective=ppo)']
+    """
+    actor = config.actor
+    objective, sampled_anew = f"actor.objective={actor.objective}", actor.samples_anew
+    rules = {
+        objective: {
+            "actor.candidates": actor.objective != "dpo",
+            "actor.beta": actor.objective != "dpo",
+            "actor.likelihood_coefficient": actor.objective != "dpo",
+            "actor.clip": actor.objective != "ppo",
+            "actor.actions": actor.objective == "dpo",
+            "actor.advantage": actor.objective == "dpo",
+            "actor.normalize_advantages": actor.objective == "dpo",
+            "actor.kl_coefficient": actor.objective == "dpo",
+            "actor.entropy_coefficient": actor.objective == "dpo",
+        },
+        f"actor.advantage={actor.advantage}": {"actor.gae_decay": not actor.generalized},
+        "actions sampled anew": {"actor.epochs": sampled_anew},
+        f"actor.actions={actor.actions}": {"actor.updates": not sampled_anew},
+        "policy.adapter": {
+            "policy.lora": config.policy.adapter is not None,
+            "cloning": config.policy.adapter is not None and config.cloning is not None,
+        },
+    }
+    return [
+        f"{key} ({why})"
+        for why, keys in rules.items()
+        for key, unused in keys.items()
+        if unused and _is_set(config, key)
+    ]
+
+
+def _is_set(config: BaseModel, key: str) -> bool:
+    """Whether the file or an override gives this dotted key."""
+    first, _, rest = key.partition(".")
+    if first not in config.model_fields_set:
+        return False
+    inner = getattr(config, first)
+    return _is_set(inner, rest) if rest else True
