@@ -69,10 +69,11 @@ def hand_over(
         version: its number.
         probe: scored by the sampler.
         expected: the trainer's log-probabilities of the probe's action tokens.
-        tolerance: largest difference of one of them (``sampler.probe_tolerance``).
+        tolerance: largest difference of one of them (``sampler.probe_tolerance``), in nats; of
+            log-probabilities beyond 1 nat as a share of them, for numbers round in proportion.
 
     Returns:
-        The largest difference found: a metric worth logging.
+        The largest difference found, measured so: a metric worth logging.
 
     Raises:
         StaleAdapterError: the sampler read other files than the trainer wrote, or its probe differs
@@ -88,7 +89,8 @@ def hand_over(
             "that folder: give each run an output folder of its own."
         )
     scores = sampler.score(probe.prompt_ids, probe.action_ids)
-    difference = max(abs(a - b) for a, b in zip(scores, expected, strict=True))
+    pairs = zip(scores, expected, strict=True)
+    difference = max(abs(ours - theirs) / max(1.0, abs(theirs)) for ours, theirs in pairs)
     if not difference <= tolerance:
         cause = _UNCHANGED_FILES if before == saved else _OTHER_WEIGHTS
         raise StaleAdapterError(
