@@ -87,10 +87,14 @@ def reference(tiny_policy: Path) -> TransformersSampler:
     return TransformersSampler(policy, settings, str(tiny_policy), STOP)
 
 
-def largest_difference(reference: TransformersSampler, completions: list[Completion]) -> float:
+def largest_difference(
+    reference: TransformersSampler,
+    completions: list[Completion],
+    prompts: list[list[int]] = RAGGED,
+) -> float:
     return max(
         abs(sampled - scored)
-        for prompt, completion in zip(RAGGED, completions, strict=True)
+        for prompt, completion in zip(prompts, completions, strict=True)
         for sampled, scored in zip(
             completion.log_probabilities, reference.score(prompt, completion.ids), strict=True
         )
@@ -124,6 +128,19 @@ def test_an_active_adapter_agrees_with_transformers(
     greedy = vllm.sample(RAGGED, SEEDS, temperature=0.0)
     expected = reference.sample(RAGGED, SEEDS, temperature=0.0)
     assert [c.ids for c in greedy] == [c.ids for c in expected]
+
+
+def test_prompts_together_longer_than_one_step_of_the_engine(
+    vllm: VllmSampler, reference: TransformersSampler
+) -> None:
+    """64 prompts of 120 tokens are 7,680, and a step of the engine takes 4,096."""
+    prompts: list[list[int]] = GENERATOR.integers(4, 100, size=(64, 120)).tolist()
+    seeds = list(range(64))
+    together = vllm.sample(prompts, seeds)
+    assert largest_difference(reference, together, prompts) < 1e-4
+    for number in (0, 31, 63):
+        [alone] = vllm.sample([prompts[number]], [seeds[number]])
+        assert alone.ids == together[number].ids
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
