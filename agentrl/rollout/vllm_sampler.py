@@ -15,6 +15,7 @@ from agentrl.rollout.handover import adapter_digest
 from agentrl.rollout.sampler import Completion, check_requests
 from agentrl.rollout.vllm_start import (
     default_group_kept,
+    grouped_lora_on_cpu,
     random_states_kept,
     ranks,
     starting_engine,
@@ -65,7 +66,8 @@ class VllmSampler:
         settings = self._engine_settings(policy, model_path)
         with starting_engine(self._in_process, self._on_gpu):
             vllm = require("vllm", "vllm' or 'agentrl[cpu]", "sampler.backend=vllm")
-            self._engine: Any = vllm.LLM(**settings)
+            with grouped_lora_on_cpu():
+                self._engine: Any = vllm.LLM(**settings)
 
     def _engine_settings(self, policy: PolicyConfig, model_path: str) -> dict[str, Any]:
         """Keyword arguments of `vllm.LLM`."""

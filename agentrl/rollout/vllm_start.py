@@ -56,6 +56,26 @@ def starting_engine(in_process: bool, on_gpu: bool) -> Iterator[None]:
 
 
 @contextmanager
+def grouped_lora_on_cpu() -> Iterator[None]:
+    """Engines started inside apply adapters with `agentrl.rollout.vllm_lora` if they run on a CPU.
+
+    vLLM asks its platform for the name of the class that does it.
+    """
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu():
+        yield
+        return
+    platform: Any = type(current_platform)
+    original = vars(platform)["get_punica_wrapper"]
+    platform.get_punica_wrapper = classmethod(lambda _: "agentrl.rollout.vllm_lora.GroupedLora")
+    try:
+        yield
+    finally:
+        platform.get_punica_wrapper = original
+
+
+@contextmanager
 def default_group_kept() -> Iterator[None]:
     """Surrounds the end of an engine, which would destroy the default process group.
 
