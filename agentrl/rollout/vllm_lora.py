@@ -17,7 +17,7 @@ from torch.nn.functional import linear
 from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
 
-class GroupedLora(PunicaWrapperCPU):  # type: ignore[misc]
+class GroupedLora(PunicaWrapperCPU):
     """Applies adapters to linear layers, all tokens of one adapter at a time."""
 
     def update_metadata(self, *arguments: Any, **keywords: Any) -> None:

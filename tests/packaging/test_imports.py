@@ -22,6 +22,9 @@ TORCH_IS_THE_SUBJECT = {
 }
 """Modules that import torch, and why; every other one loads without it."""
 
+PARTS_OF_AN_ENGINE = {"agentrl.rollout.vllm_lora": "vLLM imports it"}
+"""Modules that nothing of ours imports: only the engine that they extend does, and why."""
+
 BLOCKED_IMPORTS = """
 import importlib, sys
 
@@ -68,6 +71,7 @@ def _importable(module_files: Mapping[str, Path]) -> list[str]:
         for module in module_files
         if module.partition(".")[0] in ("agentrl", "environments")
         and not module.endswith("__main__")
+        and module not in PARTS_OF_AN_ENGINE
     ]
 
 

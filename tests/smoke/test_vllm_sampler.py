@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("vllm")
 
 import torch
+from processes import succeed
 from transformers import AutoTokenizer
 
 from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig, VllmConfig
@@ -296,31 +297,30 @@ def test_adapters_of_this_suite_are_active(make_adapter: AdapterMaker) -> None:
     assert saved["peft_type"] == "LORA"
 
 
-@pytest.mark.slow
-def test_beside_other_ranks_the_engine_has_a_process_of_its_own(
-    tiny_policy: Path,
-    reference: TransformersSampler,
-    make_adapter: AdapterMaker,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def beside_other_ranks(model: Path, adapter: Path, expected: list[float]) -> None:
     """With the variables that a launcher sets for the second of two ranks."""
-    if torch.distributed.is_initialized():
-        pytest.skip("the process group of the other tests is still there: run this one alone")
     launcher = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    for name, value in {**launcher, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29555"}.items():
-        monkeypatch.setenv(name, value)
+    os.environ.update({**launcher, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29555"})
     before = process_state()
-    policy = PolicyConfig(model=str(tiny_policy), context_length=CONTEXT)
+    policy = PolicyConfig(model=str(model), context_length=CONTEXT, device="cpu")
     settings = SamplerConfig(max_new_tokens=NEW, vllm=VllmConfig(kv_cache_gib=0.05))
-    engine = build_sampler(policy, settings, str(tiny_policy), STOP)
+    engine = build_sampler(policy, settings, str(model), STOP)
     try:
         assert process_state() == before
         assert not torch.distributed.is_initialized()
-        adapter = make_adapter(seed=1)
-        expected = adapter.score(PROBE.prompt_ids, PROBE.action_ids)
         for version in (1, 2):
-            hand_over(engine, adapter.folder, version, PROBE, expected, tolerance=1e-4)
-        reference.load_adapter(adapter.folder, 1)
+            hand_over(engine, adapter, version, PROBE, expected, tolerance=1e-4)
+        reference = TransformersSampler(policy, settings, str(model), STOP)
+        reference.load_adapter(adapter, 1)
         assert largest_difference(reference, engine.sample(RAGGED, SEEDS)) < 1e-4
     finally:
         engine.close()
+
+
+@pytest.mark.slow
+def test_beside_other_ranks_the_engine_has_a_process_of_its_own(
+    tiny_policy: Path, make_adapter: AdapterMaker
+) -> None:
+    adapter = make_adapter(seed=1)
+    expected = adapter.score(PROBE.prompt_ids, PROBE.action_ids)
+    succeed(beside_other_ranks, tiny_policy, adapter.folder, expected)
