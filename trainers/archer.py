@@ -118,6 +118,8 @@ class Archer:
             if run.is_due(config.checkpoint.every):
                 run.save(self.actor, self.critic)
             evaluations += evaluate_if_due(config, rollouts, counters.iteration)
+        if not counters.actor_moves:
+            run.announce("the actor never moved: no measurement ended the critic's warm-up")
         report(config, evaluations, run.folder, run.folder / "latest")
 
     def close(self) -> None:

@@ -9,6 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES = 999
+FEWEST_EPISODES = 8
+"""Of fewer, a bootstrap over episodes promises too much."""
+
+_TINY = 1e-9
 
 Array = NDArray[np.float64]
 
@@ -41,22 +45,22 @@ def agreement(
     Args:
         predicted: n numbers, e.g. advantages A(s, a).
         observed: n numbers, e.g. the return beyond V(s) that then came.
-        episodes: n labels, which episode each belongs to; fewer than 4 tell nothing.
+        episodes: n labels, which episode each belongs to; of fewer than 8 there is no bound.
         confidence: 0.5 to 1.
-        given: n numbers, e.g. V(s), whose linear part both series are freed from first: the partial
-            correlation. Without it an error of V, which both contain, passes for agreement.
+        given: n numbers, e.g. V(s), whose linear part both series are freed from: the partial
+            correlation. Without it an error of V, which both contain, passes for agreement. What Q
+            knows of the *state* beyond V still does: the measure is necessary, not sufficient.
     """
     from scipy import stats
 
-    x, y = np.asarray(predicted, dtype=float), np.asarray(observed, dtype=float)
-    if given is not None and len(x) > 0:
-        x, y = _residual(x, given), _residual(y, given)
+    x, y = _standard(predicted), _standard(observed)
+    z = np.zeros_like(x) if given is None else _standard(given)
     labels = np.unique(np.asarray(episodes), return_inverse=True)[1]
-    if len(x) == 0 or labels.max() < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return Agreement(0.0, -1.0)
-    x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
-    terms = (np.ones_like(x), x, y, x * x, y * y, x * y)
+    terms = (np.ones_like(x), x, y, z, x * x, y * y, z * z, x * y, x * z, y * z)
     sums = [np.bincount(labels, weights=term).astype(float) for term in terms]
+    correlation = float(_correlation(*sums))
+    if correlation == 0.0 or len(sums[0]) < FEWEST_EPISODES:
+        return Agreement(correlation, -1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         interval = stats.bootstrap(
@@ -70,20 +74,28 @@ def agreement(
             method="percentile",
             rng=0,
         ).confidence_interval
-    return Agreement(float(_correlation(*sums)), float(interval.low))
+    return Agreement(correlation, float(interval.low))
+
+
+def _standard(series: ArrayLike) -> Array:
+    """Mean 0 and deviation 1, so that sums of squares keep their digits; a constant becomes 0."""
+    x: Array = np.asarray(series, dtype=float)
+    if len(x) == 0 or np.ptp(x) == 0:
+        return np.zeros_like(x)
+    scaled: Array = (x - x.mean()) / x.std()
+    return scaled
 
 
 def _correlation(*sums: Array, axis: int = -1) -> Array:
-    """Pearson's from sums of 1, x, y, x^2, y^2, x y an episode; 0 where a series is constant."""
-    n, x, y, xx, yy, xy = (np.sum(each, axis=axis) for each in sums)
-    spread = np.sqrt(np.clip(n * xx - x * x, 0, None) * np.clip(n * yy - y * y, 0, None))
-    correlation: Array = np.where(spread > 1e-12, n * xy - x * y, 0.0) / np.maximum(spread, 1e-12)
-    return correlation
+    """Of x and y given z, from sums an episode of 1, x, y, z, and their squares and products.
 
-
-def _residual(series: Array, given: ArrayLike) -> Array:
-    """What a straight line through `given` leaves of a series; exactly 0 where that is rounding."""
-    z = np.asarray(given, dtype=float)
-    design = np.column_stack([np.ones_like(z), z])
-    left = series - design @ np.linalg.lstsq(design, series, rcond=None)[0]
-    return np.where(np.abs(left) > 1e-9 * np.abs(series).max(), left, 0.0)
+    0 where a series is constant, or nothing of it is left given z.
+    """
+    n, x, y, z, xx, yy, zz, xy, xz, yz = (np.sum(each, axis=axis) for each in sums)
+    xx, yy, zz = n * xx - x * x, n * yy - y * y, n * zz - z * z
+    xy, xz, yz = n * xy - x * y, n * xz - x * z, n * yz - y * z
+    share = np.where(zz > _TINY * n * n, 1.0, 0.0) / np.maximum(zz, _TINY)
+    left_x, left_y = xx - xz * xz * share, yy - yz * yz * share
+    told = (left_x > _TINY * n * n) & (left_y > _TINY * n * n)
+    spread = np.sqrt(np.maximum(left_x, _TINY) * np.maximum(left_y, _TINY))
+    return np.asarray(np.where(told, (xy - xz * yz * share) / spread, 0.0), dtype=float)

@@ -69,8 +69,9 @@ def clipped_loss(
 def kl_penalty(log_probabilities: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
     """Sum over tokens of `(log pi - log pi_ref)^2 / 2`: a loss, not a measure.
 
-    On tokens sampled from pi its gradient is, on average, that of KL(pi, pi_ref) (Schulman 2020,
-    "k2"); the gradient of the estimate in `kl_divergence` is that of KL(pi_ref, pi).
+    On tokens sampled from pi its gradient is, on average, that of each token's KL(pi, pi_ref) with
+    what came before it held fixed (Schulman 2020, "k2"); the gradient of the estimate in
+    `kl_divergence` is that of KL(pi_ref, pi).
 
     Args:
         log_probabilities: [B, T] under the policy.

@@ -4,6 +4,13 @@ An unknown key is an error with the nearest name.
 """
 
 from agentrl.config.fitting import check_context
+from agentrl.config.pretraining import (
+    EncoderPretrainConfig,
+    PretrainConfig,
+    StageConfig,
+    TinyModelConfig,
+    TranscriptsConfig,
+)
 from agentrl.config.reading import (
     CONFIG_FOLDER,
     describe,
@@ -19,21 +26,16 @@ from agentrl.config.schema import (
     CloningConfig,
     CriticConfig,
     DemonstrationsConfig,
-    EncoderPretrainConfig,
     EnvironmentConfig,
     EvaluationConfig,
     LoggingConfig,
     LoraConfig,
     PolicyConfig,
-    PretrainConfig,
     ReplayConfig,
     RolloutConfig,
     RunConfig,
     SamplerConfig,
     Section,
-    StageConfig,
-    TinyModelConfig,
-    TranscriptsConfig,
     VllmConfig,
     WarmupConfig,
 )

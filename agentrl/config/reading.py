@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from agentrl.config.schema import EncoderPretrainConfig, PretrainConfig, RunConfig
+from agentrl.config.pretraining import EncoderPretrainConfig, PretrainConfig
+from agentrl.config.schema import RunConfig
 from agentrl.errors import ConfigError, nearest
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent.parent / "configs"

@@ -156,12 +156,13 @@ class WarmupConfig(Section):
 
     min_iterations: int = Field(0, ge=0)
     """Iterations for which only the critic learns, whatever it shows (the paper: 10 or 20)."""
-    max_iterations: int | None = Field(None, ge=0)
-    """Begin after this many iterations at the latest; none waits for the measurement."""
+    max_iterations: int | None = Field(20, ge=0)
+    """Begin after this many iterations at the latest; none waits for the measurement, perhaps for
+    ever."""
     min_correlation: float = Field(0.0, ge=0.0, lt=1.0)
     """What the lower bound of the correlation must exceed."""
     confidence: float = Field(0.95, gt=0.5, lt=1.0)
-    """One-sided confidence of that bound; episodes are what is resampled."""
+    """One-sided confidence of that bound, each time it is looked at; a bootstrap over episodes."""
 
     @model_validator(mode="after")
     def _shortest_before_longest(self) -> WarmupConfig:
@@ -227,7 +228,8 @@ class ActorConfig(Section):
     """Optimizer steps an iteration with fresh actions or dpo (the paper: 3)."""
     epochs: PositiveInt | None = None
     """Passes over the latest episodes an iteration; none: 4 with ppo, 1 with reinforce, which does
-    not correct for actions of an earlier policy."""
+    not correct for actions of an earlier policy (nor do its later steps within one pass: with a
+    `batch_size` of all utterances it takes one step)."""
     batch_size: PositiveInt = 256
     """Utterances an optimizer step, over all ranks (the paper: 256)."""
     micro_batch_size: PositiveInt = 64
@@ -376,74 +378,3 @@ class RunConfig(Section):
     def folder(self) -> Path:
         """Where the run is written."""
         return Path(self.output) / self.name
-
-
-class StageConfig(Section):
-    """One stage of a curriculum: the same environment with other arguments."""
-
-    arguments: dict[str, Any] = {}
-    """Replace those of the environment."""
-    demonstrations: DemonstrationsConfig
-    """Scripted episodes of this stage."""
-    splits: tuple[Literal["train", "dev", "test"], ...] = ("train",)
-    """Whose tasks the script plays."""
-    cloning: CloningConfig
-    """How they are learned; the learning rate is scheduled anew at each stage."""
-
-
-class TinyModelConfig(Section):
-    """What the embedded models have in common."""
-
-    output: str
-    """Folder of the finished model."""
-    seed: int = 0
-    """Of weights and order."""
-    vocabulary_size: PositiveInt
-    """Most pieces of its SentencePiece tokenizer."""
-    hidden_size: PositiveInt = 128
-    """Width."""
-    layers: PositiveInt = 4
-    """Number of blocks."""
-    heads: PositiveInt = 4
-    """Attention heads."""
-    context: PositiveInt = 1024
-    """Longest sequence in tokens."""
-
-
-class PretrainConfig(TinyModelConfig):
-    """How an embedded model is made: tokenizer and decoder from scratch, by cloning a script."""
-
-    environment: EnvironmentConfig
-    """The world it learns."""
-    start: str | None = None
-    """Folder of an earlier model to go on from, its tokenizer kept; none begins from scratch."""
-    stages: tuple[StageConfig, ...]
-    """One after the other."""
-    deepspeed: str = "zero0.json"
-    """DeepSpeed configuration: a file, or a name in ``configs/deepspeed``."""
-
-
-class TranscriptsConfig(Section):
-    """Scripted play of one environment, read as text."""
-
-    environment: EnvironmentConfig
-    """Where it is played."""
-    demonstrations: DemonstrationsConfig
-    """How much of it, and how well."""
-
-
-class EncoderPretrainConfig(TinyModelConfig):
-    """How the embedded encoder is made: tokenizer and weights from scratch, by filling in masks."""
-
-    sources: tuple[TranscriptsConfig, ...]
-    """What it reads: of each episode the transcript up to an action drawn at random."""
-    updates: PositiveInt
-    """Optimizer steps."""
-    batch_size: PositiveInt = 32
-    """Texts an optimizer step."""
-    learning_rate: float = Field(1e-3, gt=0)
-    """Peak; warmed up over a twentieth of the steps, then decayed to zero (cosine)."""
-    masked_share: float = Field(0.15, gt=0.0, lt=1.0)
-    """Share of the tokens that are to be predicted."""
-    validation_share: float = Field(0.05, gt=0.0, lt=1.0)
-    """Share of the texts that is kept for the reported held-out loss."""

@@ -8,7 +8,7 @@ from agentrl.config.schema import RunConfig
 
 
 def without_effect(config: RunConfig) -> list[str]:
-    """What was set explicitly and cannot matter, each with the setting that makes it so.
+    """What was set to other than its default and cannot matter, each with what makes it so.
 
     >>> from agentrl.config import load_config
     >>> without_effect(load_config("wordle.yaml", ["actor.beta=0.5"]))
@@ -28,11 +28,12 @@ def without_effect(config: RunConfig) -> list[str]:
             "actor.kl_coefficient": actor.objective == "dpo",
             "actor.entropy_coefficient": actor.objective == "dpo",
         },
-        f"actor.advantage={actor.advantage}": {"actor.gae_decay": not actor.generalized},
+        "no generalized advantages": {"actor.gae_decay": not actor.generalized},
         "actions sampled anew": {"actor.epochs": sampled_anew},
         f"actor.actions={actor.actions}": {"actor.updates": not sampled_anew},
         "policy.adapter": {
-            "policy.lora": config.policy.adapter is not None,
+            "policy.lora.alpha": config.policy.adapter is not None,
+            "policy.lora.target_modules": config.policy.adapter is not None,
             "cloning": config.policy.adapter is not None and config.cloning is not None,
         },
     }
@@ -45,9 +46,9 @@ def without_effect(config: RunConfig) -> list[str]:
 
 
 def _is_set(config: BaseModel, key: str) -> bool:
-    """Whether the file or an override gives this dotted key."""
+    """Whether the file or an override gives this dotted key a value that is not the default."""
     first, _, rest = key.partition(".")
     if first not in config.model_fields_set:
         return False
     inner = getattr(config, first)
-    return _is_set(inner, rest) if rest else True
+    return _is_set(inner, rest) if rest else inner != type(config).model_fields[first].default

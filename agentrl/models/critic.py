@@ -5,12 +5,13 @@ Shapes: B sequences, T tokens, M actions, S states, D width of the trunk, two he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from agentrl.config import CriticConfig, PolicyConfig, check_context
 from agentrl.data.collate import ValueBatch, causal_value_batch, two_tower_value_batch
@@ -54,9 +55,24 @@ class Heads(nn.Module):
             nn.init.zeros_(last.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features [N, inputs] of any number format to values [N, 2] in fp32."""
-        features = features.to(next(self.parameters()).dtype)
-        return torch.cat([head(features) for head in self.heads], dim=-1).float()
+        """Features [N, inputs] of any number format to values [N, 2], computed in fp32.
+
+        In bfloat16 a value near -100 would be known to half a unit only, and no advantage with it.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            return torch.cat(
+                [_in_fp32(head.children(), features.float()) for head in self.heads], dim=-1
+            )
+
+
+def _in_fp32(layers: Iterable[nn.Module], features: Tensor) -> Tensor:
+    """A perceptron's output in fp32, whatever the number format of its weights."""
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            features = linear(features, layer.weight.float(), layer.bias.float())
+        else:
+            features = layer(features)
+    return features
 
 
 class CausalCritic(nn.Module):

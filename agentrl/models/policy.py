@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from agentrl.config import CONFIG_FOLDER, PolicyConfig, find_file
+from agentrl.config import PolicyConfig
 from agentrl.errors import CheckpointError, ConfigError
 from agentrl.models.locate import model_path
 
@@ -103,6 +103,10 @@ class Policy(ActionLikelihood):
             load_adapter(self.model, start, TRAINED, trainable=True)
             load_adapter(self.model, start, REFERENCE, trainable=False)
             self.model.set_adapter(TRAINED)
+        # The adapter's own file may say otherwise, and only training would show it.
+        for name, module in self.model.named_modules():
+            if isinstance(module, nn.Dropout) and ".lora_dropout." in name:
+                module.p = config.lora.dropout
 
     @contextmanager
     def reference(self) -> Iterator[None]:
@@ -161,9 +165,17 @@ def load_tokenizer(config: PolicyConfig) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if config.chat_template is not None:
-        template = find_file(config.chat_template, CONFIG_FOLDER / "templates")
-        tokenizer.chat_template = template.read_text("utf-8")
+        tokenizer.chat_template = _read_template(Path(config.chat_template))
     return tokenizer
+
+
+def _read_template(path: Path) -> str:
+    if not path.is_file():
+        raise ConfigError(
+            f"policy.chat_template={str(path)!r} is no file. Give one with a Jinja template, or "
+            "leave the setting out to keep the tokenizer's own."
+        )
+    return path.read_text("utf-8")
 
 
 def load_adapter(model: Any, folder: Path, name: str, *, trainable: bool) -> None:

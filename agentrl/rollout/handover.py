@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from agentrl.errors import SamplerError, StaleAdapterError
 
 if TYPE_CHECKING:
@@ -89,8 +91,8 @@ def hand_over(
             "that folder: give each run an output folder of its own."
         )
     scores = sampler.score(probe.prompt_ids, probe.action_ids)
-    pairs = zip(scores, expected, strict=True)
-    difference = max(abs(ours - theirs) / max(1.0, abs(theirs)) for ours, theirs in pairs)
+    found, wanted = np.array(scores), np.array(expected)
+    difference = float(np.max(np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted))))
     if not difference <= tolerance:
         cause = _UNCHANGED_FILES if before == saved else _OTHER_WEIGHTS
         raise StaleAdapterError(

@@ -23,6 +23,9 @@ from agentrl.data.segment import Segment
 from agentrl.models.policy import Policy
 from agentrl.training.engine import Engine, chunks, gather, total, world_size
 
+COMPARED_EPISODES = 16
+"""Of each rank, whose log-probabilities in sampler and trainer are compared every iteration."""
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -115,17 +118,21 @@ class ActorLearner:
     def mismatch(self, segments: Sequence[Segment]) -> dict[str, float]:
         """How far sampler and trainer disagree on the sampled tokens' log-probabilities.
 
-        Call it while the policy is the one that sampled. Names: ``sampler/...``.
+        Over the first episodes of each rank, `COMPARED_EPISODES` at most. Call it while the
+        policy is the one that sampled. Names: ``sampler/...``.
         """
-        part = segments[: self.config.micro_batch_size]
-        batch = to_device(policy_batch(part, self.padding_id), self.engine.device)
-        ours, _ = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
-        difference = (ours - batch.old_log_probabilities).abs() * batch.action_mask
+        differences, tokens, largest = 0.0, 0.0, 0.0
+        for part in chunks(segments[:COMPARED_EPISODES], self.config.micro_batch_size):
+            batch = to_device(policy_batch(part, self.padding_id), self.engine.device)
+            ours, _ = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
+            difference = (ours - batch.old_log_probabilities).abs() * batch.action_mask
+            differences += float(difference.sum())
+            tokens += float(batch.action_mask.sum())
+            largest = max(largest, float(difference.max()))
+        all_differences, all_tokens = total([differences, tokens])
         return {
-            "sampler/log_probability_difference": float(
-                difference.sum() / batch.action_mask.sum().clamp(min=1)
-            ),
-            "sampler/log_probability_difference_max": float(difference.max()),
+            "sampler/log_probability_difference": all_differences / max(all_tokens, 1.0),
+            "sampler/log_probability_difference_max": max(gather(largest)),
         }
 
     @torch.no_grad()

@@ -143,8 +143,8 @@ class CriticLearner:
     def assess(self, segments: Sequence[Segment]) -> Assessment:
         """Does the critic foretell what comes? On all ranks' episodes, not yet trained on.
 
-        Where some episodes came to an end, those that were cut short do not count in the
-        correlations: V beyond the cut is in their return, and would agree with itself.
+        In the correlations an episode's return is what was really paid: V beyond a cut would agree
+        with itself.
         """
         columns: list[Array] = []
         done = 0
@@ -152,12 +152,15 @@ class CriticLearner:
             [(batch, q, v)] = self.values(part)
             value = v.min(dim=-1).values
             table = EpisodeTable.of(part, batch, value)
-            left = discounted_returns(table.rewards, self.config.discount, table.bootstrap)
-            judged = (advantage(q, v[batch.state_of]), value[batch.state_of], left[table.present])
+            bootstraps = (table.bootstrap, torch.zeros_like(table.bootstrap))
+            returns = [
+                discounted_returns(table.rewards, self.config.discount, beyond)[table.present]
+                for beyond in bootstraps
+            ]
+            judged = (advantage(q, v[batch.state_of]), value[batch.state_of], *returns)
             turns = [len(segment.steps) for segment in part]
             number = np.repeat(np.arange(done, done + len(part)), turns)
-            ended = np.repeat([segment.steps[-1].terminated for segment in part], turns)
-            columns.append(np.stack([*(x.float().cpu().numpy() for x in judged), ended, number]))
+            columns.append(np.stack([*(x.float().cpu().numpy() for x in judged), number]))
             done += len(part)
         shares = gather(np.concatenate(columns, axis=1))
         for rank, share in enumerate(shares):
@@ -181,13 +184,11 @@ class Assessment:
 
     @classmethod
     def of(cls, steps: Array, confidence: float) -> Assessment:
-        """From [5, M]: A, V, the return left, whether the step's episode ended, and its number."""
-        a, value, left, ended, episode = steps
-        kept = ended > 0 if ended.any() else np.ones_like(ended, dtype=bool)
-        beyond = left - value
+        """From [5, M]: A, V, the return left with V beyond a cut and without, the episode."""
+        a, value, left, paid, episode = steps
         return cls(
-            agreement(a[kept], beyond[kept], episode[kept], confidence, given=value[kept]),
-            agreement(value[kept], left[kept], episode[kept], confidence),
+            agreement(a, paid - value, episode, confidence, given=value),
+            agreement(value, paid, episode, confidence),
             {
                 "critic/advantage_mean": float(a.mean()),
                 "critic/advantage_std": float(a.std()),

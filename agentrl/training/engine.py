@@ -250,8 +250,14 @@ def _read_deepspeed_config(name: str) -> dict[str, Any]:
 
 def _check_number_format(module: nn.Module, name: str, settings: dict[str, Any]) -> None:
     """Weights in bfloat16 without fp32 copies lose small steps; DeepSpeed keeps such copies."""
+    if settings.get("fp16", {}).get("enabled", False):
+        raise ConfigError(
+            f"deepspeed={name} enables fp16, in which the sampler does not compute. Expected "
+            "policy.dtype float32, or bfloat16 with a file like zero1_bf16.json."
+        )
     halves = any(p.dtype == torch.bfloat16 for p in module.parameters())
-    keeps_copies = bool(settings.get("bf16", {}).get("enabled", False))
+    sections = (settings.get(key, {}) for key in ("bf16", "bfloat16"))
+    keeps_copies = any(section.get("enabled", False) for section in sections)
     if halves != keeps_copies:
         found = "bfloat16" if halves else "float32"
         verb = "does not enable" if halves else "enables"

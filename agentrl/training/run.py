@@ -85,17 +85,23 @@ class Run:
         if len(set(gather(path.exists()))) > 1:
             raise ConfigError(f"Not every rank sees {path}: the run's folder must be shared.")
         begun = path.exists() and self._holds_work()
+        changes = self._changes(path) if path.exists() else []
+        if rank() == 0:
+            self._lock()
         if begun and not resume:
             raise ConfigError(
                 f"{self.folder} already holds a run. Go on with it with --resume, give this one "
                 "another name (name=...), or delete the folder."
             )
-        if begun:
-            self._check_unchanged(path)
+        if begun and changes:
+            raise ConfigError(
+                f"{self.folder} was begun with {'; '.join(changes)} (see {path}). "
+                "A resumed run must go on as it was; give a changed one another name (name=...)."
+            )
         barrier()
         if rank() == 0:
-            if not begun:
-                # Scripted episodes of a start that failed: perhaps of other settings.
+            if changes:
+                # Scripted episodes of a start that failed, with other settings.
                 for stale in (self.folder / "trajectories").glob(f"{DEMONSTRATIONS}*"):
                     stale.unlink()
             with replacing(path) as temporary:
@@ -108,20 +114,30 @@ class Run:
         kept = ("trajectories/iteration-*", "start/adapter/*", "checkpoint-*")
         return any(True for pattern in kept for _ in self.folder.glob(pattern))
 
-    def _check_unchanged(self, path: Path) -> None:
+    def _lock(self) -> None:
+        """Keep other processes out of the folder for as long as this one lives."""
+        from filelock import FileLock, Timeout
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._held = FileLock(self.folder / ".lock")
+        try:
+            self._held.acquire(timeout=0)
+        except Timeout as error:
+            raise ConfigError(
+                f"{self.folder} is being written by a run that is alive. Wait for its end, or give "
+                "this one another name (name=...)."
+            ) from error
+
+    def _changes(self, path: Path) -> list[str]:
+        """What this run decides otherwise than the one whose configuration is saved there."""
         saved = parse_config(RunConfig, yaml.safe_load(path.read_text("utf-8")), str(path))
         old, new = _flat(saved.model_dump()), _flat(self.config.model_dump())
-        changed = [
+        return [
             f"{key}={old.get(key)!r}, now {new.get(key)!r}"
             for key in sorted(old.keys() | new.keys())
             if not f"{key}.".startswith(tuple(f"{each}." for each in MAY_CHANGE))
             and old.get(key) != new.get(key)
         ]
-        if changed:
-            raise ConfigError(
-                f"{self.folder} was begun with {'; '.join(changed)} (see {path}). "
-                "A resumed run must go on as it was; give a changed one another name (name=...)."
-            )
 
     def seed_torch(self, iteration: int) -> None:
         """Make what is random inside torch, dropout, depend on seed, rank and iteration alone."""
@@ -180,9 +196,11 @@ class Run:
             print(f"start, {phase}: update {update}, {shown} {metrics[shown]:.4f}", flush=True)
 
     def close(self) -> None:
-        """Flush and end the metrics' trackers."""
+        """Flush and end the metrics' trackers; let others into the folder."""
         for log in (self.metrics, *self._start_logs.values()):
             log.close()
+        if rank() == 0:
+            self._held.release()
 
     def checked_mismatch(self, measured: dict[str, float]) -> dict[str, float]:
         """Pass the difference between sampler and trainer on, unless it is too large.
@@ -190,7 +208,7 @@ class Run:
         Raises:
             TokenMismatchError: its mean exceeds `sampler.mismatch_limit`.
         """
-        found = max(gather(measured["sampler/log_probability_difference"]))
+        found = measured["sampler/log_probability_difference"]
         if not found <= self.config.sampler.mismatch_limit:
             raise TokenMismatchError(
                 f"Sampler and trainer disagree on the sampled tokens: mean difference of their "

@@ -15,7 +15,7 @@ from agentrl.rollout.chat import Chat
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.checkpoint import barrier
 from agentrl.training.cloning import Log, clone
-from agentrl.training.engine import Engine, rank, world_size
+from agentrl.training.engine import Engine, gather, rank, world_size
 from agentrl.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -83,6 +83,11 @@ def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> lis
         context_length=config.policy.context_length,
         max_new_tokens=config.sampler.max_new_tokens,
     )
+    if not min(gather(len(learnable(played)))):
+        raise ConfigError(
+            "A rank has no demonstration to learn from: raise demonstrations.episodes above the "
+            "number of ranks, or look at what the episodes' errors say."
+        )
     store.append(name, played)
     return played
 

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from archer_runs import archer, write_config
+from filelock import FileLock
 from processes import in_process, succeed
 
 from agentrl.data.store import TrajectoryStore
@@ -56,7 +57,7 @@ def refused(function: Callable[..., None], *arguments: Any) -> str:
             "deepspeed=zero1_bf16.json",
             "policy.dtype=float32, but deepspeed=zero1_bf16.json enables",
         ),
-        ("policy.chat_template=nowhere.jinja", "There is no file 'nowhere.jinja'"),
+        ("policy.chat_template=nowhere.jinja", "policy.chat_template='nowhere.jinja' is no file"),
         ("critic.model=embedded/webshop", "has another vocabulary than policy.model"),
     ],
 )
@@ -75,6 +76,16 @@ def test_a_start_that_failed_does_not_claim_the_folder(tiny_policy: Path, tmp_pa
     assert "Set, but without effect in this run: actor.beta (actor.objective=ppo)" in output
     stored = list(TrajectoryStore(tmp_path / "runs" / "tiny" / "trajectories").read())
     assert len(stored) == 9 + 8, "of the failed starts nothing is left"
+
+
+def test_a_folder_that_a_living_run_writes(tiny_policy: Path, tmp_path: Path) -> None:
+    config = write_config(tmp_path, tiny_policy)
+    run = tmp_path / "runs" / "tiny"
+    run.mkdir(parents=True)
+    for arguments in ([], ["--resume"]):
+        with FileLock(run / ".lock"):
+            assert "is being written by a run that is alive" in refused(archer, config, *arguments)
+    assert [path.name for path in run.iterdir()] == [".lock"]
 
 
 def test_a_missing_configuration(tmp_path: Path) -> None:

@@ -53,16 +53,18 @@ def test_a_shared_error_is_no_agreement() -> None:
 
 
 @pytest.mark.parametrize(
-    ("predicted", "observed"),
-    [([], []), ([1, 2, 3], [1, 2, 3]), ([0, 0, 0, 0], [1, 2, 3, 4]), ([1, 2, 3, 4], [5, 5, 5, 5])],
+    ("predicted", "observed"), [([], []), ([0] * 20, range(20)), (range(20), [5] * 20)]
 )
-def test_what_cannot_be_told_promises_nothing(predicted: list[int], observed: list[int]) -> None:
+def test_what_cannot_be_told_promises_nothing(predicted: ArrayLike, observed: ArrayLike) -> None:
     assert of_single_turns(predicted, observed) == Agreement(0.0, -1.0)
 
 
-def test_many_turns_of_three_episodes_promise_nothing() -> None:
-    series = np.arange(60.0)
-    assert agreement(series, series, series // 20, 0.95) == Agreement(0.0, -1.0)
+def test_many_turns_of_few_episodes_promise_nothing() -> None:
+    series = np.arange(70.0)
+    found = agreement(series, series, series // 10, 0.95)
+    assert found.correlation == pytest.approx(1.0)
+    assert found.lower_bound == -1.0
+    assert agreement(series, series, series // 8, 0.95).lower_bound == pytest.approx(1.0)
 
 
 def test_bound_falls_with_confidence_and_rises_with_the_sample() -> None:
@@ -82,13 +84,16 @@ def test_bound_of_single_turns_is_fishers() -> None:
     assert found.lower_bound == pytest.approx(fisher, abs=0.005)
 
 
-@pytest.mark.parametrize("turns", [1, 5])
-def test_noise_seldom_passes_for_meaning(turns: int) -> None:
+@pytest.mark.parametrize(("turns", "given"), [(1, False), (5, False), (5, True)])
+def test_noise_seldom_passes_for_meaning(turns: int, given: bool) -> None:
     """Unrelated series of 60 episodes, equal within each: above 0 in 5 %, within 4 deviations."""
     generator, trials = np.random.default_rng(1), 400
     episodes = np.repeat(np.arange(60), turns)
     passed = 0
     for _ in range(trials):
-        x, y = generator.normal(size=(2, 60))
-        passed += agreement(x[episodes], y[episodes], episodes, 0.95).lower_bound > 0
+        x, y, z = generator.normal(size=(3, 60))[:, episodes]
+        if given:
+            x, y = x + z, y + z
+        found = agreement(x, y, episodes, 0.95, given=z if given else None)
+        passed += found.lower_bound > 0
     assert abs(passed - 0.05 * trials) < 4 * math.sqrt(trials * 0.05 * 0.95)

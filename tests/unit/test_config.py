@@ -93,7 +93,9 @@ def test_what_is_wrong_with_an_override(override: str, message: str, file: Path)
         (["actor.objective=dpo", "actor.advantage=gae"], ["actor.advantage"]),
         (["actor.actions=fresh", "actor.updates=4", "actor.gae_decay=1"], ["actor.gae_decay"]),
         (["actor.updates=4"], ["actor.updates"]),
-        (["policy.adapter=x", "policy.lora.rank=4"], ["policy.lora"]),
+        (["policy.adapter=x", "policy.lora.rank=4"], []),
+        (["policy.adapter=x", "policy.lora.alpha=4"], ["policy.lora.alpha"]),
+        (["actor.objective=dpo", "actor.kl_coefficient=0.01"], []),
     ],
 )
 def test_settings_without_effect(overrides: list[str], unused: list[str], file: Path) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agentrl.config import CriticConfig, PolicyConfig
 from agentrl.data.collate import causal_value_batch
 from agentrl.data.segment import Segment, Step
-from agentrl.models.critic import CausalCritic, CriticModel, TwoTowerCritic
+from agentrl.models.critic import CausalCritic, CriticModel, Heads, TwoTowerCritic
 from agentrl.models.policy import load_tokenizer
 from agentrl.models.tiny import new_encoder, train_encoder_tokenizer
 
@@ -181,3 +181,22 @@ def test_two_towers_read_no_action_before_the_heads(encoder_folder: Path) -> Non
     critic = TwoTowerCritic(AutoModel.from_pretrained(encoder_folder))
     assert critic.q_heads.heads[0][0].in_features == 64  # type: ignore[index]
     assert critic.v_heads.heads[0][0].in_features == 32  # type: ignore[index]
+
+
+def test_values_far_from_zero_keep_their_digits_in_bfloat16() -> None:
+    """Around -100 bfloat16 knows half units; features that differ still have values that differ."""
+    torch.manual_seed(0)
+    heads = Heads(16, 16).to(torch.bfloat16)
+    with torch.no_grad():
+        for head in heads.heads:
+            assert isinstance(head, nn.Sequential)
+            last = head[-1]
+            assert isinstance(last, nn.Linear)
+            last.weight.normal_(std=0.2)
+            last.bias.fill_(-100.0)
+        features = torch.randn(64, 16, dtype=torch.bfloat16)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            values = heads(features)
+    assert values.dtype == torch.float32
+    assert len(torch.unique(values[:, 0])) > 60
+    assert values[:, 0].std() < 0.5

@@ -65,6 +65,20 @@ def test_a_chat_template_of_ones_own(tiny_policy: Path, tmp_path: Path) -> None:
     assert rendered == "<hello>"
 
 
+def test_dropout_is_the_configurations_and_not_a_given_adapters(
+    tiny_policy: Path, tmp_path: Path
+) -> None:
+    lora = {**LORA, "dropout": 0.5}
+    config = configuration(tiny_policy)
+    dropping = Policy(PolicyConfig.model_validate({**config.model_dump(), "lora": lora}))
+    moved(dropping).save_adapter(tmp_path)
+    batch = policy_batch(SEGMENTS, padding_id=0)
+    started = Policy(config, tmp_path)
+    expected, _ = score(started.eval(), batch)
+    assert_close(score(started.train(), batch)[0], expected)
+    assert (score(dropping.train(), batch)[0] - expected).abs().max() > 1e-3
+
+
 def full_softmax(model: Any, segment: Segment) -> list[float]:
     """Log-probability of every action token, from the whole distribution of one sequence."""
     with torch.no_grad():

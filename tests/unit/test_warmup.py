@@ -14,7 +14,9 @@ from agentrl.training.warmup import why_begin
     ("settings", "waited", "lower_bound", "reason"),
     [
         ({}, 0, 0.1, "is 0.10, above 0.0"),
-        ({}, 1000, 0.0, None),
+        ({}, 19, 0.0, None),
+        ({}, 20, 0.0, "max_iterations=20 is reached"),
+        ({"max_iterations": None}, 1000, 0.0, None),
         ({"min_correlation": 0.2}, 0, 0.1, None),
         ({"min_iterations": 2}, 1, 0.9, None),
         ({"min_iterations": 2}, 2, 0.9, "is 0.90, above 0.0"),
@@ -25,7 +27,7 @@ from agentrl.training.warmup import why_begin
     ],
 )
 def test_the_reason(
-    settings: dict[str, float], waited: int, lower_bound: float, reason: str | None
+    settings: dict[str, float | None], waited: int, lower_bound: float, reason: str | None
 ) -> None:
     found = why_begin(WarmupConfig.model_validate(settings), waited, lower_bound)
     assert (found is None) == (reason is None)

@@ -1,0 +1,85 @@
+"""The schema of how the embedded models are made."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from agentrl.config.schema import (
+    CloningConfig,
+    DemonstrationsConfig,
+    EnvironmentConfig,
+    Section,
+)
+
+
+class StageConfig(Section):
+    """One stage of a curriculum: the same environment with other arguments."""
+
+    arguments: dict[str, Any] = Field(default={})
+    """Replace those of the environment."""
+    demonstrations: DemonstrationsConfig
+    """Scripted episodes of this stage."""
+    splits: tuple[Literal["train", "dev", "test"], ...] = ("train",)
+    """Whose tasks the script plays."""
+    cloning: CloningConfig
+    """How they are learned; the learning rate is scheduled anew at each stage."""
+
+
+class TinyModelConfig(Section):
+    """What the embedded models have in common."""
+
+    output: str
+    """Folder of the finished model."""
+    seed: int = 0
+    """Of weights and order."""
+    vocabulary_size: PositiveInt
+    """Most pieces of its SentencePiece tokenizer."""
+    hidden_size: PositiveInt = 128
+    """Width."""
+    layers: PositiveInt = 4
+    """Number of blocks."""
+    heads: PositiveInt = 4
+    """Attention heads."""
+    context: PositiveInt = 1024
+    """Longest sequence in tokens."""
+
+
+class PretrainConfig(TinyModelConfig):
+    """How an embedded model is made: tokenizer and decoder from scratch, by cloning a script."""
+
+    environment: EnvironmentConfig
+    """The world it learns."""
+    start: str | None = None
+    """Folder of an earlier model to go on from, its tokenizer kept; none begins from scratch."""
+    stages: tuple[StageConfig, ...]
+    """One after the other."""
+    deepspeed: str = "zero0.json"
+    """DeepSpeed configuration: a file, or a name in ``configs/deepspeed``."""
+
+
+class TranscriptsConfig(Section):
+    """Scripted play of one environment, read as text."""
+
+    environment: EnvironmentConfig
+    """Where it is played."""
+    demonstrations: DemonstrationsConfig
+    """How much of it, and how well."""
+
+
+class EncoderPretrainConfig(TinyModelConfig):
+    """How the embedded encoder is made: tokenizer and weights from scratch, by filling in masks."""
+
+    sources: tuple[TranscriptsConfig, ...]
+    """What it reads: of each episode the transcript up to an action drawn at random."""
+    updates: PositiveInt
+    """Optimizer steps."""
+    batch_size: PositiveInt = 32
+    """Texts an optimizer step."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak; warmed up over a twentieth of the steps, then decayed to zero (cosine)."""
+    masked_share: float = Field(0.15, gt=0.0, lt=1.0)
+    """Share of the tokens that are to be predicted."""
+    validation_share: float = Field(0.05, gt=0.0, lt=1.0)
+    """Share of the texts that is kept for the reported held-out loss."""
