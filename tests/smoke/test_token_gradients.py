@@ -227,7 +227,7 @@ def actor_splits(model: Path) -> None:
 
 def critic_splits(model: Path) -> None:
     initialize_distributed()
-    policy = PolicyConfig(model=str(model), device="cpu")
+    policy = PolicyConfig(model=str(model), context_length=256, device="cpu")
     segments = [episode(parts) for parts in (THREE_TURNS, TWO_TURNS, TWO_TURNS, THREE_TURNS)]
     fresh = [episode(((4, 20, 5), (action, STOP))) for action in range(30, 40)]
     for anew in (None, fresh):
@@ -247,7 +247,7 @@ def critic_splits(model: Path) -> None:
 def bfloat16_updates(model: Path, deepspeed: str) -> None:
     """The GPU configurations' number format: all values stay finite, the target is fp32."""
     initialize_distributed()
-    policy = PolicyConfig(model=str(model), device="cpu", dtype="bfloat16")
+    policy = PolicyConfig(model=str(model), context_length=256, device="cpu", dtype="bfloat16")
     segments = [episode(parts) for parts in (THREE_TURNS, TWO_TURNS)]
     config = CriticConfig()
     critic = CriticModel(config, policy, None, load_tokenizer(policy), seed=0)
