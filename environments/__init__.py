@@ -9,6 +9,9 @@ from gymnasium.envs.registration import register, registry
 _ENTRY_POINTS = {
     "agentrl/Wordle-v0": "environments.wordle:Wordle",
     "agentrl/WebShop-v0": "environments.webshop:WebShop",
+    "agentrl/Maze-v0": "environments.maze:Maze",
+    "agentrl/GuessMyCity-v0": "environments.questions:GuessMyCity",
+    "agentrl/TwentyQuestions-v0": "environments.questions:TwentyQuestions",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():

@@ -1,0 +1,91 @@
+"""Who answers the questions: the table of facts, or a language model."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from environments.lmrl.endpoint import Endpoint
+from environments.questions.reading import LONGEST_QUESTION, Question, Reader
+from environments.questions.table import NO, YES
+
+_LONGEST_ANSWER = 500
+_YES_OR_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
+
+
+def _encodable(text: str) -> str:
+    """A text without lone surrogates, which are no Unicode text."""
+    return text.encode("utf-8", "ignore").decode("utf-8")
+
+
+class Answerer(Protocol):
+    """Answers what is no guess."""
+
+    def answer(self, text: str, question: Question | None, thing: int) -> str | None:
+        """The answer to a question about a thing; None if it cannot be read.
+
+        Args:
+            text: the player's words.
+            question: what the table's reader made of them.
+            thing: its number in the table.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what is held."""
+        ...
+
+
+class TableAnswerer:
+    """Answers from the table of facts."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+
+    def answer(self, text: str, question: Question | None, thing: int) -> str | None:
+        """The table's answer; None for a question that the rules cannot read."""
+        del text
+        return None if question is None else self.reader.answer(question, thing)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class ModelAnswerer:
+    """Asks a language model, which sees the name and the question alone.
+
+    Args:
+        endpoint: where the model is.
+        reader: of the table of names.
+        instructions: the model's system message; ``{}`` stands for the name.
+        yes_or_no_only: its reply becomes "Yes." or "No.", whichever word comes first; "No." if
+            neither does. Otherwise the reply's first line is the answer, the names blotted out.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, reader: Reader, instructions: str, yes_or_no_only: bool
+    ) -> None:
+        self.endpoint = endpoint
+        self.reader = reader
+        self.instructions = instructions
+        self.yes_or_no_only = yes_or_no_only
+
+    def answer(self, text: str, question: Question | None, thing: int) -> str | None:
+        """The model's answer; None, and no request, for a text that is empty or too long."""
+        del question
+        text = _encodable(text).strip()
+        if not text or len(text) > LONGEST_QUESTION:
+            return None
+        names = self.reader.table.names[thing]
+        reply = self.endpoint.reply(self.instructions.format(names[0]), text)
+        if self.yes_or_no_only:
+            found = _YES_OR_NO.search(reply)
+            return YES if found and found[1].lower() == "yes" else NO
+        line = next(iter(_encodable(reply).strip().splitlines()), "")[:_LONGEST_ANSWER]
+        for name in sorted(names, key=len, reverse=True):
+            line = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "...", line, flags=re.IGNORECASE)
+        return line or NO
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.endpoint.close()
