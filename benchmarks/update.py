@@ -28,7 +28,7 @@ from agentrl.models.policy import Policy, load_tokenizer
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.actor_learner import ActorLearner
 from agentrl.training.critic_learner import CriticLearner
-from agentrl.training.engine import initialize_distributed
+from agentrl.training.distributed import initialize_distributed
 from agentrl.training.run import Run
 from agentrl.training.start import build_chat
 from benchmarks.store import EPISODES_AN_ITERATION, STORED, draw, episode, fill, seconds

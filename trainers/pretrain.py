@@ -48,7 +48,8 @@ def pretrain(config: PretrainConfig) -> None:
     from agentrl.models.policy import ActionLikelihood
     from agentrl.rollout.chat import Chat
     from agentrl.training.cloning import clone
-    from agentrl.training.engine import Engine, initialize_distributed
+    from agentrl.training.distributed import initialize_distributed
+    from agentrl.training.engine import Engine
 
     initialize_distributed()
     folder = Path(config.output)

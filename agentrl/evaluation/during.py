@@ -16,7 +16,7 @@ from agentrl.evaluation.panel import Panel
 from agentrl.evaluation.report import comparison_table, results_table, write_curves, write_episodes
 from agentrl.evaluation.result import Evaluation, read_results, write_results
 from agentrl.evaluation.run import AgentKind, evaluate, evaluation_panel
-from agentrl.training.engine import gather, rank
+from agentrl.training.distributed import gather, rank
 from agentrl.training.rollouts import Rollouts
 
 

@@ -21,7 +21,8 @@ from agentrl.config import ActorConfig
 from agentrl.data.collate import PolicyBatch, policy_batch, to_device
 from agentrl.data.segment import Segment
 from agentrl.models.policy import Policy
-from agentrl.training.engine import Engine, chunks, gather, total, world_size
+from agentrl.training.distributed import gather, total, world_size
+from agentrl.training.engine import Engine, chunks
 
 COMPARED_EPISODES = 16
 """Of each rank, whose log-probabilities in sampler and trainer are compared every iteration."""

@@ -29,7 +29,7 @@ from typing import Any
 import torch
 
 from agentrl.errors import CheckpointError
-from agentrl.training.engine import rank, world_size
+from agentrl.training.distributed import rank, world_size
 
 ADAPTER, STATE = "adapter", "state.json"
 _NAME = re.compile(r"checkpoint-(\d{6})")

@@ -18,7 +18,8 @@ from agentrl.config import CriticConfig
 from agentrl.data.collate import ValueBatch, to_device
 from agentrl.data.segment import Segment
 from agentrl.models.critic import CriticModel
-from agentrl.training.engine import Engine, chunks, gather
+from agentrl.training.distributed import gather
+from agentrl.training.engine import Engine, chunks
 from agentrl.training.target import polyak_update, target_copy
 
 Array = NDArray[np.float64]

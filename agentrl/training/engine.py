@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import socket
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,66 +18,13 @@ from torch import Tensor, nn
 
 from agentrl.config import CONFIG_FOLDER, find_file
 from agentrl.errors import CheckpointError, ConfigError, DivergedError
+from agentrl.training.distributed import gather, total, world_size
 
 Item = TypeVar("Item")
 Loss = Callable[[Item], tuple[Tensor, dict[str, Tensor]]]
 """Takes a micro-batch; gives the summed loss and summed metrics."""
 
 _TAG = "state"
-
-
-def initialize_distributed(device: str = "auto") -> None:
-    """Join the process group of the `deepspeed` launcher, or make one of this process alone.
-
-    Args:
-        device: ``"cpu"`` keeps DeepSpeed from a GPU that is there.
-    """
-    if device == "cpu":
-        os.environ["DS_ACCELERATOR"] = "cpu"
-    import deepspeed
-
-    if os.environ.get("WORLD_SIZE", "1") == "1":
-        # Alone, any free port will do; the launcher's fixed one lets no two runs share a machine.
-        alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost"}
-        os.environ.update(alone, MASTER_PORT=str(_free_port()))
-    deepspeed.init_distributed(verbose=False)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def rank() -> int:
-    """Number of this process, 0 without a process group."""
-    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-
-
-def world_size() -> int:
-    """Number of processes, 1 without a process group."""
-    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-
-
-def total(values: Sequence[float]) -> list[float]:
-    """Each number summed over all ranks."""
-    if world_size() == 1:
-        return list(values)
-    tensor = torch.tensor(values, dtype=torch.float64)
-    if torch.distributed.get_backend() == "nccl":
-        tensor = tensor.cuda()
-    torch.distributed.all_reduce(tensor)
-    return [float(value) for value in tensor.tolist()]
-
-
-def gather(value: Any) -> list[Any]:
-    """A small Python object of every rank, in rank order, on every rank."""
-    if world_size() == 1:
-        return [value]
-    gathered: list[Any] = [None] * world_size()
-    torch.distributed.all_gather_object(gathered, value)
-    return gathered
 
 
 class Engine:

@@ -21,7 +21,7 @@ from agentrl.rollout.sampler import build_sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.training.actor_learner import ActorLearner
 from agentrl.training.checkpoint import barrier
-from agentrl.training.engine import gather, rank, total, world_size
+from agentrl.training.distributed import gather, rank, total, world_size
 from agentrl.trajectory import EndReason, Trajectory
 
 PROBE_TOKENS = 8

@@ -18,7 +18,7 @@ from agentrl.errors import ConfigError, TokenMismatchError
 from agentrl.files import replacing
 from agentrl.rollout.chat import Chat
 from agentrl.training.checkpoint import ADAPTER, Checkpoints, Counters, barrier, load_weights
-from agentrl.training.engine import gather, initialize_distributed, rank, world_size
+from agentrl.training.distributed import gather, initialize_distributed, rank, world_size
 from agentrl.training.metrics import MetricsLog
 from agentrl.training.rollouts import Rollouts
 from agentrl.training.start import DEMONSTRATIONS

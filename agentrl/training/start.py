@@ -15,7 +15,8 @@ from agentrl.rollout.chat import Chat
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.checkpoint import barrier
 from agentrl.training.cloning import Log, clone
-from agentrl.training.engine import Engine, gather, rank, world_size
+from agentrl.training.distributed import gather, rank, world_size
+from agentrl.training.engine import Engine
 from agentrl.trajectory import Trajectory
 
 if TYPE_CHECKING:

@@ -33,7 +33,8 @@ from agentrl.rollout.chat import Chat
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.cloning import clone
 from agentrl.training.critic_learner import CriticLearner
-from agentrl.training.engine import Engine, initialize_distributed
+from agentrl.training.distributed import initialize_distributed
+from agentrl.training.engine import Engine
 from agentrl.trajectory import EndReason, Trajectory
 
 DISCOUNT = 0.9

@@ -24,7 +24,7 @@ from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
 from agentrl.training.actor_learner import ActorLearner, Judged
 from agentrl.training.critic_learner import CriticLearner
-from agentrl.training.engine import initialize_distributed
+from agentrl.training.distributed import initialize_distributed
 
 PADDING, STOP = 0, 2
 THREE_TURNS = ((4, 20, 31, 5), (22, 40, STOP), (4, 33, 5), (21, STOP), (4, 35, 36, 5), (23, STOP))

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agentrl.training.engine import Engine, chunks, initialize_distributed, rank, world_size
+from agentrl.training.distributed import initialize_distributed, rank, world_size
+from agentrl.training.engine import Engine, chunks
 
 ITEMS = 10
 Pair = tuple[Tensor, Tensor]

@@ -14,7 +14,8 @@ from agentrl.data.collate import policy_batch
 from agentrl.data.segment import Segment, Step
 from agentrl.models.policy import Policy
 from agentrl.training.cloning import clone, cloning_loss, learning_rate_at
-from agentrl.training.engine import Engine, initialize_distributed
+from agentrl.training.distributed import initialize_distributed
+from agentrl.training.engine import Engine
 
 FIRST = Segment((4, 20, 5, 30, 31, 2), (Step(0, 3, 6, 0, 0.0, True, (0.0,) * 3),), texts=())
 SECOND = Segment(

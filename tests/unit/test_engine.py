@@ -16,7 +16,8 @@ from processes import succeed
 from torch import Tensor, nn
 
 from agentrl.errors import CheckpointError, ConfigError, DivergedError
-from agentrl.training.engine import Engine, chunks, initialize_distributed
+from agentrl.training.distributed import initialize_distributed
+from agentrl.training.engine import Engine, chunks
 
 
 def plain_training(updates: int = 3) -> tuple[list[Any], list[dict[str, float]]]:

@@ -1,0 +1,32 @@
+"""Processes that form a group, each test in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+JOIN = "from agentrl.training.distributed import initialize_distributed as join; join('cpu')"
+
+
+def test_a_build_that_was_killed_does_not_block_the_next_process(tmp_path: Path) -> None:
+    environment = {**os.environ, "TORCH_EXTENSIONS_DIR": str(tmp_path)}
+    killed = subprocess.Popen([sys.executable, "-c", JOIN], env=environment, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not (marks := list(tmp_path.glob("*/deepspeed_shm_comm/lock"))):
+        if killed.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"no compilation was seen; exit code {killed.poll()}")
+        time.sleep(0.01)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert marks[0].exists(), "PyTorch leaves its mark when it is killed"
+
+    subprocess.run([sys.executable, "-c", JOIN], env=environment, check=True, timeout=200)
+
+    assert not marks[0].exists()
+    assert list(tmp_path.glob("*/deepspeed_shm_comm/*.so"))
