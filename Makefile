@@ -22,7 +22,7 @@ define INSTALL
 links="$$(echo $${links:-$${PIP_FIND_LINKS:-}} | tr ' ' ',')"; \
 if [ -n "$$links" ]; then export UV_FIND_LINKS="$$links"; \
 else export UV_TORCH_BACKEND="$${UV_TORCH_BACKEND:-$(BACKEND)}"; fi; \
-set -x; $(BIN)/uv pip install --python $(VENV) $(OVERRIDES)
+set -x; $(BIN)/uv pip install --compile-bytecode --python $(VENV) $(OVERRIDES)
 endef
 
 ifeq ($(EXTRA),cpu)
