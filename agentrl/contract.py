@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -87,32 +87,36 @@ def check_environment(
         ContractViolation: a rule is broken.
         ValueError: there are no actions to play: none listed, given or scripted.
     """
-    build = _maker(make)
+    with ExitStack() as opened:
+
+        def build() -> TextEnvironment:
+            environment = make() if callable(make) else gymnasium.make(make).unwrapped
+            if not isinstance(environment, TextEnvironment):
+                kind = type(environment).__name__
+                raise ContractViolation("type", f"found a {kind}, expected a TextEnvironment")
+            opened.callback(_close, environment)
+            return environment
+
+        _check_rules(build, episodes, actions)
+
+
+def _check_rules(
+    build: Callable[[], TextEnvironment], episodes: int, actions: Sequence[str] | None
+) -> None:
     environment = build()
-    if not isinstance(environment, TextEnvironment):
-        raise ContractViolation(
-            "type", f"found a {type(environment).__name__}, expected an agentrl.env.TextEnvironment"
-        )
     _check_splits(environment)
     _check_gymnasium(build)
     _check_reset_options(environment)
     tasks = list(environment.splits["train"])[:episodes]
     recordings = [_record(environment, task, 100 + task, actions) for task in tasks]
+    other = build()
     for recording in recordings:
-        _check_determinism(environment, build(), recording)
+        _check_determinism(environment, other, recording)
         _check_admissible_actions(environment, recording)
-        _check_snapshot(environment, build(), recording)
+        _check_snapshot(environment, other, recording)
     _check_tasks_differ(environment, recordings[0])
     _check_garbage(environment, tasks[0])
     _check_scripted_agent(environment, tasks)
-    _close(environment)
-
-
-def _maker(make: Callable[[], TextEnvironment] | str) -> Callable[[], Any]:
-    if isinstance(make, str):
-        name = make
-        return lambda: gymnasium.make(name).unwrapped
-    return make
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentrl.config import RunConfig
-from agentrl.env import make_environment
 from agentrl.errors import CheckpointError
 from agentrl.evaluation.adapter import check_adapter, find_adapter, run_folder
 from agentrl.evaluation.panel import Panel, make_panel
 from agentrl.evaluation.result import Evaluation
+from agentrl.isolation import make_environment
 from agentrl.models.locate import model_path
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.sampler import build_sampler
@@ -170,6 +170,7 @@ class Evaluator:
             concurrent=config.rollout.concurrent,
             context_length=config.policy.context_length,
             max_new_tokens=config.sampler.max_new_tokens,
+            retries=config.rollout.retries,
         )
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentrl.env import TextEnvironment
-from agentrl.errors import ConfigError, EnvironmentFaultError
+from agentrl.errors import AgentrlError, ConfigError, EnvironmentFaultError
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.sampler import Completion
 from agentrl.trajectory import EndReason, Trajectory, Turn
@@ -183,9 +183,7 @@ class Episode:
     def _fail(self, error: Exception) -> None:
         self.broken = True
         self.prompt_ids = ()
-        lines = traceback.format_exception(error)
-        text = "".join(lines).strip().splitlines()[-_ERROR_LINES:]
-        self._end(EndReason.FAILED, success=False, error="\n".join(text))
+        self._end(EndReason.FAILED, success=False, error=_described(error))
 
     def _end(self, reason: EndReason, success: bool, error: str | None = None) -> None:
         self.trajectory = Trajectory(
@@ -199,6 +197,14 @@ class Episode:
             final_prompt_ids=self.prompt_ids if reason is EndReason.TRUNCATED else (),
             error=error,
         )
+
+
+def _described(error: Exception) -> str:
+    """The message of an error raised on purpose, the end of the traceback of any other."""
+    if isinstance(error, AgentrlError):
+        return f"{type(error).__name__}: {error}"
+    lines = "".join(traceback.format_exception(error)).strip().splitlines()
+    return "\n".join(lines[-_ERROR_LINES:])
 
 
 def _check(observation: object, reward: float) -> None:

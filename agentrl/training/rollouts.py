@@ -10,8 +10,8 @@ import numpy as np
 
 from agentrl.config import RunConfig
 from agentrl.data.segment import Segment, Step, candidate, learnable
-from agentrl.env import make_environment
 from agentrl.errors import EnvironmentFaultError
+from agentrl.isolation import make_environment
 from agentrl.models.locate import model_path
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import EpisodeSpec
@@ -47,6 +47,7 @@ class Rollouts:
             concurrent=config.rollout.concurrent,
             context_length=config.policy.context_length,
             max_new_tokens=config.sampler.max_new_tokens,
+            retries=config.rollout.retries,
         )
         environment = make_environment(config.environment)
         self._tasks = environment.tasks("train")
@@ -158,10 +159,12 @@ def summary(trajectories: Sequence[Trajectory], seconds: float) -> dict[str, flo
             sum(len(turn.action_ids) for turn in turns),
             sum(turn.finish_reason == "length" for turn in turns),
             sum(t.end_reason is EndReason.TRUNCATED for t in valid),
+            sum(t.retries for t in trajectories),
             seconds / world_size(),
         ]
     )
-    episodes, played, reward, success, all_turns, invalid, tokens, cut, truncated, time_taken = sums
+    episodes, played, reward, success, all_turns, invalid, tokens, cut, truncated, *rest = sums
+    retries, time_taken = rest
     played_, turns_ = max(played, 1), max(all_turns, 1)
     return {
         "rollout/return": reward / played_,
@@ -171,6 +174,7 @@ def summary(trajectories: Sequence[Trajectory], seconds: float) -> dict[str, flo
         "rollout/cut_share": cut / turns_,
         "rollout/truncated_share": truncated / played_,
         "rollout/failed_share": 1.0 - played / max(episodes, 1),
+        "rollout/retries": retries,
         "rollout/tokens": tokens,
         "rollout/tokens_per_second": tokens / max(time_taken, 1e-9),
     }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from agentrl.config import RunConfig
 from agentrl.data.segment import learnable, segment
 from agentrl.data.store import TrajectoryStore
-from agentrl.env import make_environment
 from agentrl.errors import ConfigError
+from agentrl.isolation import make_environment
 from agentrl.models.policy import Policy
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.scripted import draw_specs, play_scripted
