@@ -9,7 +9,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from agentrl.config import EnvironmentConfig
-from agentrl.env import make_environment
+from agentrl.isolation import make_environment
 from agentrl.errors import ConfigError
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from environments.wordle import Wordle, feedback, pooled_feedback
