@@ -37,7 +37,7 @@ class CarDealer(TextEnvironment):
             OpenAI-compatible endpoint (the extra ``endpoint``).
         reward: of a sale: ``"revenue"`` the price in thousands of dollars, ``"budget"`` the price
             as a share of the buyer's budget.
-        utterances: how many both sides may say together, an even number, at least 2.
+        utterances: how many both sides may say together, at least 2.
         base_url: of the endpoint, e.g. ``"http://localhost:8000/v1"``; for ``"model"`` alone.
         model: the model's name there.
         timeout: seconds to wait for one answer.

@@ -78,7 +78,7 @@ class ModelBuyer:
         assert self._wanted is not None
         *lines, last = answer.splitlines() or [""]
         found = _DECISION.match(last)
-        words = " ".join((lines if found else [*lines, last]))[:_LONGEST_REPLY].strip() or _SILENCE
+        words = " ".join(lines if found else [*lines, last])[:_LONGEST_REPLY].strip() or _SILENCE
         if found is None or found["price"] is None:
             return words, None, bool(found)
         price = int(found["price"].replace(",", ""))

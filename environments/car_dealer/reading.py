@@ -70,7 +70,9 @@ def _names(table: Mapping[str, Iterable[str]]) -> tuple[re.Pattern[str], dict[st
     return re.compile(pattern), spellings
 
 
-_BRANDS, _TYPES, _FEATURES = (_names(load("cars")[kind]) for kind in ("brands", "types", "features"))
+_BRANDS, _TYPES, _FEATURES = (
+    _names(load("cars")[kind]) for kind in ("brands", "types", "features")
+)
 _AMOUNT = re.compile(
     r"(?P<minus>(?:(?<![\w)])-|\bminus )\s*)?(?P<dollar>\$\s*)?(?P<dollar_minus>-\s*)?"
     r"(?<![\w.,])(?P<number>[0-9](?:[0-9,.]*[0-9])?)(?P<exponent>e\+?[0-9]+)?"
@@ -81,7 +83,9 @@ _AMOUNT = re.compile(
 _NUMBER = re.compile(r"(?P<whole>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.(?P<part>[0-9]{1,2}))?")
 _UNITS = {"k": 3, "thousand": 3, "grand": 3, "million": 6, "m": 6, "billion": 9, "bn": 9}
 _SENTENCE = re.compile(r"(?:\.(?![0-9])|[!;?\n]|\bbut\b)")
-_NEGATION = re.compile(r"\b(?:not|no|never|without|cannot|lacks?)\b|n't\b|\b(?:dont|cant|wont|isnt)\b")
+_NEGATION = re.compile(
+    r"\b(?:not|no|never|without|cannot|lacks?)\b|n't\b|\b(?:dont|cant|wont|isnt)\b"
+)
 _NO_LOWER = re.compile(
     r"\b(?:can't|cannot|can not|won't|could not|couldn't|not) (?:possibly )?(?:go |do |sell )?"
     r"(?:it )?(?:any )?(?:lower|below|less|under)\b|\bno (?:lower|less) than\b"

@@ -16,8 +16,8 @@ _QUESTIONS = {
     "features": "Which features do you need?",
     "budget": "What is your budget?",
 }
-_FIRST_PRICE = 2.2
-_WAY_DOWN = 0.5
+_FIRST_PRICE = 2.4
+_WAY_DOWN = 0.2
 _LEAST_STEP = 100
 _RANDOM_PRICES = range(5_000, 95_001, 5_000)
 
@@ -26,7 +26,7 @@ class ScriptedSeller:
     """Sells by what the buyer says alone: preferences and budget are not looked up.
 
     It asks for brand, type, features and budget, offers exactly that car at `_FIRST_PRICE` times
-    the buyer's offer, goes a part of the way down to each new offer, and takes the last offer.
+    the buyer's first offer, goes a part of the way down to each new one, and takes the last offer.
 
     Args:
         strength: probability of this at each turn; otherwise it asks any question, or offers any
@@ -40,7 +40,7 @@ class ScriptedSeller:
         self.brand = self.type = ""
         self.features: set[str] = set()
         self.offer = self.price = 0
-        self.turn = 0
+        self.shown = ""
 
     def act(self, observation: str, info: Mapping[str, Any]) -> str:
         """The next utterance."""
@@ -56,9 +56,9 @@ class ScriptedSeller:
         ):
             if not known:
                 return _QUESTIONS[subject]
-        if re.search(r"\blast offer\b", observation, re.IGNORECASE):
-            return self._offer(self.brand, self.type, self.features, self.offer)
-        return self._offer(self.brand, self.type, self.features, self._next_price())
+        last = re.search(r"\blast offer\b", observation, re.IGNORECASE)
+        price = self.offer if last else self._next_price()
+        return self._offer(self.brand, self.type, self.features, price)
 
     def _next_price(self) -> int:
         """Comes down part of the way to the buyer's offer, never below it."""
@@ -78,5 +78,10 @@ class ScriptedSeller:
         return self._offer(draw.choice(BRANDS), draw.choice(TYPES), features, price)
 
     def _offer(self, brand: str, type_: str, features: set[str], price: int) -> str:
+        """Offers a car; it is not described again while it is the one that was shown last."""
         equipment = f" with {' and '.join(in_order(features))}" if features else ""
-        return f"I have a {brand}, type {type_},{equipment} for ${price:,}."
+        car = f"{brand}, type {type_},{equipment}"
+        if car == self.shown:
+            return f"I can do ${price:,}."
+        self.shown = car
+        return f"I have a {car} for ${price:,}."

@@ -12,7 +12,7 @@ TIMEOUT = 30.0
 RETRIES = 2
 """Defaults of the arguments `timeout` and `retries` of every game with such a partner."""
 
-_MOST_TOKENS = 64
+_MOST_TOKENS = 128
 
 
 def encodable(text: str) -> str:
