@@ -62,7 +62,7 @@ def serving() -> Iterator[EndpointServer]:
     """A server that answers "Yes." until its script is changed; it stops with the block."""
     server = EndpointServer(("127.0.0.1", 0), _Handler)
     server.script, server.seen = ["Yes."], []
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server

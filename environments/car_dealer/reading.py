@@ -12,9 +12,10 @@ The rules, in this order:
    1,000,000 dollars: negative numbers, exponents and anything larger are no price.
 3. **Sentences** end with ``.``, ``!``, ``?``, ``;``, a line break or before ``but``.
    A *question* ends with ``?``, begins with a question word (but not ``how about`` or ``what
-   about``) and has no amount: it asks for the subjects that it names. A sentence with a negation
-   (``not``, ``no``, ``n't``, ``without``) offers nothing: features in it are taken off the car,
-   amounts in it are no price, unless it only says that the price cannot go lower.
+   about``) and has no amount: it asks for the subjects that it names, or for all wishes ("What are
+   you looking for?"). A sentence with a negation (``not``, ``no``, ``n't``, ``without``) offers
+   nothing: features in it are taken off the car, amounts in it are no price, unless it only says
+   that the price cannot go lower.
 4. **Cars.** The other sentences offer what they name. Two brands are no brand, two types no type.
 5. **Agreement**: a sentence that begins with ``deal``, ``agreed``, ``sold``, ``I accept``,
    ``it's a deal`` or ``you have a deal``.
@@ -95,11 +96,12 @@ _QUESTION = re.compile(
     r"(?:what|which|who|how|do|does|are|is|would|could|can|any|may|have|tell)\b"
 )
 _SUBJECTS: dict[Subject, re.Pattern[str]] = {
-    "brand": re.compile(r"\b(?:brands?|makes?|manufacturers?|looking for|want|kind of car)\b"),
-    "type": re.compile(r"\b(?:types?|body|style|looking for|want|kind of car)\b"),
-    "features": re.compile(r"\b(?:features?|extras?|options?|equipment|looking for|want)\b"),
+    "brand": re.compile(r"\b(?:brands?|makes?|manufacturers?)\b"),
+    "type": re.compile(r"\b(?:types?|body|style)\b"),
+    "features": re.compile(r"\b(?:features?|extras?|options?|equipment)\b"),
     "budget": re.compile(r"\b(?:budget|spend|afford|pay|price|offer)\b"),
 }
+_ANY_WISH = re.compile(r"\b(?:looking for|want|need|like|prefer|car)\b")
 _AGREEMENT = re.compile(
     r"^\W*(?:ok|okay|fine|alright|yes|well)?\W*(?:deal|agreed|sold|i accept|it's a deal|"
     r"it is a deal|you have a deal)\b"
@@ -145,9 +147,7 @@ class _Parts:
         amounts = _amounts(sentence)
         brands, types, features = (_found(sentence, *k) for k in (_BRANDS, _TYPES, _FEATURES))
         if sentence.endswith("?") and not amounts and _QUESTION.search(sentence):
-            self.asks |= {s for s, pattern in _SUBJECTS.items() if pattern.search(sentence)}
-            named: dict[Subject, set[str]] = {"brand": brands, "type": types, "features": features}
-            self.asks |= {subject for subject, names in named.items() if names}
+            self.asks |= _asked(sentence, {"brand": brands, "type": types, "features": features})
         elif _NEGATION.search(_NO_LOWER.sub(" ", sentence)):
             self.without |= features
         else:
@@ -176,6 +176,13 @@ class _Parts:
 
 def _found(sentence: str, pattern: re.Pattern[str], spellings: Mapping[str, str]) -> set[str]:
     return {spellings[match[1]] for match in pattern.finditer(sentence)}
+
+
+def _asked(sentence: str, named: Mapping[Subject, set[str]]) -> set[Subject]:
+    """The subjects of a question; all wishes if it asks for wishes and names no subject."""
+    asked = {subject for subject, pattern in _SUBJECTS.items() if pattern.search(sentence)}
+    asked |= {subject for subject, names in named.items() if names}
+    return asked or (set(named) if _ANY_WISH.search(sentence) else set())
 
 
 def _amounts(sentence: str) -> set[int]:
