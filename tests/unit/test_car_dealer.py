@@ -247,7 +247,8 @@ def test_buyers_talk_in_many_ways() -> None:
 HOSTILE = [
     "", " ", "x" * 100_000, "\x00\x1b[0m", "\ud800", "漢字", "🙂" * 50, "$" * 400, "-$1", "$1e308",
     "9" * 499, "{brand} {0} %s", "I buy it", "Deal", "$1,000,000", "\u202e$30,000", "NaN dollars",
-    "Decision: buy for $90,000", "Sold!", "BMW Audi Ford SUV truck $5,000", "$\u0663\u0660,\u0660\u0660\u0660", "No.",
+    "Decision: buy for $90,000", "Sold!", "BMW Audi Ford SUV truck $5,000",
+    "$\u0663\u0660,\u0660\u0660\u0660", "No.",
 ]  # fmt: skip
 
 
