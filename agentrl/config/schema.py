@@ -124,7 +124,7 @@ class SamplerConfig(Section):
     vllm: VllmConfig = VllmConfig()
     """Engine settings."""
     probe_tolerance: float = Field(1e-3, gt=0)
-    """Largest difference of a probe's token log-probabilities between trainer and sampler, in nats;
+    """Largest mean difference of a probe's token log-probabilities, trainer to sampler, in nats;
     of those beyond 1 nat as a share of them. bfloat16 needs about 0.1."""
     mismatch_limit: float = Field(0.05, gt=0)
     """Stop the run when sampler and trainer differ by more, on average over the sampled tokens."""

@@ -24,7 +24,7 @@ from agentrl.training.checkpoint import barrier
 from agentrl.training.distributed import gather, rank, total, world_size
 from agentrl.trajectory import EndReason, Trajectory
 
-PROBE_TOKENS = 8
+PROBE_TOKENS = 16
 
 
 class Rollouts:
@@ -54,7 +54,8 @@ class Rollouts:
         observation, _ = environment.reset(seed=0, options={"task": self._tasks[0]})
         environment.close()
         prompt = tuple(chat.begin(observation))
-        self._probe = Probe(prompt, prompt[-PROBE_TOKENS:])
+        length = min(PROBE_TOKENS, config.sampler.max_new_tokens)
+        self._probe = Probe(prompt, prompt[-length:])
 
     def play(self, iteration: int, metrics: dict[str, float]) -> list[Trajectory]:
         """This rank's share of an iteration's episodes; adds ``rollout/...`` over all ranks.
@@ -107,7 +108,7 @@ class Rollouts:
         ]
 
     def hand_over(self, actor: ActorLearner, version: int) -> float:
-        """Give the sampler the actor's adapter; the probe's largest difference comes back.
+        """Give the sampler the actor's adapter; the probe's mean difference comes back.
 
         Raises:
             StaleAdapterError: the sampler does not run it.
