@@ -122,9 +122,9 @@ class ScienceWorld(TextEnvironment):
         if self._game is None:
             self._game = Game()
         self._task = task
-        self._game.call("load", *self.engine_task(), False)
+        self._game.load(*self.engine_task(), gold_path=False)
         description = str(self._game.call("getTaskDescription"))
-        self._observation = f"{description}\n{self._game.call('step', 'look around')}"
+        self._observation = f"{description}\n{self._game.step('look around')}"
         self._score = self._best = self._read_score()
         self._actions = []
         self._over = False
@@ -140,7 +140,7 @@ class ScienceWorld(TextEnvironment):
             raise ResetNeeded("There is no ScienceWorld episode to go on with: call reset() first.")
         command = _command(action)
         try:
-            self._observation = str(self._game.call("step", command or ""))
+            self._observation = self._game.step(command or "")
             score, completed = self._read_score(), bool(self._game.call("getCompleted"))
         except Exception:
             self.close()
@@ -183,7 +183,7 @@ class ScienceWorld(TextEnvironment):
 
     def admissible_actions(self) -> list[str]:
         """Every command that is valid now, sorted; slow."""
-        return sorted(set(self._playing().texts("getValidActionObjectCombinations")))
+        return sorted(set(self._playing().valid_actions()))
 
     def look(self) -> str:
         """The room as the agent sees it, at no cost of a turn."""
@@ -209,6 +209,7 @@ class ScienceWorld(TextEnvironment):
             SnapshotUnsupportedError: they led elsewhere, for the engine is not fully determined.
         """
         self._load(snapshot.task)
+        self._info({})  # the engine's names in later lists depend on which lists were made before
         for action in snapshot.actions:
             self.step(action)
         if (self._observation, self._score) != (snapshot.observation, snapshot.score):

@@ -81,7 +81,7 @@ def gold_path(name: str, variation: int, simplifications: str) -> tuple[str, ...
     """The actions that the engine says solve a task; made in a game of its own, then remembered."""
     game = Game()
     try:
-        game.call("load", name, variation, simplifications, True)
+        game.load(name, variation, simplifications, gold_path=True)
         return tuple(game.texts("getGoldActionSequence"))
     finally:
         game.close()

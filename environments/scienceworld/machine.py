@@ -8,6 +8,7 @@ it does not outlive this process, however that ends.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -63,6 +64,8 @@ class Machine:
             )
         )
         self.games = 0
+        self.turn = threading.Lock()
+        """Held while the engine makes objects: it numbers those of all games by one counter."""
 
     def alive(self) -> bool:
         """Whether the process still runs."""
@@ -108,6 +111,7 @@ class Game:
             self.machine = _machine
             self.machine.games += 1
         self.closed = False
+        self.objects = 0
         try:
             with faults():
                 self.java = self.machine.new_game()
@@ -125,14 +129,63 @@ class Game:
         return _machine.process.pid if _machine is not None else 0
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """Call a method of the Java object."""
+        """Call a method of the Java object that makes no objects of the game."""
         with faults():
             return getattr(self.java, method)(*arguments)
+
+    def load(self, name: str, variation: int, simplifications: str, gold_path: bool) -> None:
+        """Begin a task; its objects are numbered from 0 again."""
+        self.objects = 0
+        self._numbered("load", name, variation, simplifications, gold_path)
+
+    def step(self, command: str) -> str:
+        """Play a command and return what the engine says."""
+        return str(self._numbered("step", command))
+
+    def _numbered(self, method: str, *arguments: Any) -> Any:
+        """Call a method that may make objects, which get the numbers they would get alone.
+
+        The engine's names and order of objects follow from their numbers, and so they do not depend
+        on what else was played in this machine.
+        """
+        with faults(), self.machine.turn:
+            numbers = self.machine.gateway.jvm.util.UniqueIdentifier
+            getattr(numbers, "count_$eq")(self.objects)
+            answer = getattr(self.java, method)(*arguments)
+            self.objects = int(numbers.count())
+        return answer
 
     def texts(self, method: str) -> list[str]:
         """Call a method that returns a Java collection of strings."""
         with faults():
             return [str(text) for text in getattr(self.java, method)()]
+
+    def valid_actions(self) -> list[str]:
+        """The commands that the engine's parser takes now, in the engine's order.
+
+        The engine lists more: it names objects in reach of an open door, too, which its parser does
+        not find. Left are those whose objects all are in reach or held, and the teleports.
+        """
+        with faults():
+            interface = self.java.agentInterface().get()
+            room = interface.getAgentVisibleObjects(False).productElement(1)
+            held = interface.agent().getInventoryContainer()
+            reach = self._identifiers(room) | self._identifiers(held) | {held.uuid()}
+        listed = json.loads(self.call("getValidActionObjectCombinationsJSON"))["validActions"]
+        return [
+            str(entry["action"])
+            for entry in listed
+            if entry["action"].startswith("teleport to ") or reach.issuperset(entry["obj_ids"])
+        ]
+
+    def _identifiers(self, container: Any) -> set[int]:
+        """The numbers of all objects that can be reached from one."""
+        parser = self.machine.gateway.jvm.scienceworld.input.InputParser
+        found = parser.collectAccessibleObjects(container, True).iterator()
+        numbers = set()
+        while found.hasNext():
+            numbers.add(int(found.next().uuid()))
+        return numbers
 
     def close(self) -> None:
         """Leave the machine; the last game ends it. Twice is fine."""

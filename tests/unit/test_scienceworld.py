@@ -72,7 +72,7 @@ def test_numbers_do_not_depend_on_the_tasks_chosen() -> None:
 @pytest.mark.parametrize("name", ["identify-life-stages-2", "find-plant"])
 def test_splits_are_the_packages(name: str) -> None:
     game = Game()
-    game.call("load", name, 0, "", False)
+    game.load(name, 0, "", gold_path=False)
 
     for split in ("train", "dev", "test"):
         official = sorted(game.call(f"getVariations{split.capitalize()}"))
