@@ -13,6 +13,7 @@ _ENTRY_POINTS = {
     "agentrl/CarDealer-v0": "environments.car_dealer:CarDealer",
     "agentrl/GuessMyCity-v0": "environments.questions:GuessMyCity",
     "agentrl/TwentyQuestions-v0": "environments.questions:TwentyQuestions",
+    "agentrl/ScienceWorld-v0": "environments.scienceworld:ScienceWorld",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():
