@@ -197,7 +197,8 @@ class ChessGame(TextEnvironment):
     def scripted_agent(self, strength: float = 1.0, seed: int = 0) -> Agent:
         """Plays well with probability `strength` at each move, any legal move otherwise.
 
-        Playing well is Stockfish without a handicap where it is the opponent, else a small search.
+        Playing well is Stockfish without a handicap where it is the opponent, else a small search;
+        a bare king is always mated by the search.
         """
         return ScriptedPlayer(self, strength, seed)
 
@@ -223,8 +224,10 @@ class ChessGame(TextEnvironment):
 
 
 class Chess(ChessGame):
-    """A whole game of chess: from the ``"standard"`` first position, as LMRL-Gym plays it, or
-    after four ``"random"`` moves, two of each side, that the task draws.
+    """A whole game of chess.
+
+    It begins with the ``"standard"`` first position, as LMRL-Gym's does, or after four ``"random"``
+    moves, two of each side, that the task draws.
     """
 
     starts = ("standard", "random")

@@ -41,8 +41,19 @@ class ScriptedPlayer:
         return self.environment.write(self.generator.choice(list(board.legal_moves)))
 
     def _strong_move(self, board: chess.Board) -> chess.Move:
-        if self.environment.engine is not None:
-            return self.environment.engine.lines(board, _NODES)[0].move
-        few = board.occupied.bit_count() <= _PIECES_OF_ENDGAMES
-        plies = _PLIES_OF_ENDGAMES if few else _PLIES
-        return search_move(board, plies, placement, self.generator)
+        engine = self.environment.engine
+        if _is_mating_endgame(board):
+            return search_move(board, _PLIES_OF_ENDGAMES, placement, self.generator)
+        if engine is not None:
+            return engine.lines(board, _NODES)[0].move
+        return search_move(board, _PLIES, placement, self.generator)
+
+
+def _is_mating_endgame(board: chess.Board) -> bool:
+    """Whether a bare king stands against two or three pieces, a queen or rook among them.
+
+    The small search wins these surely; the engine without its tables may repeat positions.
+    """
+    bare = board.occupied_co[not board.turn].bit_count() == 1
+    few = board.occupied.bit_count() <= _PIECES_OF_ENDGAMES
+    return bare and few and bool(board.queens | board.rooks)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 Evaluate = Callable[["chess.Board"], float]
 """What a position is worth to the side to move, in hundredths of a pawn."""
 
-VALUES = (0, 100, 300, 320, 500, 900, 0)
-"""Of pawn, knight, bishop, rook, queen, king, in hundredths of a pawn; python-chess counts from 1."""
+VALUES = (100, 300, 320, 500, 900)
+"""Of pawn, knight, bishop, rook, queen, in hundredths of a pawn."""
 
 _MATE = 100_000.0
 
@@ -43,9 +43,7 @@ def search_move(
     return best
 
 
-def _value(
-    board: chess.Board, depth: int, low: float, high: float, evaluate: Evaluate
-) -> float:
+def _value(board: chess.Board, depth: int, low: float, high: float, evaluate: Evaluate) -> float:
     """Worth to the side to move, exact between `low` and `high`. Sooner mates are worth more."""
     moves = list(board.legal_moves)
     if not moves:
@@ -75,7 +73,7 @@ def material(board: chess.Board) -> float:
     return float(
         sum(
             value * ((kind & own).bit_count() - (kind & other).bit_count())
-            for kind, value in zip(kinds, VALUES[1:], strict=False)
+            for kind, value in zip(kinds, VALUES, strict=True)
         )
     )
 
