@@ -99,7 +99,7 @@ class Engine:
                 protocol = self._started()
                 # A game of its own: python-chess says `ucinewgame` first, which clears everything.
                 asked = protocol.analyse(board, limit, multipv=count, game=object())
-                found = self._wait(asked)
+                found = self._wait(_unless_ended(asked, protocol))
             except (chess.engine.EngineError, OSError, TimeoutError) as error:
                 self._stop()
                 raise EnvironmentFaultError(
@@ -111,7 +111,8 @@ class Engine:
             raise EnvironmentFaultError(
                 f"The chess engine {self.program} gave no move in {nodes} nodes for {board.fen()}."
             )
-        return lines
+        # A limit that comes in the middle of an iteration leaves them unsorted.
+        return sorted(lines, key=lambda line: -line.score)
 
     def close(self) -> None:
         """End the process; twice is fine, and a later question starts another."""
@@ -154,6 +155,19 @@ class Engine:
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
         loop.close()
+
+
+async def _unless_ended(asked: Coroutine[Any, Any, T], protocol: UciProtocol) -> T:
+    """What was asked; an error if the process ends first, which python-chess can wait past."""
+    from chess.engine import EngineTerminatedError
+
+    task = asyncio.ensure_future(asked)
+    either: set[asyncio.Future[Any]] = {task, protocol.returncode}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        raise EngineTerminatedError(f"it ended with exit code {protocol.returncode.result()}")
+    return task.result()
 
 
 async def _end(transport: asyncio.SubprocessTransport, protocol: UciProtocol) -> None:
