@@ -4,7 +4,9 @@
 
 A turn is the agent's random move and the opponent's answer. Wall-clock time counts, because the
 engine is a process of its own. The bare loop asks the engine for its move by python-chess's
-`SimpleEngine`, with Stockfish's own handicap, and reports nothing. The parts of a pair take turns.
+`SimpleEngine`, with Stockfish's own handicap, and reports nothing; "cleared" means that, as in the
+environment, the engine forgets before each move what it knows, without which no game can be
+repeated. The three take turns, round by round.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from statistics import median
 
 import chess
 import chess.engine
@@ -24,7 +27,7 @@ from environments.chess import Chess, ChessEndgames, ChessGame
 from environments.chess.engine import find_program
 
 SECONDS = 1.0
-ROUNDS = 3
+ROUNDS = 5
 NODES = 2000
 
 
@@ -42,15 +45,15 @@ def play(environment: ChessGame) -> Iterator[None]:
             yield
 
 
-def play_bare(engine: chess.engine.SimpleEngine) -> Iterator[None]:
-    """The same game with python-chess alone."""
+def play_bare(engine: chess.engine.SimpleEngine, cleared: bool) -> Iterator[None]:
+    """The same game with python-chess alone; `cleared`: a new game for the engine at every move."""
     generator, limit = random.Random(0), chess.engine.Limit(nodes=NODES)
     while True:
         board, game = chess.Board(), object()
         while not board.is_game_over():
             board.push(generator.choice(list(board.legal_moves)))
             if not board.is_game_over():
-                answer = engine.play(board, limit, game=game).move
+                answer = engine.play(board, limit, game=object() if cleared else game).move
                 assert answer is not None
                 board.push(answer)
             yield
@@ -66,28 +69,30 @@ def rate(turns: Iterator[None], seconds: float = SECONDS) -> float:
 
 
 def compare_with_bare_loop(skill_level: int, table: Table) -> None:
-    """Add a row: our turns, the bare loop's, and their ratio, each the median of the rounds."""
+    """Add a row: turns of ours and of the bare loops, and the ratios; medians of the rounds."""
     environment = Chess(skill_level=skill_level, nodes=NODES)
     with (
         closing(environment),
         chess.engine.SimpleEngine.popen_uci(find_program("stockfish")) as engine,
     ):
         engine.configure({"Threads": 1, "Hash": 1, "Skill Level": skill_level})
-        ours, bare = play(environment), play_bare(engine)
-        pairs = sorted((rate(ours) / (other := rate(bare)), other) for _ in range(ROUNDS))
-    ratio, other = pairs[ROUNDS // 2]
+        players = [play(environment), play_bare(engine, True), play_bare(engine, False)]
+        rounds = [[rate(player) for player in players] for _ in range(ROUNDS)]
+    ours, cleared, bare = (median(rates) for rates in zip(*rounds, strict=True))
+    against_cleared = median(one / other for one, other, _ in rounds)
+    against_bare = median(one / other for one, _, other in rounds)
     table.add_row(
         f"Stockfish, Skill Level {skill_level}",
-        f"{ratio * other:,.0f}",
-        f"{other:,.0f}",
-        f"{ratio:.2f}",
+        f"{ours:,.0f}",
+        f"{cleared:,.0f} ({against_cleared:.2f})",
+        f"{bare:,.0f} ({against_bare:.2f})",
     )
 
 
 def main() -> None:
     """Print a table."""
     table = Table(title=f"Chess, random moves, resets included, {NODES} nodes")
-    for column in ("opponent", "turns/s", "bare loop turns/s", "ratio"):
+    for column in ("opponent", "turns/s", "bare loop, cleared (ratio)", "bare loop (ratio)"):
         table.add_column(column, justify="left" if column == "opponent" else "right")
     try:
         for skill_level in (0, 20):

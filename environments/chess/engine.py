@@ -94,11 +94,12 @@ class Engine:
         import chess.engine
 
         limit = chess.engine.Limit(depth=depth, nodes=nodes)
+        wanted = chess.engine.INFO_SCORE | chess.engine.INFO_PV
         with self._lock:
             try:
                 protocol = self._started()
                 # A game of its own: python-chess says `ucinewgame` first, which clears everything.
-                asked = protocol.analyse(board, limit, multipv=count, game=object())
+                asked = protocol.analyse(board, limit, multipv=count, game=object(), info=wanted)
                 found = self._wait(_unless_ended(asked, protocol))
             except (chess.engine.EngineError, OSError, TimeoutError) as error:
                 self._stop()

@@ -95,7 +95,7 @@ def transcript(environment: Any, seed: int, turns: int = 12) -> list[Any]:
 
 
 @pytest.mark.parametrize("arguments", [{}, {"skill_level": 5}, {"skill_level": 20}])
-def test_the_same_seed_gives_the_same_game_of_another_engine_process(
+def test_the_same_seed_gives_the_same_game_with_another_engine(
     arguments: dict[str, Any],
 ) -> None:
     program()
