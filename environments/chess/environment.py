@@ -68,7 +68,10 @@ class ChessGame(TextEnvironment):
         program: Stockfish's name on PATH, or its path.
         color: the agent's.
         notation: of moves, in actions and in ``info``: ``"san"`` or ``"uci"``.
-        observation: ``"fen"``; ``"moves"``: first position and moves; ``"board"``: a diagram.
+        observation: ``"fen"``; ``"board"``: a diagram; ``"pieces"``: a list in words, without
+            capitals; ``"moves"``: first position and all moves; ``"reply"``: FEN before the first
+            move, then the opponent's moves alone, so that the conversation is the game. Diagram
+            and list leave out castling rights and counts; ``"reply"`` alone is no state.
         format: ``"letters"`` puts a blank between all characters, as LMRL-Gym does.
         max_turns: limit of an episode, illegal moves included; at least 1.
         task_count: how many tasks there are, at least 10.
@@ -93,7 +96,7 @@ class ChessGame(TextEnvironment):
         program: str = "stockfish",
         color: Literal["white", "black"] = "white",
         notation: Literal["san", "uci"] = "san",
-        observation: Literal["fen", "moves", "board"] = "fen",
+        observation: Literal["fen", "board", "pieces", "moves", "reply"] = "fen",
         format: Literal["plain", "letters"] = "plain",  # noqa: A002 - Wordle's name for it
         max_turns: int = 400,
         task_count: int = 1000,
@@ -187,7 +190,7 @@ class ChessGame(TextEnvironment):
         return format_text(write_move(self.board, move, self.notation), self.format)
 
     def _observation(self) -> str:
-        return format_text(write_position(self.board, self.observation), self.format)
+        return format_text(write_position(self.board, self.observation, self.notation), self.format)
 
     def _with_actions(self, info: dict[str, Any]) -> dict[str, Any]:
         if self.list_actions:

@@ -21,7 +21,7 @@ def random_opening(plies: int, generator: random.Random) -> chess.Board:
         while len(board.move_stack) < plies and not board.is_game_over():
             board.push(generator.choice(list(board.legal_moves)))
         if not board.is_game_over():
-            return board
+            return board.copy(stack=False)
 
 
 def random_endgame(pieces: str, side: bool, generator: random.Random) -> chess.Board:

@@ -163,16 +163,39 @@ def test_notations(notation: Literal["san", "uci"], action: str, valid: bool) ->
     assert (environment.board.piece_at(chess.F3) is not None) == valid
 
 
-def test_observations() -> None:
+def test_letters_have_blanks_between_them() -> None:
     letters = begin(format="letters").reset(options={"task": 0})[0]
     assert letters.startswith("r n b q k b n r / p p p p")
     assert letters.replace("   ", "_").replace(" ", "").replace("_", " ") == chess.STARTING_FEN
-    moves = begin(observation="moves", opponent="random")
-    assert moves.reset()[0] == f"Start: {chess.STARTING_FEN}\nMoves: none"
-    observation, *_, info = moves.step("d4")
-    assert observation.endswith(f"\nMoves: 1. d4 {info['opponent_move']}")
-    diagram = begin(observation="board").reset()[0].splitlines()
-    assert (diagram[0], diagram[-1]) == ("r n b q k b n r", "White to move.")
+
+
+@pytest.mark.parametrize(("notation", "moves"), [("san", ("d4", "h4")), ("uci", ("d2d4", "h2h4"))])
+def test_moves_and_replies_as_observations(notation: str, moves: tuple[str, str]) -> None:
+    listed = begin(observation="moves", opponent="random", notation=notation)
+    replies = begin(observation="reply", opponent="random", notation=notation)
+    start = f"Start: {chess.STARTING_FEN}\nMoves:"
+    assert listed.reset(seed=5, options={"task": 1})[0] == f"{start} none"
+    shown = replies.reset(seed=5, options={"task": 1})[0]
+    assert shown == chess.STARTING_FEN
+    made = []
+    for move in moves:
+        assert replies.step("nonsense")[0] == shown
+        answer, (shown, *_) = listed.step(move), replies.step(move)
+        assert shown == answer[4]["opponent_move"]
+        made += [move, shown]
+        assert answer[0] == f"{start} {' '.join(made)}"
+
+
+@pytest.mark.parametrize(
+    ("observation", "shown"),
+    [
+        ("pieces", "white: king e3, queen d3. black: king e6. black to move."),
+        ("board", "\n. . . Q K . . .\n. . . . . . . .\n. . . . . . . .\nBlack to move."),
+    ],
+)
+def test_positions_as_observations(observation: str, shown: str) -> None:
+    environment = begin("8/8/4k3/8/8/3QK3/8/8 b - - 0 1", observation=observation)
+    assert environment.step("nonsense")[0].endswith(shown)
 
 
 def test_the_agent_may_be_black() -> None:
