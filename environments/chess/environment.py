@@ -135,6 +135,9 @@ class ChessGame(TextEnvironment):
     def _begin(self, task: int, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         del options
         self._over = True
+        if self.engine is not None and self._closed:
+            self.engine = borrow_engine(self.engine.program)
+        self._closed = False
         self._task, self._turns = task, 0
         self._seed = int(self.np_random.integers(2**31))
         self.board = self._first_position(task)

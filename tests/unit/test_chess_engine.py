@@ -240,6 +240,12 @@ def test_environments_share_an_engine_that_ends_with_the_last(environment: Chess
     assert environment.step("d4")[4]["valid"]
     environment.close()
     assert wait_until_gone(pid)
+    environment.reset(seed=0)
+    assert environment.step("e4")[4]["valid"]
+    again = environment.engine.pid
+    environment.close()
+    assert again is not None
+    assert wait_until_gone(again)
 
 
 @pytest.mark.parametrize("way", ["killed", "ends without close"])
