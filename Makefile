@@ -12,8 +12,9 @@ VENV := .venv
 STAMP := $(VENV)/.installed-$(EXTRA)
 BIN := $(CURDIR)/$(VENV)/bin
 
-# The programs of the virtual environment come first: DeepSpeed looks for `ninja` there.
-export PATH := $(BIN):$(PATH)
+# The programs of the virtual environment come first: DeepSpeed looks for `ninja` there. Debian keeps
+# Stockfish in /usr/games.
+export PATH := $(BIN):$(PATH):/usr/games
 
 # Installs with uv. torch's CPU build is on no package index: it comes from where pip is configured to
 # look (uv does not read pip's configuration), or else from PyTorch's own index.
@@ -41,7 +42,7 @@ help: ## Show this list
 setup: $(STAMP) ## Make .venv and install everything, again only when the requirements changed
 
 # Program and Debian package of what environments need besides Python.
-PROGRAMS := java:openjdk-17-jre-headless
+PROGRAMS := java:openjdk-17-jre-headless stockfish:stockfish
 
 programs: ## Install the programs that some environments need (Debian, as root), or say which
 	@missing=""; for each in $(PROGRAMS); do \
@@ -94,5 +95,5 @@ $(VENV)/bin/uv:
 	$(BIN)/pip install --quiet uv
 
 $(STAMP): pyproject.toml cpu-overrides.txt | $(VENV)/bin/uv
-	$(INSTALL) -e '.[$(EXTRA),webshop,scienceworld,http,dev]'
+	$(INSTALL) -e '.[$(EXTRA),webshop,scienceworld,chess,http,dev]'
 	touch $@

@@ -14,6 +14,8 @@ _ENTRY_POINTS = {
     "agentrl/GuessMyCity-v0": "environments.questions:GuessMyCity",
     "agentrl/TwentyQuestions-v0": "environments.questions:TwentyQuestions",
     "agentrl/ScienceWorld-v0": "environments.scienceworld:ScienceWorld",
+    "agentrl/Chess-v0": "environments.chess:Chess",
+    "agentrl/ChessEndgames-v0": "environments.chess:ChessEndgames",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():

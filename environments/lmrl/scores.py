@@ -48,6 +48,8 @@ def normalised_score(mean_return: float, anchors: Anchors) -> float:
 
 
 RETURN_RANGES: dict[str, tuple[float, float]] = {
+    "agentrl/Chess-v0": (-400.0, 1.0),
+    "agentrl/ChessEndgames-v0": (-400.0, 1.0),
     "agentrl/GuessMyCity-v0": (-20.0, 0.0),
     "agentrl/TwentyQuestions-v0": (-20.0, 0.0),
     "agentrl/Wordle-v0": (-6.0, 0.0),
