@@ -13,6 +13,7 @@ _ENTRY_POINTS = {
     "agentrl/GuessMyCity-v0": "environments.questions:GuessMyCity",
     "agentrl/TwentyQuestions-v0": "environments.questions:TwentyQuestions",
     "agentrl/Jericho-v0": "environments.jericho:Jericho",
+    "agentrl/ALFWorld-v0": "environments.alfworld:ALFWorld",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():

@@ -1,0 +1,68 @@
+"""TextWorld's PDDL engine with one game of ALFWorld in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agentrl.errors import require
+from environments.alfworld.games import FOLDER_VARIABLE
+
+_PURPOSE = "ALFWorld"
+_EXTRA = "alfworld"
+
+
+class Reply(NamedTuple):
+    """What the game answered: its text, the commands that are valid now, and whether it is won."""
+
+    text: str
+    commands: list[str]
+    won: bool
+
+
+class Engine:
+    """Plays games; one instance holds one planner library for all of its games.
+
+    Args:
+        data: where the games are; the package `alfworld` would otherwise make a folder of its own.
+    """
+
+    def __init__(self, data: Path) -> None:
+        os.environ.setdefault(FOLDER_VARIABLE, str(data))
+        for module in ("textworld", "fast_downward", "alfworld"):
+            require(module, _EXTRA, _PURPOSE)
+        textworld = require("textworld", _EXTRA, _PURPOSE)
+        pddl = require("textworld.envs.pddl", _EXTRA, _PURPOSE)
+        names = require("alfworld.agents.environment.alfred_tw_env", _EXTRA, _PURPOSE)
+        self._game: Any = names.AlfredDemangler(pddl.PddlEnv(textworld.EnvInfos(facts=True)))
+        self._loaded: Path | None = None
+        self.state: Any = None
+
+    def begin(self, game: Path) -> Reply:
+        """Start a game from its beginning."""
+        if self._loaded != game:
+            self._game.load(str(game))
+            self._loaded = game
+        self.state = self._game.reset()
+        return self._reply()
+
+    def act(self, command: str) -> Reply:
+        """Carry out one of the commands that are valid now."""
+        self.state, _, _ = self._game.step(command)
+        return self._reply()
+
+    def _reply(self) -> Reply:
+        state = self.state
+        return Reply(state.feedback.strip(), list(state.admissible_commands), bool(state.won))
+
+    def plan(self) -> list[str]:
+        """Commands from here to the goal, by the planner; empty where there are none."""
+        plan = self._game._pddl_state.replan(self._game._entity_infos)
+        return [" ".join(command.split()) for command in plan]
+
+    def close(self) -> None:
+        """Unload the planner library; the engine is of no use afterwards."""
+        game, self._game = self._game, None
+        if game is not None:
+            require("fast_downward", _EXTRA, _PURPOSE).close_lib(game.downward_lib)
