@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +13,8 @@ from environments.alfworld.games import FOLDER_VARIABLE
 
 _PURPOSE = "ALFWorld"
 _EXTRA = "alfworld"
+_TRANSLATIONS = 32
+"""Games whose translation for the planner is kept, in two forms each."""
 
 
 class Reply(NamedTuple):
@@ -32,6 +36,7 @@ class Engine:
         os.environ.setdefault(FOLDER_VARIABLE, str(data))
         for module in ("textworld", "fast_downward", "alfworld"):
             require(module, _EXTRA, _PURPOSE)
+        _keep_translations()
         textworld = require("textworld", _EXTRA, _PURPOSE)
         pddl = require("textworld.envs.pddl", _EXTRA, _PURPOSE)
         names = require("alfworld.agents.environment.alfred_tw_env", _EXTRA, _PURPOSE)
@@ -66,3 +71,25 @@ class Engine:
         game, self._game = self._game, None
         if game is not None:
             require("fast_downward", _EXTRA, _PURPOSE).close_lib(game.downward_lib)
+
+
+def _keep_translations() -> None:
+    """Have the package translate a game once and not at each reset, where most time goes.
+
+    What it returns for a game is only read. It also overwrites the program's arguments; they are
+    put back.
+    """
+    package = require("fast_downward", _EXTRA, _PURPOSE)
+    translate = package.pddl2sas
+    if hasattr(translate, "cache_info"):
+        return
+
+    @lru_cache(maxsize=2 * _TRANSLATIONS)
+    def pddl2sas(domain: str, problem: str, verbose: bool = False, optimize: bool = False) -> Any:
+        arguments = sys.argv
+        try:
+            return translate(domain, problem, verbose=verbose, optimize=optimize)
+        finally:
+            sys.argv = arguments
+
+    package.pddl2sas = pddl2sas
