@@ -33,11 +33,13 @@ class Engine:
     """
 
     def __init__(self, story: Path) -> None:
-        self._jericho = require("jericho", "jericho", "a Z-machine game")
+        jericho = require("jericho", "jericho", "a Z-machine game")
+        # Not `jericho.util`: that name may be taken by the module of ctypes.
+        self._util = require("jericho.util", "jericho", "a Z-machine game")
         self.story = story
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._game = self._jericho.FrotzEnv(str(story), seed=1)
+            self._game = jericho.FrotzEnv(str(story), seed=1)
         self.is_known = bool(self._game.is_fully_supported)
         self.score = 0
 
@@ -89,13 +91,13 @@ class Engine:
 
     def is_understood(self, reply: str) -> bool:
         """Whether a reply is none of those by which games say that they did not understand."""
-        return bool(self._jericho.util.recognized(reply.replace("\n", " ")))
+        return bool(self._util.recognized(reply.replace("\n", " ")))
 
     def valid_actions(self) -> list[str] | None:
         """Actions that change the world, found by trying; None where Jericho cannot list them."""
         if not self.is_known or not self._game.act_gen:
             return None
-        _provide_language_model(self._jericho.util)
+        _provide_language_model(self._util)
         return sorted(set(self._game.get_valid_actions(use_parallel=False)))
 
     def save(self) -> tuple[Any, int]:
