@@ -9,7 +9,7 @@ _ODD = (
     "", " ", "\n", "\x00", "\x1b[2J", "\x7f", "\ud800", "\udfff look", "漢字", "العربية", "🙂‍↔️",
     "\u2028", "\\help", "\\x", "\\", "\\s\n", "look\nquit\ny", "look\\_quit", "save", "SAVE ../x",
     "restore", "restart", "undo", "quit", "script", "transcript on", "look. save", "n then restor",
-    "take all and restart", "; rm -rf /", "%s%n%n", "{0}", "[[[", "'; DROP TABLE", "tw-print player",
+    "take all and restart", "; ls /", "%s%n%n", "{0}", "[[[", "'; DROP TABLE", "tw-print player",
     "#record", "$ve", "purloin coin", "gonear coin", ">", ".", ",", '"', "look, ,, .", "1" * 80,
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""ALFWorld's household tasks in text, with the package `alfworld`'s games and TextWorld's engine."""
+"""ALFWorld's household tasks in text: its games in TextWorld's engine."""
 
 from environments.alfworld.environment import ALFWorld
 from environments.alfworld.games import TASK_TYPES

@@ -13,6 +13,9 @@ from environments.alfworld.games import FOLDER_VARIABLE
 
 _PURPOSE = "ALFWorld"
 _EXTRA = "alfworld"
+_IDLE: list[Any] = []
+"""Games whose engine was closed. Unloading the planner's library crashes the process at its end, so
+that libraries are used again and there are never more of them than engines at a time."""
 _TRANSLATIONS = 32
 """Games whose translation for the planner is kept, in two forms each."""
 
@@ -37,10 +40,7 @@ class Engine:
         for module in ("textworld", "fast_downward", "alfworld"):
             require(module, _EXTRA, _PURPOSE)
         _keep_translations()
-        textworld = require("textworld", _EXTRA, _PURPOSE)
-        pddl = require("textworld.envs.pddl", _EXTRA, _PURPOSE)
-        names = require("alfworld.agents.environment.alfred_tw_env", _EXTRA, _PURPOSE)
-        self._game: Any = names.AlfredDemangler(pddl.PddlEnv(textworld.EnvInfos(facts=True)))
+        self._game: Any = _IDLE.pop() if _IDLE else _new_game()
         self._loaded: Path | None = None
         self.state: Any = None
 
@@ -67,10 +67,18 @@ class Engine:
         return [" ".join(command.split()) for command in plan]
 
     def close(self) -> None:
-        """Unload the planner library; the engine is of no use afterwards."""
-        game, self._game = self._game, None
-        if game is not None:
-            require("fast_downward", _EXTRA, _PURPOSE).close_lib(game.downward_lib)
+        """Leave the planner's library to the next engine; this one is of no use afterwards."""
+        if self._game is not None:
+            _IDLE.append(self._game)
+        self._game = self.state = None
+
+
+def _new_game() -> Any:
+    """An empty engine with ALFWorld's names for things: ``mug 1`` for the simulator's codes."""
+    textworld = require("textworld", _EXTRA, _PURPOSE)
+    pddl = require("textworld.envs.pddl", _EXTRA, _PURPOSE)
+    names = require("alfworld.agents.environment.alfred_tw_env", _EXTRA, _PURPOSE)
+    return names.AlfredDemangler(pddl.PddlEnv(textworld.EnvInfos(facts=True)))
 
 
 def _keep_translations() -> None:
@@ -79,7 +87,7 @@ def _keep_translations() -> None:
     What it returns for a game is only read. It also overwrites the program's arguments; they are
     put back.
     """
-    package = require("fast_downward", _EXTRA, _PURPOSE)
+    package: Any = require("fast_downward", _EXTRA, _PURPOSE)
     translate = package.pddl2sas
     if hasattr(translate, "cache_info"):
         return

@@ -76,9 +76,7 @@ class ScriptedPlayer:
         seed: of its draws.
     """
 
-    def __init__(
-        self, environment: ALFWorld, expert: Expert, strength: float, seed: int
-    ) -> None:
+    def __init__(self, environment: ALFWorld, expert: Expert, strength: float, seed: int) -> None:
         self.environment = environment
         self.expert = expert
         self.strength = strength

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentrl.errors import ConfigError, DataError, require, reported_errors
+from agentrl.errors import ConfigError, DataError, reported_errors, require
 from environments.alfworld.games import FOLDERS, GAME_FILE, TASK_FILE, TASK_TYPES
 
 COUNTS: Mapping[str, int] = {"train": 60, "valid_seen": 18, "valid_unseen": 18}
@@ -148,7 +148,10 @@ def _problem(room: _Room, goal: str) -> str:
     facts = ["(= (total-cost) 0)", "(atLocation agent1 loc_bar_0)"]
     where = {key: f"loc_bar_{number}" for number, key in enumerate(room.receptacles, start=1)}
     for key, name in room.receptacles.items():
-        facts += [f"(receptacleAtLocation {key} {where[key]})", f"(receptacleType {key} {name}Type)"]
+        facts += [
+            f"(receptacleAtLocation {key} {where[key]})",
+            f"(receptacleType {key} {name}Type)",
+        ]
         facts += [f"(openable {key})"] if name in _OPENABLE else []
     for key, place in room.objects.items():
         facts += [f"(inReceptacle {key} {place})", f"(objectAtLocation {key} {where[place]})"]
