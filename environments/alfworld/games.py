@@ -46,7 +46,7 @@ def find_data(data: str | None) -> Path:
             return folder
     raise DataError(
         f"{root} has no games of ALFWorld: expected {_VERSION}/train in it. Download them with: "
-        f"ALFWORLD_DATA={root} alfworld-download (2 GB from GitHub; the package alfworld has the "
+        f"ALFWORLD_DATA={root} alfworld-download (from GitHub; the package alfworld has the "
         "command), or write rooms of this project's own with: "
         f"python -m environments.alfworld.rooms {root}"
     )

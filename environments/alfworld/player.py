@@ -37,7 +37,8 @@ class PlannerExpert:
 class HandcodedExpert:
     """The expert of the package `alfworld`: searches the room as a player has to.
 
-    It draws from Python's global random numbers; here it has its own.
+    It draws from Python's global random numbers; here it has its own. It waits for ``put`` to see
+    that its hands are free, although its game says ``move``; here it is told ``put``.
     """
 
     def __init__(self, environment: ALFWorld, seed: int) -> None:
@@ -57,7 +58,8 @@ class HandcodedExpert:
         outer = random.getstate()
         random.setstate(self._random_state)
         try:
-            chosen = self._agent.act(self.environment.engine.state, 0, False, last)
+            said = last.replace("move", "put", 1) if last.startswith("move") else last
+            chosen = self._agent.act(self.environment.engine.state, 0, False, said)
         except (*self._gives_up, IndexError, KeyError):
             return "look"
         finally:

@@ -25,6 +25,8 @@ _RECEPTACLES = {
     "CounterTop": 2, "Cabinet": 3, "Drawer": 2, "Shelf": 2, "SideTable": 1, "Desk": 1, "Fridge": 1,
     "Microwave": 1, "SinkBasin": 1,
 }  # fmt: skip
+_KEYS = {"SinkBasin": "Sink_bar_0_bar_SinkBasin"}
+"""ALFWorld calls a sink's basin by the sink."""
 _OPENABLE = {"Cabinet", "Drawer", "Fridge", "Microwave"}
 _FOOD = ("Apple", "Tomato", "Potato", "Egg")
 _DISHES = ("Mug", "Plate", "Bowl", "Cup")
@@ -118,11 +120,11 @@ def _draw_goal(kind: str, generator: random.Random) -> tuple[str, str]:
 def _draw_room(kind: str, wanted: str, generator: random.Random) -> _Room:
     """One of each receptacle or more; the wanted objects start where no goal is."""
     receptacles = {
-        f"{name}_bar_{number}" + ("_bar_SinkBasin" if name == "SinkBasin" else ""): name
+        _KEYS.get(name, f"{name}_bar_{number}"): name
         for name, most in _RECEPTACLES.items()
         for number in range(generator.randint(1, most))
     }
-    starts = [key for key, name in receptacles.items() if name not in _PLACES] or []
+    starts = [key for key, name in receptacles.items() if name not in _PLACES]
     anywhere = [key for key, name in receptacles.items() if name != "SinkBasin"]
     objects = {f"{wanted}_bar_{number}": generator.choice(starts) for number in range(2)}
     others = [name for name in (*_FOOD, *_DISHES, *_THINGS) if name != wanted]

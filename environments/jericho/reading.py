@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 LONGEST = 80
-"""Characters of an action: the interpreter copies longer ones over the game's memory."""
+"""Characters of an action: the interpreter would write longer ones over the game's memory."""
 
 # Saving writes files, restarting and undoing take back what was lost, quitting stops the machine.
 _STOPPING = "save restore restart quit q q! undo script noscript unscript"
@@ -34,7 +34,7 @@ class Note(NamedTuple):
 def read_action(action: str) -> str | None:
     """The action in one line of printable ASCII, or None if it must not reach the interpreter.
 
-    A backslash would begin a command to the interpreter itself, some of which wait for ever.
+    A backslash would begin a command to the interpreter itself, which then loops for ever.
     """
     if len(action) > LONGEST * 4:
         return None

@@ -62,15 +62,15 @@ def test_the_planner_solves_a_task_of_each_type(world: ALFWorld) -> None:
         world.step("look")
 
 
-def test_the_handcoded_expert_searches_and_leaves_the_global_random_numbers_alone(
-    rooms: Path,
-) -> None:
+def test_the_handcoded_expert_searches_and_solves_each_type(rooms: Path) -> None:
     environment = ALFWorld(str(rooms), expert="handcoded")
     before = random.getstate()
-    first = play_script(environment, 0, seed=3)
-    assert first[0][0].startswith("You are in the middle of a room.")
-    assert first == play_script(environment, 0, seed=3)
-    assert random.getstate() == before
+    for task in environment.tasks("train"):
+        answers = play_script(environment, task, seed=3)
+        assert answers[0][0].startswith("You are in the middle of a room.")
+        assert answers[-1][1] == 1.0
+    assert answers == play_script(environment, task, seed=3)
+    assert random.getstate() == before  # the global random numbers are left alone
     environment.close()
 
 
