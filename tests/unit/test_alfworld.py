@@ -116,7 +116,8 @@ def test_splits_are_the_folders(world: ALFWorld) -> None:
 def test_what_alfworld_leaves_out_is_left_out(rooms: Path, tmp_path: Path) -> None:
     folder = tmp_path / "json_2.1.1"
     shutil.copytree(rooms, folder)
-    kept, sliced, unsolvable, silent, *_ = sorted((folder / "train").rglob(GAME_FILE))
+    kept, sliced, unsolvable, silent, unnamed, *_ = sorted((folder / "train").rglob(GAME_FILE))
+    unnamed.parents[1].rename(unnamed.parents[1].with_name("zebra"))
     sliced.parents[1].rename(sliced.parents[1].with_name("pick_and_place_simple-AppleSliced-1"))
     for path, text in ((unsolvable, False), (silent, None)):
         game = json.loads(path.read_text("utf-8"))
@@ -201,6 +202,7 @@ def test_a_broken_download_is_a_clear_error(rooms: Path, tmp_path: Path) -> None
     with pytest.raises(DataError, match="valid_seen has 0 games"):
         ALFWorld(str(tmp_path))
     task = next((tmp_path / "train").rglob(TASK_FILE))
+    task = task.parents[1].rename(tmp_path / "train" / "unnamed") / task.parent.name / TASK_FILE
     task.write_text('{"task_type', "utf-8")
     find_games.cache_clear()
     with pytest.raises(DataError, match="is no JSON"):
