@@ -16,6 +16,8 @@ _ENTRY_POINTS = {
     "agentrl/ScienceWorld-v0": "environments.scienceworld:ScienceWorld",
     "agentrl/Chess-v0": "environments.chess:Chess",
     "agentrl/ChessEndgames-v0": "environments.chess:ChessEndgames",
+    "agentrl/Jericho-v0": "environments.jericho:Jericho",
+    "agentrl/ALFWorld-v0": "environments.alfworld:ALFWorld",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():

@@ -1,0 +1,83 @@
+"""What goes into the interpreter, and what its answers say."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+LONGEST = 80
+"""Characters of an action: the interpreter would write longer ones over the game's memory."""
+
+# Saving writes files, restarting and undoing take back what was lost, quitting stops the machine.
+_STOPPING = "save restore restart quit q q! undo script noscript unscript"
+# Verbs for testers, which Inform compiles into games that were not released, and recordings.
+_TESTING = "transcript record recording replay unrecord purloin abstract gonear goto random test"
+_LETTERS = 6
+"""The shortest that any Z-machine game tells words apart by."""
+
+_REFUSED_ANYWHERE = frozenset(word[:_LETTERS] for word in _STOPPING.split())
+_REFUSED_FIRST = _REFUSED_ANYWHERE | frozenset(word[:_LETTERS] for word in _TESTING.split())
+_SENTENCES = re.compile(r"[.;]|\bthen\b")
+_CLAUSES = re.compile(r",|\band\b")
+_PROMPT = re.compile(r"\n>[^\n]*$")
+_NOTE = re.compile(r"\bscored?(?:\s+(?:is|would\s+be|of))?\s+(-?\d+)(?:\D{1,30}?(\d+))?")
+_END = re.compile(r"^\s*\*{3,4} *(.+?) *\*{3,4}\s*$", re.MULTILINE)
+
+
+class Note(NamedTuple):
+    """What a game says about the score; `most` is None where it does not say."""
+
+    score: int
+    most: int | None
+
+
+def read_action(action: str) -> str | None:
+    """The action in one line of printable ASCII, or None if it must not reach the interpreter.
+
+    A backslash would begin a command to the interpreter itself, which then loops for ever.
+    """
+    if len(action) > LONGEST * 4:
+        return None
+    text = " ".join(action.split())
+    if not text or len(text) > LONGEST or "\\" in text:
+        return None
+    if not (text.isascii() and text.isprintable()):
+        return None
+    sentences = _SENTENCES.split(text.lower())
+    return None if any(map(_is_refused, sentences)) else text
+
+
+def _is_refused(sentence: str) -> bool:
+    verbs = [clause.strip().partition(" ")[0] for clause in _CLAUSES.split(sentence)]
+    return (
+        verbs[0].startswith(("tw-", "#", "$", "*"))
+        or verbs[0][:_LETTERS] in _REFUSED_FIRST
+        or any(verb[:_LETTERS] in _REFUSED_ANYWHERE for verb in verbs)
+    )
+
+
+def clean(reply: str) -> str:
+    """A reply without the prompt, the status line behind it, and blanks at the ends."""
+    text = _PROMPT.sub("", reply)
+    lines = [line.rstrip() for line in text.replace("\x00", "").splitlines()]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def read_score(reply: str) -> Note | None:
+    """The score that a reply names, in the words of Inform's and Infocom's libraries.
+
+    >>> read_score("You have so far scored 10 out of a possible 360, in 5 turns.")
+    Note(score=10, most=360)
+    >>> read_score("Your score is 5 (total of 350 points), in 9 moves.")
+    Note(score=5, most=350)
+    """
+    found = _NOTE.search(reply)
+    if found is None:
+        return None
+    return Note(int(found[1]), int(found[2]) if found[2] else None)
+
+
+def read_end(reply: str) -> str | None:
+    """What stands between the stars of ``*** You have won ***``, or None where nothing does."""
+    found = _END.search(reply)
+    return found[1] if found else None
