@@ -81,5 +81,5 @@ $(VENV)/bin/uv:
 	$(BIN)/pip install --quiet uv
 
 $(STAMP): pyproject.toml cpu-overrides.txt | $(VENV)/bin/uv
-	$(INSTALL) -e '.[$(EXTRA),webshop,http,dev]'
+	$(INSTALL) -e '.[$(EXTRA),webshop,http,textworld,dev]'
 	touch $@

@@ -12,6 +12,7 @@ _ENTRY_POINTS = {
     "agentrl/Maze-v0": "environments.maze:Maze",
     "agentrl/GuessMyCity-v0": "environments.questions:GuessMyCity",
     "agentrl/TwentyQuestions-v0": "environments.questions:TwentyQuestions",
+    "agentrl/TextWorld-v0": "environments.textworld:TextWorld",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():
