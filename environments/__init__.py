@@ -10,8 +10,10 @@ _ENTRY_POINTS = {
     "agentrl/Wordle-v0": "environments.wordle:Wordle",
     "agentrl/WebShop-v0": "environments.webshop:WebShop",
     "agentrl/Maze-v0": "environments.maze:Maze",
+    "agentrl/CarDealer-v0": "environments.car_dealer:CarDealer",
     "agentrl/GuessMyCity-v0": "environments.questions:GuessMyCity",
     "agentrl/TwentyQuestions-v0": "environments.questions:TwentyQuestions",
+    "agentrl/ScienceWorld-v0": "environments.scienceworld:ScienceWorld",
     "agentrl/TextWorld-v0": "environments.textworld:TextWorld",
 }
 

@@ -121,7 +121,7 @@ class Episode:
             self.observation, self.info = self.environment.reset(
                 seed=self.spec.seed, options={"task": self.spec.task}
             )
-            _check(self.observation, reward=0.0)
+            _check(self.observation, 0.0, self.info)
         except ConfigError:
             raise
         except Exception as error:  # any fault of an environment is data, not a crash
@@ -148,7 +148,7 @@ class Episode:
         """
         try:
             observation, reward, terminated, truncated, info = self.environment.step(action)
-            _check(observation, float(reward))
+            _check(observation, float(reward), info)
         except ConfigError:
             raise
         except Exception as error:  # as above
@@ -207,15 +207,26 @@ def _described(error: Exception) -> str:
     return "\n".join(lines[-_ERROR_LINES:])
 
 
-def _check(observation: object, reward: float) -> None:
-    """Refuse what the contract forbids before it reaches a loss.
+def _check(observation: object, reward: float, info: object) -> None:
+    """Refuse what the contract forbids before it reaches a tokenizer or a loss.
 
     Raises:
-        EnvironmentFaultError: an observation that is no text, or a reward that is no number.
+        EnvironmentFaultError: an observation that is no text, a reward that is no number, or an
+            info that is no mapping.
     """
     if not isinstance(observation, str):
         raise EnvironmentFaultError(
             f"The environment returned a {type(observation).__name__} as observation, not a string."
         )
+    try:
+        observation.encode()
+    except UnicodeEncodeError as error:
+        raise EnvironmentFaultError(
+            f"The environment's observation is no valid Unicode at {error.start}: {error.reason}."
+        ) from error
     if not math.isfinite(reward):
         raise EnvironmentFaultError(f"The environment paid {reward}, which is no finite number.")
+    if not isinstance(info, Mapping):
+        raise EnvironmentFaultError(
+            f"The environment returned a {type(info).__name__} as info, not a mapping."
+        )

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agentrl.errors import SamplerError, StaleAdapterError
+from agentrl.files import ADAPTER_FILES
 
 if TYPE_CHECKING:
     from agentrl.rollout.sampler import Sampler
-
-ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 
 @dataclass(frozen=True, slots=True)

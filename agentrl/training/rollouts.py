@@ -12,16 +12,14 @@ from agentrl.config import RunConfig
 from agentrl.data.segment import Segment, Step, candidate, learnable
 from agentrl.errors import EnvironmentFaultError
 from agentrl.isolation import make_environment
-from agentrl.models.locate import model_path
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.handover import Probe, hand_over
-from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import build_sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.training.actor_learner import ActorLearner
 from agentrl.training.checkpoint import barrier
 from agentrl.training.distributed import gather, rank, total, world_size
+from agentrl.training.start import build_runner
 from agentrl.trajectory import EndReason, Trajectory
 
 PROBE_TOKENS = 16
@@ -38,17 +36,7 @@ class Rollouts:
 
     def __init__(self, config: RunConfig, chat: Chat, folder: Path) -> None:
         self.config, self.chat, self.folder = config, chat, folder
-        path = model_path(config.policy.model)
-        self.sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
-        self.runner = Runner(
-            config.environment,
-            self.sampler,
-            chat,
-            concurrent=config.rollout.concurrent,
-            context_length=config.policy.context_length,
-            max_new_tokens=config.sampler.max_new_tokens,
-            retries=config.rollout.retries,
-        )
+        self.sampler, self.runner = build_runner(config, chat)
         environment = make_environment(config.environment)
         self._tasks = environment.tasks("train")
         observation, _ = environment.reset(seed=0, options={"task": self._tasks[0]})

@@ -24,9 +24,11 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("agentrl/WebShop-v0", {"observation": "text", "max_turns": None}),
     ("agentrl/WebShop-v0", {"observation": "text_rich", "history": True, "products_shown": 2}),
     ("agentrl/Maze-v0", {"observation": "partial", "reward": "penalty", "max_steps": 20}),
+    ("agentrl/CarDealer-v0", {"reward": "budget", "utterances": 12}),
     ("agentrl/GuessMyCity-v0", {"list_actions": True}),
     ("agentrl/TwentyQuestions-v0", {"list_actions": True}),
     ("agentrl/Maze-v0", {"layout": "all", "split_by": "layout", "list_actions": True}),
+    ("agentrl/ScienceWorld-v0", {"tasks": ["find-plant"], "max_turns": 8, "list_actions": True}),
     ("agentrl/TextWorld-v0", {"game": "text_nav", "max_steps": 20, "list_actions": True}),
 ]
 
