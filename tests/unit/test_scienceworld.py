@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -104,6 +105,36 @@ def test_the_expert_solves_a_task_and_the_rewards_add_up(environment: ScienceWor
     assert total == pytest.approx(1.0)
     with pytest.raises(ResetNeeded):
         environment.step("look around")
+
+
+def digest_of_gold_path(name: str) -> tuple[int, str]:
+    """Score and digest of all answers of the gold path of a task's first dev variation."""
+    environment = ScienceWorld(tasks=[name], max_turns=400)
+    task = environment.tasks("dev")[0]
+    answers = [environment.reset(seed=0, options={"task": task})]
+    expert, ended = environment.scripted_agent(1.0, 0), False
+    while not ended:
+        answers.append(environment.step(expert.act(answers[-1][0], answers[-1][-1])))
+        ended = answers[-1][2] or answers[-1][3]
+    environment.close()
+    return answers[-1][-1]["score"], hashlib.sha256(repr(answers).encode()).hexdigest()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_gold_path_solves_its_task_and_goes_the_same_in_another_process(name: str) -> None:
+    code = f"from test_scienceworld import digest_of_gold_path as d; print(*d({name!r}))"
+    other = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent,
+        env={**os.environ, "PYTHONPATH": f"{Path.cwd()}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    score, digest = digest_of_gold_path(name)
+    assert other.stdout.split() == [str(score), digest]
+    assert score == 100
 
 
 def test_a_negative_score_ends_the_episode_and_best_never_pays_less(
