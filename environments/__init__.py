@@ -18,6 +18,7 @@ _ENTRY_POINTS = {
     "agentrl/ChessEndgames-v0": "environments.chess:ChessEndgames",
     "agentrl/Jericho-v0": "environments.jericho:Jericho",
     "agentrl/ALFWorld-v0": "environments.alfworld:ALFWorld",
+    "agentrl/TextWorld-v0": "environments.textworld:TextWorld",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():

@@ -37,6 +37,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("agentrl/TwentyQuestions-v0", {"list_actions": True}),
     ("agentrl/Maze-v0", {"layout": "all", "split_by": "layout", "list_actions": True}),
     ("agentrl/ScienceWorld-v0", {"tasks": ["find-plant"], "max_turns": 8, "list_actions": True}),
+    ("agentrl/TextWorld-v0", {"game": "text_nav", "max_steps": 20, "list_actions": True}),
 ]
 
 
