@@ -1,0 +1,154 @@
+"""A tab as a game is played in it: begin an episode, act, see."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from environments.miniwob.actions import Action
+from environments.miniwob.browser import VIEWPORT, Tab
+from environments.miniwob.view import View, read_view
+
+MOST_KEYS = 200
+"""Texts up to this length are typed key by key; longer ones are put in at once."""
+_DRAG_STEPS = 6
+_EDITS = {
+    "Control+c": "agentrlPage.copy(false)",
+    "Control+x": "agentrlPage.copy(true)",
+    "Control+v": "agentrlPage.paste()",
+    "Control+a": "agentrlPage.selectAll()",
+}
+Point = tuple[float, float]
+
+
+class Driver:
+    """Plays in one tab. Its methods are coroutines of the browser's loop.
+
+    Args:
+        tab: the page.
+        roles: read roles and names of accessibility too.
+    """
+
+    def __init__(self, tab: Tab, roles: bool) -> None:
+        self.tab, self.roles = tab, roles
+
+    async def begin(self, url: str, seed: int, reload: bool) -> View:
+        """Load the page, unless it is loaded and `reload` is false, and begin an episode."""
+        if reload or self.tab.url != url:
+            self.tab.url = ""
+            await self.tab.page.goto(url)
+            self.tab.url = url
+        await self._mouse("mouseMoved", (VIEWPORT[0] - 1.0, VIEWPORT[1] - 1.0))
+        script = "([seed, roles]) => { agentrlPage.start(seed); return agentrlPage.see(roles); }"
+        return read_view(await self._ask(script, [seed, self.roles]))
+
+    async def act(self, action: Action, milliseconds: int) -> View | None:
+        """Carry out an action and let time pass; None if it cannot be done, nothing happens then.
+
+        Args:
+            action: what to do.
+            milliseconds: that pass in the page afterwards; a ``wait`` names its own.
+        """
+        if not await self._do(action):
+            return None
+        passing = action.amount if action.verb == "wait" else milliseconds
+        script = "([time, roles]) => agentrlPage.finish(time, roles)"
+        return read_view(await self._ask(script, [passing, self.roles]))
+
+    async def _do(self, action: Action) -> bool:
+        if action.verb == "wait":
+            return True
+        if action.verb == "press":
+            return await self._press(action.text)
+        if action.verb == "scroll":
+            return bool(await self._call("scroll", action.targets[0], action.amount))
+        if action.verb == "select":
+            return bool(await self._call("select", action.targets[0], action.text))
+        points = [await self._point(target) for target in action.targets]
+        reached = [point for point in points if point is not None]
+        if len(reached) < len(points):
+            return False
+        if action.verb == "type":
+            return await self._type(action, reached[0])
+        return await self._point_at(action, reached)
+
+    async def _point_at(self, action: Action, points: Sequence[Point]) -> bool:
+        if action.verb == "move":
+            await self._mouse("mouseMoved", points[0])
+        elif action.verb == "drag":
+            await self._drag(points[0], points[1])
+        # The list that a click on a `select` opens is drawn outside the page.
+        elif isinstance(action.targets[0], float | tuple) or not await self._call(
+            "focus", action.targets[0]
+        ):
+            await self._click(points[0], 2 if action.verb == "doubleclick" else 1)
+        return True
+
+    async def _ask(self, script: str, given: Any = None) -> Any:
+        return await self.tab.page.evaluate(script, given)
+
+    async def _call(self, name: str, *given: Any) -> Any:
+        """A function of ``page.js``; arguments go as data, never as part of a script."""
+        return await self._ask("([name, given]) => agentrlPage[name](...given)", [name, given])
+
+    async def _point(self, target: Any) -> Point | None:
+        if isinstance(target, int):
+            found = await self._call("point", target)
+            return None if found is None else (found[0], found[1])
+        x, y = target
+        return (x, y) if 0 <= x < VIEWPORT[0] and 0 <= y < VIEWPORT[1] else None
+
+    def _mouse(self, kind: str, point: Point, held: bool = False, count: int = 1) -> Any:
+        return self.tab.session.send(
+            "Input.dispatchMouseEvent",
+            {
+                "type": kind,
+                "x": point[0],
+                "y": point[1],
+                "button": "left" if held or kind != "mouseMoved" else "none",
+                "buttons": 1 if held else 0,
+                "clickCount": 0 if kind == "mouseMoved" else count,
+            },
+        )
+
+    async def _click(self, point: Point, times: int) -> None:
+        events = [self._mouse("mouseMoved", point)]
+        for count in range(1, times + 1):
+            events.append(self._mouse("mousePressed", point, held=True, count=count))
+            events.append(self._mouse("mouseReleased", point, count=count))
+        await asyncio.gather(*events)
+
+    async def _drag(self, start: Point, end: Point) -> None:
+        await self._mouse("mouseMoved", start)
+        await self._mouse("mousePressed", start, held=True)
+        for step in range(1, _DRAG_STEPS + 1):
+            part = step / _DRAG_STEPS
+            x = start[0] + (end[0] - start[0]) * part
+            y = start[1] + (end[1] - start[1]) * part
+            await self._mouse("mouseMoved", (x, y), held=True)
+        await self._mouse("mouseReleased", end)
+
+    async def _type(self, action: Action, point: Point) -> bool:
+        kind = await self._call("field", action.targets[0])
+        if kind == "closed":
+            return False
+        if kind == "value":
+            return bool(await self._call("set", action.targets[0], action.text))
+        await self._click(point, 1)
+        await self._call("field", action.targets[0])
+        keyboard = self.tab.page.keyboard
+        if not action.text:
+            await keyboard.press("Delete")
+        elif len(action.text) <= MOST_KEYS:
+            await keyboard.type(action.text)
+        else:
+            await keyboard.insert_text(action.text)
+        return True
+
+    async def _press(self, key: str) -> bool:
+        if key in _EDITS:
+            await self._ask(f"() => {{ {_EDITS[key]}; }}")
+        else:
+            await self.tab.page.keyboard.press(key)
+        return True

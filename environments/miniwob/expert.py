@@ -1,0 +1,2 @@
+class ScriptedUser:
+    def __init__(self, environment, strength, seed): pass
