@@ -103,6 +103,11 @@ class MiniWob(TextEnvironment):
             return self.pages[page], _DEV_SEED + number - self.seeds
         return self.pages[page], number
 
+    @property
+    def page(self) -> str:
+        """Name of the current episode's page."""
+        return self.page_and_seed(self._task)[0]
+
     def _begin(self, task: int, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         del options
         self._over = True

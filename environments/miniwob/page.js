@@ -100,16 +100,29 @@
   const isText = (node) => node.nodeType === Node.TEXT_NODE && node.data.trim() !== "";
   const isElement = (node) => node.nodeType === Node.ELEMENT_NODE && !SILENT.has(node.tagName);
 
+  // Boxes that only hold space: no text, name, picture, colour or purpose of their own.
+  const empty = (element, text) => {
+    if (!(element instanceof HTMLElement) || text || FIELDS.has(element.tagName)) return false;
+    if (["CANVAS", "IMG"].includes(element.tagName)) return false;
+    if (["area", "wrap"].includes(element.id)) return true;
+    const style = getComputedStyle(element);
+    return style.backgroundColor === "rgba(0, 0, 0, 0)" && style.backgroundImage === "none" &&
+      style.cursor === "auto" && parseFloat(style.borderTopWidth) === 0 &&
+      !element.id && !element.className;
+  };
+
   // Items in document order: leaves, fields, texts between elements; with roles, named parents too.
   const walk = (element, items, role, depth) => {
     if (OWN.has(element.id) || !shown(element)) return;
+    if (element.classList.contains("ui-resizable-handle")) return;
     const inner = [...element.childNodes].filter((n) => isText(n) || isElement(n));
     const leaf = FIELDS.has(element.tagName) || !inner.some(isElement);
     let next = depth;
     if (leaf) {
       const text = FIELDS.has(element.tagName) && element.tagName !== "BUTTON"
         ? "" : clean(element.textContent);
-      if (visible(element)) items.push({ ...describe(element, text, role), depth });
+      if (visible(element) && !empty(element, text))
+        items.push({ ...describe(element, text, role), depth });
       return;
     }
     const parent = role && element !== document.body && visible(element) &&
@@ -124,12 +137,15 @@
     }
   };
 
+  const utterance = () => {
+    const said = core.getUtterance();
+    return clean(typeof said === "string" ? said : said.utterance);
+  };
   const see = (role) => {
     const items = [];
     walk(document.body, items, role, 0);
     return {
-      utterance: core.getUtterance().slice(0, MOST_TEXT), done: over(),
-      reward: Number(WOB_RAW_REWARD_GLOBAL) || 0, items,
+      utterance: utterance(), done: over(), reward: Number(WOB_RAW_REWARD_GLOBAL) || 0, items,
     };
   };
 

@@ -12,7 +12,7 @@ POSITIONS = ("graphics", "all")
 
 _COLOURS = {
     (0, 0, 0): "black", (255, 255, 255): "white", (255, 0, 0): "red", (0, 128, 0): "green",
-    (0, 255, 0): "lime", (0, 0, 255): "blue", (255, 255, 0): "yellow", (0, 255, 255): "cyan",
+    (0, 255, 0): "lime", (0, 0, 255): "blue", (255, 255, 0): "yellow", (0, 255, 255): "aqua",
     (255, 0, 255): "magenta", (128, 128, 128): "grey", (255, 165, 0): "orange",
     (128, 0, 128): "purple", (165, 42, 42): "brown", (255, 192, 203): "pink",
     (128, 128, 0): "olive", (0, 128, 128): "teal", (128, 0, 0): "maroon", (0, 0, 128): "navy",
@@ -193,11 +193,11 @@ def _details(item: Item, positions: str) -> Iterator[str]:
             f'"{text}"' + (" (chosen)" if chosen else "") for text, chosen in item.options
         )
     yield from item.states
-    drawn = item.tag in _GRAPHICS
+    drawn = item.tag in _GRAPHICS or bool(item.shape)
     bare = not item.text and item.value is None and not item.options
     if item.colour and (drawn or (bare and item.colour != "white")):
         yield f"colour={item.colour}"
-    if positions == "all" or drawn or (item.shape and item.tag == "text"):
+    if positions == "all" or drawn:
         x, y = item.centre
         yield f"at {x:g} {y:g} size {item.place[2]}x{item.place[3]}"
     for name, value in item.shape:
