@@ -131,13 +131,30 @@
       items.push({ ...describe(element, "", role), depth });
       next += 1;
     }
+    const before = items.length;
     for (const node of inner) {
       if (isElement(node)) walk(node, items, role, next);
       else if (visible(node)) items.push({ ...describe(node, clean(node.data), role), depth: next });
     }
+    // A thing to click that shows nothing of its inside, such as a covered card.
+    if (items.length === before && visible(element) && getComputedStyle(element).cursor === "pointer")
+      items.push({ ...describe(element, "", role), depth });
   };
 
+  // Pictures and colours in what is asked for are named by class and colour.
+  const spoken = (node) => {
+    if (node.nodeType === Node.TEXT_NODE) return node.data;
+    if (node.nodeType !== Node.ELEMENT_NODE) return "";
+    if (node.childNodes.length) return [...node.childNodes].map(spoken).join("");
+    const colour = getComputedStyle(node).backgroundColor;
+    const names = [...node.classList].filter((name) => name !== "ui-icon");
+    if (colour !== "rgba(0, 0, 0, 0)") names.push(colour.replace(/\s/g, ""));
+    return names.length && visible(node) ? ` [${names.join(" ")}] ` : "";
+  };
   const utterance = () => {
+    const query = document.getElementById("query");
+    if (query && !query.textContent.trim()) return clean(spoken(query));
+    if (query && query.querySelector(":empty")) return clean(spoken(query));
     const said = core.getUtterance();
     return clean(typeof said === "string" ? said : said.utterance);
   };

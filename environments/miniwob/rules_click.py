@@ -92,8 +92,9 @@ def close_dialog(view: View, memory: Memory) -> str | None:
 
 def click_menu_button(view: View, memory: Memory) -> str | None:
     """Open the menu, then click or pass over its items until the wanted one is there."""
-    wanted = quoted(view)[-1]
-    if found := click_text(view, wanted):
+    icon = after(view, r"\[(ui-icon-\S+)\]")
+    wanted = next(having(view, kind=icon), None) if icon else None
+    if found := click(wanted) or (None if icon else click_text(view, quoted(view)[-1])):
         return found
     if not memory.get("opened"):
         memory["opened"] = True
@@ -150,10 +151,8 @@ def click_widget(view: View, memory: Memory) -> str | None:
     """A widget of the quoted kind."""
     del memory
     kind = quoted(view)[0]
-    for item in view.items:
-        if kind in (item.tag, item.type):
-            return click(item)
-    return None
+    found = (i for i in view.items if kind == i.type or (kind == i.tag and kind != "text"))
+    return click(next(found, None))
 
 
 def focus_field(view: View, memory: Memory) -> str | None:

@@ -77,21 +77,13 @@ def copy_text(view: View, memory: Memory) -> str | None:
 def guess_number(view: View, memory: Memory) -> str | None:
     """Halve what is left by what the page answered."""
     low, high = memory.get("range", (0, 9))
-    (field,) = fields(view)
-    if field.value != memory.get("guess", ""):
-        return submit(view)
-    if memory.get("guess"):
-        for item in view.items:
-            if "higher than" in item.text:
-                low = max(low, int(memory["guess"]) + 1)
-            if "lower than" in item.text:
-                high = min(high, int(memory["guess"]) - 1)
+    for item, number in zip(view.items, view.items[1:], strict=False):
+        if "higher than" in item.text:
+            low = max(low, int(number.text) + 1)
+        if "lower than" in item.text:
+            high = min(high, int(number.text) - 1)
     memory["range"] = low, high
-    if memory.get("asked"):
-        memory["asked"] = False
-        return submit(view)
-    memory["guess"], memory["asked"] = str((low + high) // 2), True
-    return say(field, memory["guess"])
+    return fill(view, str((low + high) // 2))
 
 
 def read_table(view: View, memory: Memory) -> str | None:
@@ -145,14 +137,17 @@ def movie_search(view: View, memory: Memory) -> str | None:
     )[0]
     wanted = {"genre": genre, "director": director, "year": year}
     label = ""
-    for item in view.items:
+    inputs_first = next((i.tag == "input" for i in view.items if "title" not in "".join(i.classes)), False)
+    items = view.items[::-1] if inputs_first else view.items
+    for item in items:
         if item.tag == "input":
-            name = next((key for key in wanted if key in (label + item.placeholder).lower()), "")
+            said = (label + item.placeholder).lower().replace("date", "year")
+            name = next((key for key in wanted if key in said), "")
             if name and item.value != wanted[name]:
                 return say(item, wanted[name])
         elif item.text:
             label = item.text
-    return click(next(having(view, kind="final"), None)) or submit(view)
+    return click(view.items[-1])
 
 
 def autocomplete(view: View, memory: Memory) -> str | None:
@@ -273,10 +268,10 @@ def search_engine(view: View, memory: Memory) -> str | None:
 def phone_book(view: View, memory: Memory) -> str | None:
     """Turn pages until the name is there, then the link of the property."""
     del memory
-    name, kind = after(view, r"Find (\S+) in"), after(view, r"their (\w+)\.").lower()
+    name, kind = after(view, r"Find (\S+) in"), after(view, r"their (\w+)").lower()
     if next(having(view, "h2", text=name), None) is None:
         return click_text(view, ">", "a")
-    return click(next(having(view, "a", kind=kind.split()[0]), None))
+    return click(next(having(view, "a", kind=kind), None))
 
 
 def buy_ticket(view: View, memory: Memory) -> str | None:
@@ -356,7 +351,13 @@ def sign_agreement(view: View, memory: Memory) -> str | None:
 
 
 def order_food(view: View, memory: Memory) -> str | None:
-    """One of each item that is named, then submit."""
+    """One of each item that is named, or so many of a kind, then order."""
+    if kind := after(view, r"items that are (.*)"):
+        count = int(after(view, r"Order (\d+)"))
+        fitting = next(n for n, i in enumerate(view.items) if i.tag == "img" and i.text == kind)
+        add = next(i for i in view.items[fitting:] if "add" in i.classes)
+        turn = next_of(memory, "added", count + 1)
+        return click(add) if turn < count else click_text(view, "Order!")
     done: set[str] = memory.setdefault("done", set())
     wanted, dish = view.utterance.partition(": ")[2], ""
     for item in view.items:
@@ -365,7 +366,7 @@ def order_food(view: View, memory: Memory) -> str | None:
         elif "add" in item.classes and dish in wanted.split(", ") and dish not in done:
             done.add(dish)
             return click(item)
-    return submit(view)
+    return click_text(view, "Order!")
 
 
 def terminal(view: View, memory: Memory) -> str | None:
