@@ -83,5 +83,8 @@
   // Dragging by the browser itself (of links, images, selected text) would leave the page's hands.
   window.addEventListener("dragstart", (event) => event.preventDefault(), true);
 
-  window.agentrlClock = { advance, restart: () => { begin = now; } };
+  let moves = 0;
+  window.addEventListener("mousemove", () => { moves += 1; }, true);
+
+  window.agentrlClock = { advance, restart: () => { begin = now; }, moves: () => moves };
 })();

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from agentrl.errors import EnvironmentFaultError
 from environments.miniwob.actions import Action
 from environments.miniwob.browser import VIEWPORT, Tab
 from environments.miniwob.view import View, read_view
@@ -13,6 +14,8 @@ from environments.miniwob.view import View, read_view
 MOST_KEYS = 200
 """Texts up to this length are typed key by key; longer ones are put in at once."""
 _DRAG_STEPS = 6
+_ATTEMPTS = 400
+_CORNER = (VIEWPORT[0] - 1.0, VIEWPORT[1] - 1.0)
 _EDITS = {
     "Control+c": "agentrlPage.copy(false)",
     "Control+x": "agentrlPage.copy(true)",
@@ -32,16 +35,19 @@ class Driver:
 
     def __init__(self, tab: Tab, roles: bool) -> None:
         self.tab, self.roles = tab, roles
+        self._mouse_at = _CORNER
 
     async def begin(self, url: str, seed: int, reload: bool) -> View:
         """Load the page, unless it is loaded and `reload` is false, and begin an episode."""
         if reload or self.tab.url != url:
             self.tab.url = ""
             await self.tab.page.goto(url)
+            await self._call("ready")
+            await self._wait_for_input()
             self.tab.url = url
-        await self._mouse("mouseMoved", (VIEWPORT[0] - 1.0, VIEWPORT[1] - 1.0))
-        script = "([seed, roles]) => { agentrlPage.start(seed); return agentrlPage.see(roles); }"
-        return read_view(await self._ask(script, [seed, self.roles]))
+        await self._move(_CORNER)
+        await self._call("start", seed)
+        return read_view(await self._call("see", self.roles))
 
     async def act(self, action: Action, milliseconds: int) -> View | None:
         """Carry out an action and let time pass; None if it cannot be done, nothing happens then.
@@ -52,9 +58,19 @@ class Driver:
         """
         if not await self._do(action):
             return None
-        passing = action.amount if action.verb == "wait" else milliseconds
-        script = "([time, roles]) => agentrlPage.finish(time, roles)"
-        return read_view(await self._ask(script, [passing, self.roles]))
+        await self._call("pass", action.amount if action.verb == "wait" else milliseconds)
+        # What is under the mouse may have changed: told at once, the browser does not tell it later.
+        await self._move(self._mouse_at)
+        return read_view(await self._call("see", self.roles))
+
+    async def _wait_for_input(self) -> None:
+        """A page that was just loaded loses what the mouse does until its first frame is drawn."""
+        for attempt in range(_ATTEMPTS):
+            await self._move((_CORNER[0] - attempt % 2, _CORNER[1]))
+            if await self._ask("() => agentrlClock.moves()"):
+                return
+            await asyncio.sleep(0.005)
+        raise EnvironmentFaultError("The page was loaded and takes no input.")
 
     async def _do(self, action: Action) -> bool:
         if action.verb == "wait":
@@ -75,7 +91,7 @@ class Driver:
 
     async def _point_at(self, action: Action, points: Sequence[Point]) -> bool:
         if action.verb == "move":
-            await self._mouse("mouseMoved", points[0])
+            await self._move(points[0])
         elif action.verb == "drag":
             await self._drag(points[0], points[1])
         # The list that a click on a `select` opens is drawn outside the page.
@@ -99,6 +115,10 @@ class Driver:
         x, y = target
         return (x, y) if 0 <= x < VIEWPORT[0] and 0 <= y < VIEWPORT[1] else None
 
+    async def _move(self, point: Point, held: bool = False) -> None:
+        self._mouse_at = point
+        await self._mouse("mouseMoved", point, held)
+
     def _mouse(self, kind: str, point: Point, held: bool = False, count: int = 1) -> Any:
         return self.tab.session.send(
             "Input.dispatchMouseEvent",
@@ -113,20 +133,20 @@ class Driver:
         )
 
     async def _click(self, point: Point, times: int) -> None:
-        events = [self._mouse("mouseMoved", point)]
+        events = [self._move(point)]
         for count in range(1, times + 1):
             events.append(self._mouse("mousePressed", point, held=True, count=count))
             events.append(self._mouse("mouseReleased", point, count=count))
         await asyncio.gather(*events)
 
     async def _drag(self, start: Point, end: Point) -> None:
-        await self._mouse("mouseMoved", start)
+        await self._move(start)
         await self._mouse("mousePressed", start, held=True)
         for step in range(1, _DRAG_STEPS + 1):
             part = step / _DRAG_STEPS
             x = start[0] + (end[0] - start[0]) * part
             y = start[1] + (end[1] - start[1]) * part
-            await self._mouse("mouseMoved", (x, y), held=True)
+            await self._move((x, y), held=True)
         await self._mouse("mouseReleased", end)
 
     async def _type(self, action: Action, point: Point) -> bool:

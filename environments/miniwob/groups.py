@@ -23,5 +23,11 @@ RCI = tuple(
 GROUPS: dict[str, tuple[str, ...]] = {"rci": RCI, "scripted": tuple(sorted(RULES))}
 """Besides ``"all"``."""
 
-RELOADED = frozenset[str]()
+RELOADED = frozenset(
+    """
+    book-flight book-flight-nodelay chase-circle click-pie email-inbox-forward-nl
+    email-inbox-nl-turk moving-items order-food search-engine social-media stock-market
+    use-autocomplete use-autocomplete-nodelay use-colorwheel use-colorwheel-2
+    """.split()
+)
 """Pages that keep something of an episode when they begin the next: they are loaded anew."""

@@ -19,6 +19,24 @@
     return numbers.get(node);
   };
 
+  const arrived = (image) => image.complete ? null : new Promise((resolve) => {
+    image.addEventListener("load", resolve, { once: true });
+    image.addEventListener("error", resolve, { once: true });
+  });
+  // Pictures that styles show later, when the mouse is over an element say, are fetched at once:
+  // while one is on its way its element has no size and clicks miss it.
+  const pictures = [];
+  const ready = async () => {
+    for (const sheet of document.querySelectorAll("style")) {
+      for (const [, url] of sheet.textContent.matchAll(/url\(\s*["']?([^"')]+)["']?\s*\)/g)) {
+        const image = new Image();
+        image.src = url;
+        pictures.push(image);
+      }
+    }
+    await Promise.all(pictures.map(arrived));
+  };
+
   const start = (seed) => {
     agentrlClock.advance(DRAIN, () => false);
     numbers = new WeakMap();
@@ -158,7 +176,8 @@
     const said = core.getUtterance();
     return clean(typeof said === "string" ? said : said.utterance);
   };
-  const see = (role) => {
+  const see = async (role) => {
+    await Promise.all([...document.images].map(arrived));
     const items = [];
     walk(document.body, items, role, 0);
     return {
@@ -266,12 +285,9 @@
   const paste = () => document.execCommand("insertText", false, clipboard);
   const selectAll = () => document.execCommand("selectAll");
 
-  const finish = (milliseconds, role) => {
-    agentrlClock.advance(milliseconds, over);
-    return see(role);
-  };
+  const pass = (milliseconds) => agentrlClock.advance(milliseconds, over);
 
   window.agentrlPage = {
-    start, see, finish, point, select, field, set, focus, scroll, copy, paste, selectAll,
+    ready, start, see, pass, point, select, field, set, focus, scroll, copy, paste, selectAll,
   };
 })();
