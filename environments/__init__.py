@@ -11,6 +11,7 @@ _ENTRY_POINTS = {
     "agentrl/WebShop-v0": "environments.webshop:WebShop",
     "agentrl/Maze-v0": "environments.maze:Maze",
     "agentrl/GuessMyCity-v0": "environments.questions:GuessMyCity",
+    "agentrl/MiniWob-v0": "environments.miniwob:MiniWob",
     "agentrl/TwentyQuestions-v0": "environments.questions:TwentyQuestions",
 }
 

@@ -167,7 +167,8 @@ class MiniWob(TextEnvironment):
     def _info(self, info: dict[str, Any]) -> dict[str, Any]:
         if self.list_actions:
             info["admissible_actions"] = [
-                "wait 500", *(f"click {item.ref}" for item in self.view.items)
+                "wait 500",
+                *(f"click {item.ref}" for item in self.view.items),
             ]
         return info
 

@@ -51,7 +51,7 @@ def check_listed(view: View, memory: Memory) -> str | None:
 def select_listed(view: View, memory: Memory) -> str | None:
     """Choose options of a list, then submit."""
     del memory
-    wanted = words(after(view, r"(?:Select|Choose) (.*?) from the"))
+    wanted = after(view, r"(?:Select|Choose) (.*?) from the").split(", ")
     for item in having(view, "select"):
         chosen = [text for text, on in item.options if on]
         for text in wanted:
@@ -79,7 +79,8 @@ def open_section_and_submit(view: View, memory: Memory) -> str | None:
 def click_color(view: View, memory: Memory) -> str | None:
     """The box of the named colour."""
     del memory
-    colour = after(view, r"the (\w+) colored").replace("cyan", "aqua").replace("gray", "grey")
+    asked = after(view, r"the (\w+) colored") or after(view, r"\[color (\S+)\]")
+    colour = asked.replace("cyan", "aqua").replace("gray", "grey")
     return click(next(having(view, "div", kind="color", colour=colour), None))
 
 

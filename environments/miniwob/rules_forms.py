@@ -99,8 +99,14 @@ def read_table(view: View, memory: Memory) -> str | None:
 def arithmetic(view: View, memory: Memory) -> str | None:
     """The sum, difference or product that is shown."""
     del memory
-    left, sign, right = re.findall(r"(-?\d+) ([-+x]) (-?\d+)", next(having(view, id="math-problem")).text)[0]
-    results = {"+": int(left) + int(right), "-": int(left) - int(right), "x": int(left) * int(right)}
+    left, sign, right = re.findall(
+        r"(-?\d+) ([-+x]) (-?\d+)", next(having(view, id="math-problem")).text
+    )[0]
+    results = {
+        "+": int(left) + int(right),
+        "-": int(left) - int(right),
+        "x": int(left) * int(right),
+    }
     return fill(view, str(results[sign]))
 
 
@@ -137,7 +143,9 @@ def movie_search(view: View, memory: Memory) -> str | None:
     )[0]
     wanted = {"genre": genre, "director": director, "year": year}
     label = ""
-    inputs_first = next((i.tag == "input" for i in view.items if "title" not in "".join(i.classes)), False)
+    inputs_first = next(
+        (i.tag == "input" for i in view.items if "title" not in "".join(i.classes)), False
+    )
     items = view.items[::-1] if inputs_first else view.items
     for item in items:
         if item.tag == "input":
@@ -338,8 +346,8 @@ def scroll_area(view: View, memory: Memory) -> str | None:
 
 def sign_agreement(view: View, memory: Memory) -> str | None:
     """Scroll down, sign with the name, and press the button."""
-    name = after(view, r"name as \"?(\w+)") or (quoted(view) or [""])[0]
-    if "cancel" in view.utterance:
+    name = after(view, r'name "(.*?)"')
+    if view.utterance.startswith("Click the cancel"):
         return click(next(having(view, "button", id="cancel"), None))
     if not memory.get("scrolled"):
         memory["scrolled"] = True
@@ -347,7 +355,8 @@ def sign_agreement(view: View, memory: Memory) -> str | None:
     (field,) = fields(view)
     if name and field.value != name:
         return say(field, name)
-    return click(next(having(view, "button", id="agree"), None))
+    button = "cancel" if "Cancel" in view.utterance else "agree"
+    return click(next(having(view, "button", id=button), None))
 
 
 def order_food(view: View, memory: Memory) -> str | None:

@@ -18,9 +18,7 @@ _COLOURS = {
     (128, 128, 0): "olive", (0, 128, 128): "teal", (128, 0, 0): "maroon", (0, 0, 128): "navy",
     (192, 192, 192): "silver", (238, 130, 238): "violet", (75, 0, 130): "indigo",
 }  # fmt: skip
-_GRAPHICS = frozenset(
-    "svg circle ellipse rect line path polygon polyline canvas img image".split()
-)
+_GRAPHICS = frozenset("svg circle ellipse rect line path polygon polyline canvas img image".split())
 _DECORATION = re.compile(
     r"ui-(?!state-active|state-disabled|state-focus|slider-handle|icon-|datepicker-|resizable-"
     r"|draggable|droppable|sort)|jstree-default$"
@@ -96,7 +94,8 @@ class View:
 def read_view(answer: Mapping[str, Any]) -> View:
     """A view from what ``page.js`` answers."""
     items = tuple(_read_item(item) for item in answer["items"])
-    return View(_clean(answer["utterance"]), answer["done"], float(answer["reward"]), items)
+    utterance = re.sub(r"rgb\([\d,]+\)", lambda m: colour_name(m[0]), _clean(answer["utterance"]))
+    return View(utterance, answer["done"], float(answer["reward"]), items)
 
 
 def _clean(text: str) -> str:

@@ -26,6 +26,8 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("agentrl/Maze-v0", {"observation": "partial", "reward": "penalty", "max_steps": 20}),
     ("agentrl/GuessMyCity-v0", {"list_actions": True}),
     ("agentrl/TwentyQuestions-v0", {"list_actions": True}),
+    ("agentrl/MiniWob-v0", {"pages": "login-user", "observation": "accessibility"}),
+    ("agentrl/MiniWob-v0", {"pages": ["click-tab-2"], "list_actions": True, "max_steps": 6}),
     ("agentrl/Maze-v0", {"layout": "all", "split_by": "layout", "list_actions": True}),
 ]
 
