@@ -110,7 +110,7 @@ def _read_textual(said: str) -> Action | None:
 
 
 def _unquote(text: str) -> str:
-    """Without the quotation marks around it, with ``\\"`` and ``\\n`` read inside them."""
+    """Without the quotation marks around it; a backslash before a mark or an n is read there."""
     quoted = len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'"
     if not quoted:
         return text

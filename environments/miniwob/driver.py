@@ -59,7 +59,7 @@ class Driver:
         if not await self._do(action):
             return None
         await self._call("pass", action.amount if action.verb == "wait" else milliseconds)
-        # What is under the mouse may have changed: told at once, the browser does not tell it later.
+        # What is under the mouse may have changed: told now, the browser does not tell it later.
         await self._move(self._mouse_at)
         return read_view(await self._call("see", self.roles))
 

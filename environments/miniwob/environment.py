@@ -20,13 +20,13 @@ from environments.miniwob.locate import page_names, pages_folder
 from environments.miniwob.view import OBSERVATIONS, POSITIONS, View, render
 
 INSTRUCTIONS = """\
-You use a web page to do what its first line asks. Every other line is an element with its number in \
-brackets. Reply with one action:
+You use a web page to do what its first line asks. Every other line is an element with its number \
+in brackets. Reply with one action:
 click 5 | doubleclick 5 | move 5 | drag 5 7 | type 5 "text" (replaces what the field holds) | \
 select 5 "option" | press Enter (also Tab, Escape, Backspace, ArrowUp, Control+a, Control+c, \
 Control+v, a single character) | scroll 5 down (or up, or pixels) | wait 500 (milliseconds).
-Where an element's number is not precise enough, as in drawings, give points of the page in pixels: \
-click 40 80 | move 40 80 | drag 40 80 60 90. Places are given as "at x y" of the middle."""
+Where an element's number is not precise enough, as in drawings, give points of the page in \
+pixels: click 40 80 | move 40 80 | drag 40 80 60 90. Places are given as "at x y" of the middle."""
 
 Snapshot = tuple[int, tuple[str, ...], str, bool]
 _DEV_SEED = 1_000_000

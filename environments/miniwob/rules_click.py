@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 
 from environments.miniwob.reading import (
-    Memory, Rule, after, click, click_text, having, next_of, quoted, submit, words,
+    Memory,
+    Rule,
+    after,
+    click,
+    click_text,
+    having,
+    next_of,
+    quoted,
+    submit,
+    words,
 )  # fmt: skip
 from environments.miniwob.view import Item, View
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 
 from environments.miniwob.reading import (
-    Memory, Rule, after, click, click_text, fields, fill, having, next_of, quoted, say, submit,
+    Memory,
+    Rule,
+    after,
+    click,
+    click_text,
+    fields,
+    fill,
+    having,
+    next_of,
+    quoted,
+    say,
+    submit,
 )  # fmt: skip
 from environments.miniwob.view import Item, View
 
@@ -164,10 +175,8 @@ def autocomplete(view: View, memory: Memory) -> str | None:
     (field,) = [i for i in fields(view) if i.id == "tags"]
     if memory.get("chosen"):
         return submit(view)
-    fitting = [
-        i for i in view.items
-        if i.tag in ("li", "a", "div") and i.text.startswith(begin) and i.text.endswith(tuple(end) or "")
-    ]  # fmt: skip
+    entries = [i for i in view.items if i.tag in ("li", "a", "div") and i.text.startswith(begin)]
+    fitting = [i for i in entries if i.text.endswith(tuple(end) or "")]
     if fitting:
         memory["chosen"] = True
         return click(fitting[0])

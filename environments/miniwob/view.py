@@ -18,7 +18,8 @@ _COLOURS = {
     (128, 128, 0): "olive", (0, 128, 128): "teal", (128, 0, 0): "maroon", (0, 0, 128): "navy",
     (192, 192, 192): "silver", (238, 130, 238): "violet", (75, 0, 130): "indigo",
 }  # fmt: skip
-_GRAPHICS = frozenset("svg circle ellipse rect line path polygon polyline canvas img image".split())
+_GRAPHICS = ("svg", "circle", "ellipse", "rect", "line", "path", "polygon", "polyline", "canvas",
+             "img", "image")  # fmt: skip
 _DECORATION = re.compile(
     r"ui-(?!state-active|state-disabled|state-focus|slider-handle|icon-|datepicker-|resizable-"
     r"|draggable|droppable|sort)|jstree-default$"
