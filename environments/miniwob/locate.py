@@ -31,7 +31,7 @@ def pages_folder() -> Path:
             return folder
     raise MissingExtraError(
         "MiniWob needs the pages of the package 'miniwob', which is not installed. "
-        "Install them with: pip install --no-deps miniwob==1.1.0"
+        "Install them with: pip install 'agentrl[miniwob]'"
     )
 
 
