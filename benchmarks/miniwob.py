@@ -23,7 +23,7 @@ from environments.miniwob import MiniWob
 
 PAGES = ("click-test", "click-button", "enter-text", "login-user")
 GAMES = 8
-SECONDS = 10.0
+SECONDS = 5.0
 
 
 def play(game: MiniWob, task: int, until: float) -> int:
