@@ -33,17 +33,30 @@ BACKEND := auto
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test check slow bench format docs smollm2 clean
+.PHONY: help setup programs quickstart test check slow bench format docs smollm2 clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv and install everything, again only when the requirements changed
 
+# Program and Debian package of what environments need besides Python.
+PROGRAMS := java:openjdk-17-jre-headless
+
+programs: ## Install the programs that some environments need (Debian, as root), or say which
+	@missing=""; for each in $(PROGRAMS); do \
+		command -v $${each%%:*} > /dev/null || missing="$$missing $${each#*:}"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if command -v apt-get > /dev/null && [ "$$(id -u)" = 0 ]; then \
+		set -x; apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; \
+	else \
+		echo "These programs are missing; install them with your system's packages (on Debian:" \
+		"sudo apt-get install$$missing), see docs/installation.md." >&2; exit 1; fi
+
 quickstart: setup ## Train an agent on Wordle and compare it with its start
 	deepspeed trainers/archer.py --config wordle.yaml --resume
 
-test: check ## Check style and types, then run the whole suite
+test: check programs ## Check style and types, then run the whole suite
 	OMP_NUM_THREADS=1 pytest -m "not slow"
 
 check: setup ## Check style and types
@@ -81,5 +94,5 @@ $(VENV)/bin/uv:
 	$(BIN)/pip install --quiet uv
 
 $(STAMP): pyproject.toml cpu-overrides.txt | $(VENV)/bin/uv
-	$(INSTALL) -e '.[$(EXTRA),webshop,dev]'
+	$(INSTALL) -e '.[$(EXTRA),webshop,scienceworld,http,dev]'
 	touch $@

@@ -26,11 +26,13 @@ the second leaves value behind: learners bootstrap over it.
 from __future__ import annotations
 
 import importlib
+import inspect
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import gymnasium
+from gymnasium.envs.registration import load_env_creator
 from gymnasium.spaces import Text
 
 from agentrl.config import EnvironmentConfig
@@ -167,8 +169,18 @@ class TextEnvironment(gymnasium.Env[str, str]):
         )
 
 
-def make_environment(config: EnvironmentConfig) -> TextEnvironment:
-    """Build the environment that a configuration names.
+def knows_argument(config: EnvironmentConfig, name: str) -> bool:
+    """Whether the environment that a configuration names takes an argument of that name."""
+    importlib.import_module(config.module)
+    entry_point = gymnasium.spec(config.id).entry_point
+    maker = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return maker is not None and name in inspect.signature(maker).parameters
+
+
+def build_environment(config: EnvironmentConfig) -> TextEnvironment:
+    """Build the environment that a configuration names, in this process.
+
+    `agentrl.isolation.make_environment` also knows of other places.
 
     Raises:
         ConfigError: the module does not import, the name is not registered, or the environment

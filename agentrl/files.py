@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, never a part of either."""
+"""Files that are replaced whole or not at all, and the names of an adapter's files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+ADAPTER_FILES = (ADAPTER_WEIGHTS, ADAPTER_CONFIG)
+"""What PEFT writes of an adapter; its digest is over both, in this order."""
 
 
 @contextmanager

@@ -97,6 +97,8 @@ class Trajectory:
         final_prompt_ids: the prompt the policy would have answered next; needed to bootstrap a
             truncated episode, empty otherwise.
         error: what broke, if `end_reason` is ``failed``.
+        retries: how often it was begun anew because the environment broke; what is recorded is the
+            last try.
     """
 
     environment: str
@@ -108,6 +110,7 @@ class Trajectory:
     final_observation: str = ""
     final_prompt_ids: tuple[int, ...] = ()
     error: str | None = None
+    retries: int = 0
 
     @property
     def total_reward(self) -> float:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig
-from agentrl.env import make_environment
+from agentrl.isolation import make_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.runner import EpisodeSpec, Runner
 from agentrl.rollout.sampler import build_sampler

@@ -10,9 +10,11 @@ _ENTRY_POINTS = {
     "agentrl/Wordle-v0": "environments.wordle:Wordle",
     "agentrl/WebShop-v0": "environments.webshop:WebShop",
     "agentrl/Maze-v0": "environments.maze:Maze",
+    "agentrl/CarDealer-v0": "environments.car_dealer:CarDealer",
     "agentrl/GuessMyCity-v0": "environments.questions:GuessMyCity",
     "agentrl/MiniWob-v0": "environments.miniwob:MiniWob",
     "agentrl/TwentyQuestions-v0": "environments.questions:TwentyQuestions",
+    "agentrl/ScienceWorld-v0": "environments.scienceworld:ScienceWorld",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():

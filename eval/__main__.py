@@ -10,7 +10,6 @@ from rich.console import Console
 
 from agentrl.config import RunConfig, load_config
 from agentrl.errors import ConfigError, reported_errors
-from agentrl.evaluation.adapter import run_folder
 from agentrl.evaluation.report import (
     comparison_table,
     results_table,
@@ -19,6 +18,7 @@ from agentrl.evaluation.report import (
 )
 from agentrl.evaluation.result import Evaluation, read_results, write_results
 from agentrl.evaluation.run import AgentKind, evaluate
+from agentrl.models.adapter import find_adapter, run_folder
 
 app = typer.Typer(help="Evaluate agents.", no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -63,7 +63,7 @@ def run(
         default = AgentKind.POLICY if checkpoint else AgentKind.START
         agents = list(dict.fromkeys(agent or [default]))
         evaluations = evaluate(resolved, agents, checkpoint)
-        folder = output or _default_folder(resolved, checkpoint, evaluations[0])
+        folder = output or _default_folder(resolved, checkpoint, evaluations)
         _save(evaluations, folder, json)
 
 
@@ -106,12 +106,19 @@ def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) 
     return load_config(config, overrides)
 
 
-def _default_folder(config: RunConfig, checkpoint: Path | None, result: Evaluation) -> Path:
-    """One folder a panel: evaluating other episodes keeps earlier results."""
+def _default_folder(
+    config: RunConfig, checkpoint: Path | None, evaluations: list[Evaluation]
+) -> Path:
+    """One folder for each panel, agents, checkpoint and temperature: no result replaces another."""
     run = run_folder(checkpoint) if checkpoint else None
-    panel = result.panel
-    name = f"{panel.split}-{len(panel.specs)}-{panel.fingerprint[:8]}"
-    return (run or config.folder) / "evaluation" / name
+    panel = evaluations[0].panel
+    of_panel = f"{panel.split}-{len(panel.specs)}-{panel.fingerprint[:8]}"
+    parts = [evaluation.agent for evaluation in evaluations]
+    if checkpoint:
+        adapter = find_adapter(checkpoint).resolve()
+        parts.append((adapter.parent if adapter.name == "adapter" else adapter).name)
+    parts.append(f"temperature-{config.evaluation.temperature:g}")
+    return (run or config.folder) / "evaluation" / of_panel / "-".join(parts)
 
 
 def _save(evaluations: list[Evaluation], folder: Path, json: Path | None) -> None:
@@ -120,13 +127,15 @@ def _save(evaluations: list[Evaluation], folder: Path, json: Path | None) -> Non
     store = TrajectoryStore(folder / "trajectories")
     for evaluation in evaluations:
         store.append(evaluation.agent, evaluation.trajectories)
-    results = json or folder / "results.json"
-    write_results(evaluations, results)
+    written = [path for path in (folder / "results.json", json) if path is not None]
+    for path in written:
+        write_results(evaluations, path)
     write_episodes(evaluations, folder / "episodes.html")
     console.print(results_table(evaluations))
     if len(evaluations) > 1:
         console.print(comparison_table(evaluations))
-    console.print(f"Results:  {results}", soft_wrap=True)
+    for path in written:
+        console.print(f"Results:  {path}", soft_wrap=True)
     console.print(f"Episodes: {folder / 'episodes.html'}", soft_wrap=True)
 
 

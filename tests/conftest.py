@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from endpoint_server import EndpointServer, serving
 from hypothesis import settings
 
 settings.register_profile("agentrl", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("agentrl")
+
+
+@pytest.fixture
+def endpoint_server() -> Iterator[EndpointServer]:
+    """A local OpenAI-compatible endpoint that answers from a script."""
+    with serving() as server:
+        yield server
 
 
 def wordle_texts() -> list[str]:

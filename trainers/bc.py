@@ -3,8 +3,8 @@
 The environment's scripted agent plays the training tasks, and the adapter learns its actions by
 token cross-entropy::
 
-    deepspeed trainers/bc.py --config webshop.yaml
-    deepspeed trainers/archer.py --config webshop.yaml --resume      # goes on from it
+    deepspeed trainers/bc.py --config maze.yaml
+    deepspeed trainers/archer.py --config maze.yaml --resume         # goes on from it
 
 The adapter is written to ``runs/NAME/start/adapter`` in PEFT's format, its curves beside it; base
 and clone are evaluated on the same panel. A run of `trainers/archer.py` does the same by itself

@@ -113,7 +113,7 @@ def _demonstrations(config: PretrainConfig, stage: StageConfig, chat: Chat) -> l
 def _stage_specs(
     config: PretrainConfig, stage: StageConfig
 ) -> tuple[EnvironmentConfig, list[EpisodeSpec]]:
-    from agentrl.env import make_environment
+    from agentrl.isolation import make_environment
     from agentrl.rollout.scripted import draw_specs
 
     arguments = {**config.environment.arguments, **stage.arguments}

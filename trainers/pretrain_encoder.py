@@ -87,7 +87,7 @@ def _texts(config: EncoderPretrainConfig) -> list[str]:
 
 def _episodes(config: EncoderPretrainConfig) -> Iterator[Trajectory]:
     from agentrl.data.segment import learnable
-    from agentrl.env import make_environment
+    from agentrl.isolation import make_environment
     from agentrl.rollout.scripted import draw_specs, play_scripted
 
     for source in config.sources:

@@ -100,7 +100,14 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
 
 def _yaml_value(text: str) -> Any:
     """A YAML scalar or list; unlike plain YAML, 1e-4 is a number."""
-    value = yaml.safe_load(text)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = str(getattr(error, "problem", None) or error)
+        raise ConfigError(
+            f"The value {text!r} of an override is no YAML: {reason}. Put a text with special "
+            "characters into quotes, e.g. 'key=\"@text\"'."
+        ) from error
     if isinstance(value, str):
         try:
             return float(value)

@@ -10,13 +10,39 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 
 class Section(BaseModel):
     """A part of the configuration: strict and frozen; docstrings of fields are their help."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True
+    )
+
+
+class IsolationConfig(Section):
+    """Where environments run, and what happens to one that hangs or swells."""
+
+    mode: Literal["none", "worker", "http"] = "none"
+    """In this process, in worker processes of this machine, or behind HTTP at `url`."""
+    url: str | None = None
+    """Of the server (mode http), e.g. ``http://host:8100``; see ``python -m agentrl.isolation``."""
+    environments_per_worker: PositiveInt = 1
+    """Environments that share a worker, its JVM or browser, and its end (mode worker)."""
+    seconds: float = Field(120.0, gt=0.0)
+    """Longest wait for an answer; then the worker is killed and its episodes end as failed."""
+    start_seconds: float = Field(300.0, gt=0.0)
+    """The same for building an environment, a JVM or a browser included."""
+    memory_gib: float | None = Field(None, gt=0.0)
+    """Most data memory of a worker, and of each process that it starts, in GiB; none sets no
+    limit (mode worker, Linux)."""
+
+    @model_validator(mode="after")
+    def _url_goes_with_http(self) -> IsolationConfig:
+        if (self.url is not None) != (self.mode == "http"):
+            raise ValueError(f"mode={self.mode!r} and url={self.url!r}: url goes with mode http")
+        return self
 
 
 class EnvironmentConfig(Section):
@@ -30,6 +56,8 @@ class EnvironmentConfig(Section):
     """Python module whose import registers the environment; yours for your own worlds."""
     instructions: bool = True
     """Whether the policy gets the environment's rules as a system message."""
+    isolation: IsolationConfig = IsolationConfig()
+    """Where it runs."""
 
 
 class LoraConfig(Section):
@@ -98,7 +126,7 @@ class SamplerConfig(Section):
     vllm: VllmConfig = VllmConfig()
     """Engine settings."""
     probe_tolerance: float = Field(1e-3, gt=0)
-    """Largest difference of a probe's token log-probabilities between trainer and sampler, in nats;
+    """Largest mean difference of a probe's token log-probabilities, trainer to sampler, in nats;
     of those beyond 1 nat as a share of them. bfloat16 needs about 0.1."""
     mismatch_limit: float = Field(0.05, gt=0)
     """Stop the run when sampler and trainer differ by more, on average over the sampled tokens."""
@@ -111,6 +139,8 @@ class RolloutConfig(Section):
     """Episodes an iteration, over all ranks."""
     concurrent: PositiveInt = 64
     """Episodes in flight at once on a rank."""
+    retries: NonNegativeInt = 1
+    """How often an episode whose environment broke is begun again, with the same task and seed."""
     max_failed_share: float = Field(0.2, ge=0.0, le=1.0)
     """Stop the run when more than this share of an iteration's episodes failed."""
 

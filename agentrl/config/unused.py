@@ -6,6 +6,14 @@ from pydantic import BaseModel
 
 from agentrl.config.schema import RunConfig
 
+_ISOLATION_MODES = {
+    "environments_per_worker": ("worker",),
+    "memory_gib": ("worker",),
+    "seconds": ("worker", "http"),
+    "start_seconds": ("worker", "http"),
+}
+"""Where environments must run for a setting to matter."""
+
 
 def without_effect(config: RunConfig) -> list[str]:
     """What was set to other than its default and cannot matter, each with what makes it so.
@@ -31,6 +39,13 @@ def without_effect(config: RunConfig) -> list[str]:
         "no generalized advantages": {"actor.gae_decay": not actor.generalized},
         "actions sampled anew": {"actor.epochs": sampled_anew},
         f"actor.actions={actor.actions}": {"actor.updates": not sampled_anew},
+        f"environment.isolation.mode={config.environment.isolation.mode}": {
+            f"environment.isolation.{key}": config.environment.isolation.mode not in modes
+            for key, modes in _ISOLATION_MODES.items()
+        },
+        f"sampler.backend={config.sampler.backend}": {
+            "sampler.vllm": config.sampler.backend != "vllm"
+        },
         "policy.adapter": {
             "policy.lora.alpha": config.policy.adapter is not None,
             "policy.lora.target_modules": config.policy.adapter is not None,

@@ -20,7 +20,7 @@ from agentrl.errors import DataError, nearest
 from agentrl.files import replacing
 from agentrl.trajectory import EndReason, Trajectory, Turn
 
-VERSION = "1"
+VERSION = "2"
 """Of the columns below; raised when their names or meanings change."""
 
 _VERSION_KEY = b"agentrl.trajectories.version"
@@ -56,6 +56,7 @@ SCHEMA = pa.schema(
         ("final_observation", pa.string()),
         ("final_prompt_ids", _IDS),
         ("error", pa.string()),
+        ("retries", pa.int32()),
     ],
     metadata={_VERSION_KEY: VERSION},
 )
@@ -85,6 +86,7 @@ order.
 | success | whether the task was solved |
 | final_observation, final_prompt_ids | what followed the last action |
 | error | what broke, in a failed episode |
+| retries | how often the episode was begun anew because the environment broke |
 
 ```python
 import datasets

@@ -33,7 +33,7 @@ def evaluate_now(
     """Play the configured panel with the policy as it stands, shared over the ranks.
 
     Result and episodes are kept in the run's folder ``evaluation``; those that the run left there
-    before are read instead.
+    before are read instead if they are of the same adapter, digit for digit.
 
     Args:
         config: of the run.
@@ -43,7 +43,8 @@ def evaluate_now(
     """
     panel = evaluation_panel(config)
     path = _path(config, name or f"iteration-{iteration:06d}")
-    found = _earlier_result(config, path, panel, iteration)
+    settings = _settings(config, iteration) | {"adapter_digest": rollouts.sampler.adapter_digest}
+    found = _earlier_result(path, panel, settings)
     if all(gather(found is not None)):
         assert found is not None
         return found
@@ -52,7 +53,7 @@ def evaluate_now(
     mine = rollouts.play_specs(panel.specs, temperature, f"evaluating {name}")
     shares = gather(mine)
     trajectories = [shares[i % len(shares)][i // len(shares)] for i in range(len(panel.specs))]
-    evaluation = Evaluation.of(name, panel, trajectories, _settings(config, iteration))
+    evaluation = Evaluation.of(name, panel, trajectories, settings)
     if rank() == 0:
         _episodes(config).append(path.stem, trajectories)
         write_results([evaluation], path)
@@ -65,7 +66,7 @@ def evaluations_before(config: RunConfig, iteration: int) -> list[Evaluation]:
     numbers = range(iteration)
     paths = [_path(config, f"iteration-{number:06d}") for number in numbers]
     found = [
-        _earlier_result(config, path, panel, number)
+        _earlier_result(path, panel, _settings(config, number))
         for path, number in zip(paths, numbers, strict=True)
     ]
     return [evaluation for evaluation in found if evaluation is not None]
@@ -84,17 +85,16 @@ def _settings(config: RunConfig, iteration: int) -> dict[str, Any]:
     return {"model": config.policy.model, "iteration": iteration, "temperature": temperature}
 
 
-def _earlier_result(
-    config: RunConfig, path: Path, panel: Panel, iteration: int
-) -> Evaluation | None:
-    """The result in a file, if there is one of the same panel and settings."""
+def _earlier_result(path: Path, panel: Panel, settings: dict[str, Any]) -> Evaluation | None:
+    """The result in a file, if there is one of the same panel with at least these settings."""
     if not path.is_file():
         return None
     [found] = read_results(path)
-    same = found.panel.fingerprint == panel.fingerprint
-    if not same or found.settings != _settings(config, iteration):
+    same_panel = found.panel.fingerprint == panel.fingerprint
+    if not same_panel or not settings.items() <= found.settings.items():
         return None
-    return replace(found, trajectories=tuple(_episodes(config).read([path.stem])))
+    episodes = TrajectoryStore(path.parent / "trajectories").read([path.stem])
+    return replace(found, trajectories=tuple(episodes))
 
 
 def report(

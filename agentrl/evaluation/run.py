@@ -9,14 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentrl.config import RunConfig
-from agentrl.env import make_environment
 from agentrl.errors import CheckpointError
-from agentrl.evaluation.adapter import check_adapter, find_adapter, run_folder
 from agentrl.evaluation.panel import Panel, make_panel
 from agentrl.evaluation.result import Evaluation
-from agentrl.models.locate import model_path
+from agentrl.isolation import make_environment
+from agentrl.models.adapter import check_adapter, find_adapter, run_folder
 from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import build_sampler
 from agentrl.rollout.scripted import play_scripted
 
 if TYPE_CHECKING:
@@ -157,20 +155,11 @@ class Evaluator:
 
     def _build(self) -> None:
         from agentrl.models.policy import load_tokenizer
-        from agentrl.training.start import build_chat
+        from agentrl.training.start import build_chat, build_runner
 
         config = self.config
         chat = build_chat(config, load_tokenizer(config.policy))
-        path = model_path(config.policy.model)
-        self._sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
-        self._runner = Runner(
-            config.environment,
-            self._sampler,
-            chat,
-            concurrent=config.rollout.concurrent,
-            context_length=config.policy.context_length,
-            max_new_tokens=config.sampler.max_new_tokens,
-        )
+        self._sampler, self._runner = build_runner(config, chat)
 
     def close(self) -> None:
         """Free the sampler and the environments."""

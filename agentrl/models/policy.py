@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from agentrl.config import PolicyConfig
 from agentrl.errors import CheckpointError, ConfigError
+from agentrl.files import ADAPTER_FILES
 from agentrl.models.locate import model_path
 
 if TYPE_CHECKING:
@@ -184,10 +185,10 @@ def load_adapter(model: Any, folder: Path, name: str, *, trainable: bool) -> Non
     Raises:
         CheckpointError: no adapter there, or one made for another model.
     """
-    if not (folder / "adapter_config.json").is_file():
+    if not all((folder / name).is_file() for name in ADAPTER_FILES):
         raise CheckpointError(
-            f"{folder} holds no adapter: expected adapter_config.json and "
-            "adapter_model.safetensors, as PEFT writes them."
+            f"{folder} holds no adapter: expected {' and '.join(ADAPTER_FILES)}, as PEFT writes "
+            "them."
         )
     if name in model.peft_config:
         model.delete_adapter(name)

@@ -49,6 +49,7 @@ class Chat:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, instructions: str = "") -> None:
         self.tokenizer = tokenizer
         self._name = tokenizer.name_or_path or "this tokenizer"
+        self._markers = _special_tokens(tokenizer)
         self.template = tokenizer.chat_template or PLAIN_TEMPLATE
         self.instructions = instructions
         self._system_role = bool(instructions) and self._knows_system_role()
@@ -136,7 +137,7 @@ class Chat:
 
     def _has_marker(self, observation: str) -> bool:
         """Whether the environment's text holds what the tokenizer would take for a marker."""
-        return any(token and token in observation for token in self.tokenizer.all_special_tokens)
+        return any(marker in observation for marker in self._markers)
 
     def _encode_literally(self, text: str) -> list[int]:
         """Ids of a text whose markers are letters: a page cannot end a message or begin one."""
@@ -149,8 +150,8 @@ class Chat:
         eos = self.tokenizer.eos_token
         if eos and glue.startswith(eos):
             return self._token_id(eos), eos
-        for token in sorted(self.tokenizer.all_special_tokens, key=len, reverse=True):
-            if token and glue.startswith(token):
+        for token in self._markers:
+            if glue.startswith(token):
                 return self._token_id(token), token
         if glue.startswith("\n"):
             ids = self._encode("\n")
@@ -161,6 +162,17 @@ class Chat:
             "with no single token. Expected an end-of-turn token or a line break: give the "
             "tokenizer another chat_template."
         )
+
+
+def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """Texts that the tokenizer takes for markers, the longest first.
+
+    Those with a role (end of sequence, ...) and those that are only in the vocabulary as special,
+    as Llama 3's role markers are.
+    """
+    added = (str(t) for t in tokenizer.added_tokens_decoder.values() if t.special)
+    found = {token for token in (*tokenizer.all_special_tokens, *added) if token}
+    return tuple(sorted(found, key=lambda token: (-len(token), token)))
 
 
 def _user(content: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentrl.env import TextEnvironment
-from agentrl.errors import ConfigError, EnvironmentFaultError
+from agentrl.errors import AgentrlError, ConfigError, EnvironmentFaultError
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.sampler import Completion
 from agentrl.trajectory import EndReason, Trajectory, Turn
@@ -121,7 +121,7 @@ class Episode:
             self.observation, self.info = self.environment.reset(
                 seed=self.spec.seed, options={"task": self.spec.task}
             )
-            _check(self.observation, reward=0.0)
+            _check(self.observation, 0.0, self.info)
         except ConfigError:
             raise
         except Exception as error:  # any fault of an environment is data, not a crash
@@ -148,7 +148,7 @@ class Episode:
         """
         try:
             observation, reward, terminated, truncated, info = self.environment.step(action)
-            _check(observation, float(reward))
+            _check(observation, float(reward), info)
         except ConfigError:
             raise
         except Exception as error:  # as above
@@ -183,9 +183,7 @@ class Episode:
     def _fail(self, error: Exception) -> None:
         self.broken = True
         self.prompt_ids = ()
-        lines = traceback.format_exception(error)
-        text = "".join(lines).strip().splitlines()[-_ERROR_LINES:]
-        self._end(EndReason.FAILED, success=False, error="\n".join(text))
+        self._end(EndReason.FAILED, success=False, error=_described(error))
 
     def _end(self, reason: EndReason, success: bool, error: str | None = None) -> None:
         self.trajectory = Trajectory(
@@ -201,15 +199,34 @@ class Episode:
         )
 
 
-def _check(observation: object, reward: float) -> None:
-    """Refuse what the contract forbids before it reaches a loss.
+def _described(error: Exception) -> str:
+    """The message of an error raised on purpose, the end of the traceback of any other."""
+    if isinstance(error, AgentrlError):
+        return f"{type(error).__name__}: {error}"
+    lines = "".join(traceback.format_exception(error)).strip().splitlines()
+    return "\n".join(lines[-_ERROR_LINES:])
+
+
+def _check(observation: object, reward: float, info: object) -> None:
+    """Refuse what the contract forbids before it reaches a tokenizer or a loss.
 
     Raises:
-        EnvironmentFaultError: an observation that is no text, or a reward that is no number.
+        EnvironmentFaultError: an observation that is no text, a reward that is no number, or an
+            info that is no mapping.
     """
     if not isinstance(observation, str):
         raise EnvironmentFaultError(
             f"The environment returned a {type(observation).__name__} as observation, not a string."
         )
+    try:
+        observation.encode()
+    except UnicodeEncodeError as error:
+        raise EnvironmentFaultError(
+            f"The environment's observation is no valid Unicode at {error.start}: {error.reason}."
+        ) from error
     if not math.isfinite(reward):
         raise EnvironmentFaultError(f"The environment paid {reward}, which is no finite number.")
+    if not isinstance(info, Mapping):
+        raise EnvironmentFaultError(
+            f"The environment returned a {type(info).__name__} as info, not a mapping."
+        )

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agentrl.errors import SamplerError, StaleAdapterError
+from agentrl.files import ADAPTER_FILES
 
 if TYPE_CHECKING:
     from agentrl.rollout.sampler import Sampler
-
-ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +70,12 @@ def hand_over(
         version: its number.
         probe: scored by the sampler.
         expected: the trainer's log-probabilities of the probe's action tokens.
-        tolerance: largest difference of one of them (``sampler.probe_tolerance``), in nats; of
+        tolerance: largest mean difference over them (``sampler.probe_tolerance``), in nats; of
             log-probabilities beyond 1 nat as a share of them, for numbers round in proportion.
+            (The largest one is no measure in bfloat16: an unlikely token's may be half a nat.)
 
     Returns:
-        The largest difference found, measured so: a metric worth logging.
+        The mean difference found, measured so: a metric worth logging.
 
     Raises:
         StaleAdapterError: the sampler read other files than the trainer wrote, or its probe differs
@@ -92,13 +92,13 @@ def hand_over(
         )
     scores = sampler.score(probe.prompt_ids, probe.action_ids)
     found, wanted = np.array(scores), np.array(expected)
-    difference = float(np.max(np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted))))
+    difference = float(np.mean(np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted))))
     if not difference <= tolerance:
         cause = _UNCHANGED_FILES if before == saved else _OTHER_WEIGHTS
         raise StaleAdapterError(
             f"The sampler does not run the trainer's adapter {version}: log-probabilities of the "
             f"probe's tokens are {_format(scores)} in the sampler and {_format(expected)} in the "
-            f"trainer; the largest difference is {difference:.3g}, expected at most {tolerance:g}. "
+            f"trainer; they differ by {difference:.3g} on average, expected at most {tolerance:g}. "
             f"Digest of {folder}: {saved[:12]}, before: {(before or 'none')[:12]}. {cause}"
         )
     return difference

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from types import TracebackType
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agentrl.config import EnvironmentConfig
-from agentrl.env import TextEnvironment, make_environment
+from agentrl.env import TextEnvironment
+from agentrl.errors import EnvironmentFaultError
+from agentrl.isolation import make_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import Context, Episode, EpisodeSpec
 from agentrl.rollout.sampler import Sampler
@@ -22,6 +28,18 @@ __all__ = ["EpisodeSpec", "Runner", "turn_seed"]
 
 logger = logging.getLogger(__name__)
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """An episode to play: its place among the results, and how often it was begun before."""
+
+    position: int
+    spec: EpisodeSpec
+    retries: int = 0
+
 
 class Runner:
     """Plays episodes with a sampler; up to `concurrent` of them are in flight.
@@ -30,9 +48,11 @@ class Runner:
     on its spec and the policy, not on the others beside it: `play` returns the same whatever
     `concurrent` is, as far as the sampler's arithmetic does not change with the size of a batch.
 
-    An environment that raises ends its episode as failed, with the end of the traceback in
-    `Trajectory.error`; it is replaced by a new one and the other episodes go on. Mistakes in the
-    configuration (`ConfigError`) and errors of the sampler rise.
+    An environment that raises is replaced by a new one, and the other episodes go on. Its episode
+    is begun again with the same task and seed, `retries` times at most; then it ends as failed,
+    with the end of the traceback in `Trajectory.error`. Mistakes in the configuration
+    (`ConfigError`) and errors of the sampler rise. Environments that run elsewhere (see
+    `agentrl.isolation`) are asked all at once, those of this process one after the other.
 
     Args:
         environment: which environment to play; one instance for each episode in flight, kept from
@@ -43,6 +63,7 @@ class Runner:
         context_length: most tokens of an episode. One that has no room for another utterance is
             truncated; see `agentrl.rollout.episode.Context`.
         max_new_tokens: most tokens of an utterance.
+        retries: how often an episode whose environment broke is begun again.
 
     Raises:
         ConfigError: the environment cannot be built, or an utterance does not fit the context.
@@ -57,11 +78,14 @@ class Runner:
         concurrent: int,
         context_length: int,
         max_new_tokens: int,
+        retries: int = 0,
     ) -> None:
         self.environment, self.sampler = environment, sampler
-        self.concurrent = concurrent
+        self.concurrent, self.retries = concurrent, retries
         self.context = Context(chat, context_length, max_new_tokens)
         self._idle: list[TextEnvironment] = []
+        elsewhere = environment.isolation.mode != "none"
+        self._threads = ThreadPoolExecutor(concurrent) if elsewhere else None
 
     def play(
         self,
@@ -81,8 +105,8 @@ class Runner:
             The trajectories, in the order of `specs`, failed ones included.
         """
         results: dict[int, Trajectory] = {}
-        waiting = iter(enumerate(specs))
-        in_flight: dict[int, Episode] = {}
+        waiting = deque(_Try(position, spec) for position, spec in enumerate(specs))
+        in_flight: dict[_Try, Episode] = {}
         with _progress_bar(progress, len(specs)) as bar:
             while True:
                 self._fill(in_flight, waiting, results)
@@ -90,26 +114,32 @@ class Runner:
                 if not in_flight:
                     break
                 self._play_turn(list(in_flight.values()), temperature)
-                self._collect(in_flight, results)
+                self._collect(in_flight, waiting, results)
         trajectories = [results[position] for position in range(len(specs))]
         report_failures(trajectories)
         return trajectories
 
     def _fill(
-        self,
-        in_flight: dict[int, Episode],
-        waiting: Iterator[tuple[int, EpisodeSpec]],
-        results: dict[int, Trajectory],
+        self, in_flight: dict[_Try, Episode], waiting: deque[_Try], results: dict[int, Trajectory]
     ) -> None:
-        """Begin episodes until all places are taken or no spec is left."""
-        while len(in_flight) < self.concurrent:
-            following = next(waiting, None)
-            if following is None:
-                return
-            position, spec = following
-            environment = self._idle.pop() if self._idle else make_environment(self.environment)
-            in_flight[position] = Episode(environment, self.environment.id, spec, self.context)
-            self._collect(in_flight, results)
+        """Begin episodes until all places are taken or none is waiting."""
+        while waiting and len(in_flight) < self.concurrent:
+            free = min(len(waiting), self.concurrent - len(in_flight))
+            begun = [waiting.popleft() for _ in range(free)]
+            episodes = self._each(lambda each: self._begin(each.spec), begun)
+            in_flight.update(zip(begun, episodes, strict=True))
+            self._collect(in_flight, waiting, results)
+
+    def _begin(self, spec: EpisodeSpec) -> Episode:
+        environment: TextEnvironment
+        try:
+            environment = self._idle.pop()
+        except IndexError:
+            try:
+                environment = make_environment(self.environment)
+            except EnvironmentFaultError as error:
+                environment = _Unbuilt(error)
+        return Episode(environment, self.environment.id, spec, self.context)
 
     def _play_turn(self, episodes: Sequence[Episode], temperature: float | None) -> None:
         version = self.sampler.version
@@ -119,21 +149,34 @@ class Runner:
             temperature,
             [self.context.max_new_tokens] * len(episodes),
         )
-        for episode, completion in zip(episodes, completions, strict=True):
-            action = self.context.chat.action_text(completion.ids)
-            episode.act(action, completion, version)
+        actions = [self.context.chat.action_text(completion.ids) for completion in completions]
+        self._each(
+            lambda turn: turn[0].act(turn[1], turn[2], version),
+            list(zip(episodes, actions, completions, strict=True)),
+        )
 
-    def _collect(self, in_flight: dict[int, Episode], results: dict[int, Trajectory]) -> None:
+    def _each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """A function of every item: at once where the environments are elsewhere."""
+        return list((self._threads.map if self._threads else map)(function, items))
+
+    def _collect(
+        self, in_flight: dict[_Try, Episode], waiting: deque[_Try], results: dict[int, Trajectory]
+    ) -> None:
         """Take the episodes that are over out of flight and their environments back."""
-        for position, episode in list(in_flight.items()):
+        for which, episode in list(in_flight.items()):
             if episode.trajectory is None:
                 continue
-            results[position] = episode.trajectory
-            del in_flight[position]
-            if episode.broken:
-                close_quietly(episode.environment)
-            else:
+            del in_flight[which]
+            if not episode.broken:
                 self._idle.append(episode.environment)
+            else:
+                close_quietly(episode.environment)
+                if which.retries < self.retries:
+                    error = episode.trajectory.error
+                    logger.warning("Task %d begins again after: %s", which.spec.task, error)
+                    waiting.append(replace(which, retries=which.retries + 1))
+                    continue
+            results[which.position] = replace(episode.trajectory, retries=which.retries)
 
     def close(self) -> None:
         """Close the environments; `play` builds new ones."""
@@ -150,6 +193,24 @@ class Runner:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Unbuilt(TextEnvironment):
+    """Stands for an environment that could not be built: its episode fails at reset."""
+
+    def __init__(self, error: EnvironmentFaultError) -> None:
+        super().__init__({})
+        self._error = error
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        del seed, options
+        raise self._error
+
+    def _begin(self, task: int, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        del task, options
+        raise self._error
 
 
 def turn_seed(spec: EpisodeSpec, turn: int) -> int:

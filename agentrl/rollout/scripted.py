@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -10,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from agentrl.config import EnvironmentConfig
-from agentrl.env import Agent, TextEnvironment, make_environment
+from agentrl.env import Agent, TextEnvironment, knows_argument
 from agentrl.errors import ConfigError
+from agentrl.isolation import make_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import Context, Episode, EpisodeSpec
 from agentrl.rollout.runner import close_quietly, report_failures, turn_seed
@@ -121,10 +121,7 @@ def _agent(world: TextEnvironment, agent: str, strength: float, seed: int) -> Ag
 
 def _listing_actions(environment: EnvironmentConfig) -> EnvironmentConfig:
     """The same environment, made to fill ``info["admissible_actions"]`` if that is a choice."""
-    world = make_environment(environment)
-    arguments = inspect.signature(type(world)).parameters
-    close_quietly(world)
-    if "list_actions" not in arguments:
+    if not knows_argument(environment, "list_actions"):
         return environment
     listing = {**environment.arguments, "list_actions": True}
     return environment.model_copy(update={"arguments": listing})

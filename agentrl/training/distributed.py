@@ -13,13 +13,23 @@ from typing import Any
 
 import torch
 
+from agentrl.errors import ConfigError
+
 
 def initialize_distributed(device: str = "auto") -> None:
     """Join the process group of the `deepspeed` launcher, or make one of this process alone.
 
     Args:
-        device: ``"cpu"`` keeps DeepSpeed from a GPU that is there.
+        device: ``"cpu"`` keeps DeepSpeed from a GPU that is there; ``"cuda"`` demands one.
+
+    Raises:
+        ConfigError: ``"cuda"`` on a machine where PyTorch finds no GPU.
     """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"policy.device=cuda, but PyTorch {torch.__version__} finds no GPU here. Set "
+            "policy.device=auto, or install PyTorch's CUDA build (make setup EXTRA=vllm)."
+        )
     if device == "cpu":
         os.environ["DS_ACCELERATOR"] = "cpu"
     import deepspeed

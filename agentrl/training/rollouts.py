@@ -10,21 +10,19 @@ import numpy as np
 
 from agentrl.config import RunConfig
 from agentrl.data.segment import Segment, Step, candidate, learnable
-from agentrl.env import make_environment
 from agentrl.errors import EnvironmentFaultError
-from agentrl.models.locate import model_path
+from agentrl.isolation import make_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.handover import Probe, hand_over
-from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import build_sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.training.actor_learner import ActorLearner
 from agentrl.training.checkpoint import barrier
 from agentrl.training.distributed import gather, rank, total, world_size
+from agentrl.training.start import build_runner
 from agentrl.trajectory import EndReason, Trajectory
 
-PROBE_TOKENS = 8
+PROBE_TOKENS = 16
 
 
 class Rollouts:
@@ -38,22 +36,14 @@ class Rollouts:
 
     def __init__(self, config: RunConfig, chat: Chat, folder: Path) -> None:
         self.config, self.chat, self.folder = config, chat, folder
-        path = model_path(config.policy.model)
-        self.sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
-        self.runner = Runner(
-            config.environment,
-            self.sampler,
-            chat,
-            concurrent=config.rollout.concurrent,
-            context_length=config.policy.context_length,
-            max_new_tokens=config.sampler.max_new_tokens,
-        )
+        self.sampler, self.runner = build_runner(config, chat)
         environment = make_environment(config.environment)
         self._tasks = environment.tasks("train")
         observation, _ = environment.reset(seed=0, options={"task": self._tasks[0]})
         environment.close()
         prompt = tuple(chat.begin(observation))
-        self._probe = Probe(prompt, prompt[-PROBE_TOKENS:])
+        length = min(PROBE_TOKENS, config.sampler.max_new_tokens)
+        self._probe = Probe(prompt, prompt[-length:])
 
     def play(self, iteration: int, metrics: dict[str, float]) -> list[Trajectory]:
         """This rank's share of an iteration's episodes; adds ``rollout/...`` over all ranks.
@@ -106,7 +96,7 @@ class Rollouts:
         ]
 
     def hand_over(self, actor: ActorLearner, version: int) -> float:
-        """Give the sampler the actor's adapter; the probe's largest difference comes back.
+        """Give the sampler the actor's adapter; the probe's mean difference comes back.
 
         Raises:
             StaleAdapterError: the sampler does not run it.
@@ -158,10 +148,12 @@ def summary(trajectories: Sequence[Trajectory], seconds: float) -> dict[str, flo
             sum(len(turn.action_ids) for turn in turns),
             sum(turn.finish_reason == "length" for turn in turns),
             sum(t.end_reason is EndReason.TRUNCATED for t in valid),
+            sum(t.retries for t in trajectories),
             seconds / world_size(),
         ]
     )
-    episodes, played, reward, success, all_turns, invalid, tokens, cut, truncated, time_taken = sums
+    episodes, played, reward, success, all_turns, invalid, tokens, cut, truncated, *rest = sums
+    retries, time_taken = rest
     played_, turns_ = max(played, 1), max(all_turns, 1)
     return {
         "rollout/return": reward / played_,
@@ -171,6 +163,7 @@ def summary(trajectories: Sequence[Trajectory], seconds: float) -> dict[str, flo
         "rollout/cut_share": cut / turns_,
         "rollout/truncated_share": truncated / played_,
         "rollout/failed_share": 1.0 - played / max(episodes, 1),
+        "rollout/retries": retries,
         "rollout/tokens": tokens,
         "rollout/tokens_per_second": tokens / max(time_taken, 1e-9),
     }

@@ -39,6 +39,8 @@ MAY_CHANGE = (
     "cloning.micro_batch_size",
     "rollout.concurrent",
     "rollout.max_failed_share",
+    "rollout.retries",
+    "environment.isolation",
     "sampler.backend",
     "sampler.mismatch_limit",
     "sampler.probe_tolerance",

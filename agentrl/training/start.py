@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 from agentrl.config import RunConfig
 from agentrl.data.segment import learnable, segment
 from agentrl.data.store import TrajectoryStore
-from agentrl.env import make_environment
 from agentrl.errors import ConfigError
+from agentrl.files import ADAPTER_FILES
+from agentrl.isolation import make_environment
+from agentrl.models.adapter import check_adapter, find_adapter
+from agentrl.models.locate import model_path
 from agentrl.models.policy import Policy
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.runner import Runner
+from agentrl.rollout.sampler import Sampler, build_sampler
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.checkpoint import barrier
 from agentrl.training.cloning import Log, clone
@@ -60,6 +65,22 @@ def build_chat(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Chat:
     return Chat(tokenizer, rules)
 
 
+def build_runner(config: RunConfig, chat: Chat) -> tuple[Sampler, Runner]:
+    """The configured sampler of the configured policy, and a runner that plays with it."""
+    path = model_path(config.policy.model)
+    sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
+    runner = Runner(
+        config.environment,
+        sampler,
+        chat,
+        concurrent=config.rollout.concurrent,
+        context_length=config.policy.context_length,
+        max_new_tokens=config.sampler.max_new_tokens,
+        retries=config.rollout.retries,
+    )
+    return sampler, runner
+
+
 def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> list[Trajectory]:
     """This rank's share of the scripted episodes; played once, then read from the store.
 
@@ -70,7 +91,7 @@ def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> lis
     if wanted is None:
         return []
     name = f"{DEMONSTRATIONS}-rank-{rank():02d}-of-{world_size():02d}"
-    if name in store.names():
+    if all(gather(name in store.names())):
         return list(store.read([name]))
     environment = make_environment(config.environment)
     specs = draw_specs(environment.tasks("train"), wanted.episodes, wanted.seed)
@@ -113,13 +134,16 @@ def cloned_start(
         The adapter's folder; None starts from the base.
 
     Raises:
+        CheckpointError: the adapter that is named was made for another model.
         ConfigError: there is something to clone but nothing to clone from.
     """
     if config.policy.adapter is not None:
-        return Path(config.policy.adapter)
+        adapter = find_adapter(Path(config.policy.adapter))
+        check_adapter(adapter, config.policy)
+        return adapter
     if config.cloning is None:
         return None
-    if (folder / "adapter_config.json").is_file():
+    if all((folder / name).is_file() for name in ADAPTER_FILES):
         return folder
     segments = [segment(trajectory) for trajectory in learnable(episodes)]
     if not segments:

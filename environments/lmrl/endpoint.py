@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from agentrl.errors import ConfigError, EnvironmentFaultError, require
 
-_MOST_TOKENS = 64
+TIMEOUT = 30.0
+RETRIES = 2
+"""Defaults of the arguments `timeout` and `retries` of every game with such a partner."""
+
+_MOST_TOKENS = 128
+
+
+def encodable(text: str) -> str:
+    """A text without lone surrogates, which are no Unicode text."""
+    return text.encode("utf-8", "ignore").decode("utf-8")
 
 
 class Endpoint:
-    """Sends one system and one user message and returns the reply, at temperature 0.
+    """Sends a conversation and returns the model's reply, at temperature 0.
 
     The key is read from the environment variable ``OPENAI_API_KEY``; a local server needs none.
 
@@ -36,7 +46,9 @@ class Endpoint:
         self, environment: str, base_url: str, model: str, timeout: float, retries: int
     ) -> None:
         if not base_url or not model:
-            raise ConfigError(f"{environment}: answerer='model' needs base_url and model.")
+            raise ConfigError(
+                f"{environment}: a language model as partner needs base_url and model."
+            )
         if timeout <= 0 or retries < 0:
             raise ConfigError(
                 f"{environment}: timeout={timeout} and retries={retries}; expected a timeout above "
@@ -52,17 +64,24 @@ class Endpoint:
             base_url=base_url, api_key=key, timeout=timeout, max_retries=0
         )
 
-    def reply(self, system: str, user: str) -> str:
-        """The model's reply; empty if it gave none.
+    def reply(self, system: str, said: Sequence[str]) -> str:
+        """The model's reply, without lone surrogates and outer blanks; empty if it gave none.
+
+        Args:
+            system: the model's instructions.
+            said: what was said so far in turns, the game's player first and last.
 
         Raises:
             EnvironmentFaultError: every attempt failed, or the server refused the request.
         """
+        messages = [{"role": "system", "content": system}]
+        for turn, text in enumerate(said):
+            messages.append({"role": "assistant" if turn % 2 else "user", "content": text})
         last: Exception | None = None
         for _ in range(self.attempts):
             self.requests += 1
             try:
-                return self._ask(system, user)
+                return encodable(self._ask(messages)).strip()
             except self._openai.APITimeoutError as error:
                 self.timeouts += 1
                 last = error
@@ -77,12 +96,9 @@ class Endpoint:
                 raise self._fault(f"refused the request: {error}") from error
         raise self._fault(f"gave no reply in {self.attempts} attempts: {last}") from last
 
-    def _ask(self, system: str, user: str) -> str:
+    def _ask(self, messages: list[dict[str, str]]) -> str:
         completion = self._client.chat.completions.create(
-            model=self.model,
-            messages=[{"role": "system", "content": system}, {"role": "user", "content": user}],
-            temperature=0.0,
-            max_tokens=_MOST_TOKENS,
+            model=self.model, messages=messages, temperature=0.0, max_tokens=_MOST_TOKENS
         )
         return str(completion.choices[0].message.content or "")
 

@@ -54,4 +54,5 @@ RETURN_RANGES: dict[str, tuple[float, float]] = {
 }
 """Least and most return of an episode by the rules, at default arguments.
 
-The maze's most depends on layout and tasks: `environments.maze.Maze.return_range`."""
+The most depends on the tasks in the maze (`environments.maze.Maze.return_range`) and at the car
+dealer (`environments.car_dealer.CarDealer.return_range`)."""

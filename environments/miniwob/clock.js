@@ -84,7 +84,11 @@
   window.addEventListener("dragstart", (event) => event.preventDefault(), true);
 
   let moves = 0;
-  window.addEventListener("mousemove", () => { moves += 1; }, true);
+  let under = null;
+  window.addEventListener("mousemove", (event) => {
+    moves += 1;
+    under = event.target;
+  }, true);
 
-  window.agentrlClock = { advance, restart: () => { begin = now; }, moves: () => moves };
+  window.agentrlClock = { advance, restart: () => { begin = now; }, moves: () => moves, under: () => under };
 })();

@@ -37,7 +37,7 @@
     await Promise.all(pictures.map(arrived));
   };
 
-  const start = (seed) => {
+  const start = (seed, role) => {
     agentrlClock.advance(DRAIN, () => false);
     numbers = new WeakMap();
     nodes = new Map();
@@ -48,6 +48,7 @@
     Math.seedrandom(seed);
     core.startEpisodeReal();
     agentrlClock.advance(0, over);
+    return see(role);
   };
 
   const boxes = (node) => {
@@ -285,7 +286,12 @@
   const paste = () => document.execCommand("insertText", false, clipboard);
   const selectAll = () => document.execCommand("selectAll");
 
-  const pass = (milliseconds) => agentrlClock.advance(milliseconds, over);
+  // Let time pass and see; null where the mouse has something else under it than it was told of.
+  const pass = async (milliseconds, [x, y], role) => {
+    agentrlClock.advance(milliseconds, over);
+    const seen = await see(role);
+    return document.elementFromPoint(x, y) === agentrlClock.under() ? seen : null;
+  };
 
   window.agentrlPage = {
     ready, start, see, pass, point, select, field, set, focus, scroll, copy, paste, selectAll,

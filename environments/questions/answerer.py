@@ -5,17 +5,12 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from environments.lmrl.endpoint import Endpoint
+from environments.lmrl.endpoint import Endpoint, encodable
 from environments.questions.reading import LONGEST_QUESTION, Question, Reader
 from environments.questions.table import NO, YES
 
 _LONGEST_ANSWER = 500
 _YES_OR_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
-
-
-def _encodable(text: str) -> str:
-    """A text without lone surrogates, which are no Unicode text."""
-    return text.encode("utf-8", "ignore").decode("utf-8")
 
 
 class Answerer(Protocol):
@@ -73,15 +68,15 @@ class ModelAnswerer:
     def answer(self, text: str, question: Question | None, thing: int) -> str | None:
         """The model's answer; None, and no request, for a text that is empty or too long."""
         del question
-        text = _encodable(text).strip()
+        text = encodable(text).strip()
         if not text or len(text) > LONGEST_QUESTION:
             return None
         names = self.reader.table.names[thing]
-        reply = self.endpoint.reply(self.instructions.format(names[0]), text)
+        reply = self.endpoint.reply(self.instructions.format(names[0]), [text])
         if self.yes_or_no_only:
             found = _YES_OR_NO.search(reply)
             return YES if found and found[1].lower() == "yes" else NO
-        line = next(iter(_encodable(reply).strip().splitlines()), "")[:_LONGEST_ANSWER]
+        line = next(iter(reply.splitlines()), "")[:_LONGEST_ANSWER]
         for name in sorted(names, key=len, reverse=True):
             line = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "...", line, flags=re.IGNORECASE)
         return line or NO

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from gymnasium.error import ResetNeeded
 
 from agentrl.env import Agent, TextEnvironment
-from environments.lmrl.endpoint import Endpoint
+from environments.lmrl.endpoint import RETRIES, TIMEOUT, Endpoint
 from environments.lmrl.settings import check_at_least, check_choice, shuffled_splits
 from environments.questions.answerer import Answerer, ModelAnswerer, TableAnswerer
 from environments.questions.player import ScriptedPlayer
@@ -53,8 +53,8 @@ class QuestionGame(TextEnvironment):
         questions: int = 20,
         base_url: str = "",
         model: str = "",
-        timeout: float = 30.0,
-        retries: int = 2,
+        timeout: float = TIMEOUT,
+        retries: int = RETRIES,
         list_actions: bool = False,
     ) -> None:
         name = type(self).__name__

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import environments  # noqa: F401 - registers them
-from agentrl.contract import ContractViolation, check_environment
+from agentrl.contract import ContractViolation, check_environment, check_hostile_actions
 from agentrl.env import Agent, Split, TextEnvironment
 
 REGISTERED = sorted(name for name in gymnasium.registry if name.startswith("agentrl/"))
@@ -24,11 +24,13 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("agentrl/WebShop-v0", {"observation": "text", "max_turns": None}),
     ("agentrl/WebShop-v0", {"observation": "text_rich", "history": True, "products_shown": 2}),
     ("agentrl/Maze-v0", {"observation": "partial", "reward": "penalty", "max_steps": 20}),
+    ("agentrl/CarDealer-v0", {"reward": "budget", "utterances": 12}),
     ("agentrl/GuessMyCity-v0", {"list_actions": True}),
     ("agentrl/TwentyQuestions-v0", {"list_actions": True}),
     ("agentrl/MiniWob-v0", {"pages": "login-user", "observation": "accessibility"}),
     ("agentrl/MiniWob-v0", {"pages": ["click-tab-2"], "list_actions": True, "max_steps": 6}),
     ("agentrl/Maze-v0", {"layout": "all", "split_by": "layout", "list_actions": True}),
+    ("agentrl/ScienceWorld-v0", {"tasks": ["find-plant"], "max_turns": 8, "list_actions": True}),
 ]
 
 
@@ -42,6 +44,12 @@ def test_with_other_arguments_too(name: str, arguments: dict[str, Any]) -> None:
     check_environment(
         lambda: gymnasium.make(name, **arguments).unwrapped  # type: ignore[arg-type, return-value]
     )
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", REGISTERED)
+def test_hostile_actions_neither_break_an_environment_nor_score(name: str, count: int) -> None:
+    assert 0 < check_hostile_actions(name, count) < count
 
 
 Answer = tuple[str, float, bool, bool, dict[str, Any]]
@@ -234,6 +242,21 @@ class BrokenClose(Counting):
         if getattr(self, "closed", False) and self.turns:
             raise RuntimeError("already closed")
         self.closed = True
+
+
+class Generous(Counting):
+    """Pays for what it does not understand."""
+
+    def step(self, action: str) -> Answer:
+        observation, _, terminated, truncated, info = super().step(action)
+        return observation, float(not info["valid"]), terminated, truncated, info
+
+
+@pytest.mark.parametrize(("make", "message"), [(Fragile, "cannot read"), (Generous, "paid 1.0")])
+def test_hostile_actions_find_what_is_broken(make: type[Counting], message: str) -> None:
+    with pytest.raises(ContractViolation, match=message):
+        check_hostile_actions(make, count=200)
+    check_hostile_actions(Counting, count=200)
 
 
 def splits(**tasks: Any) -> Callable[[], TextEnvironment]:

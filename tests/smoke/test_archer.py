@@ -36,6 +36,7 @@ ALWAYS = {
     "rollout/cut_share",
     "rollout/truncated_share",
     "rollout/failed_share",
+    "rollout/retries",
     "rollout/tokens",
     "rollout/tokens_per_second",
     "critic/loss",

@@ -46,7 +46,7 @@ def refused(function: Callable[..., None], *arguments: Any) -> str:
         ("environment.module=nowhere", "environment.module='nowhere' cannot be imported"),
         ("policy.model=./nowhere", "The model folder './nowhere' does not exist"),
         ("policy.model=embedded/nothing", "There is no embedded model 'nothing'"),
-        ("policy.adapter=/nowhere", "/nowhere holds no adapter"),
+        ("policy.adapter=/nowhere", "/nowhere is no checkpoint"),
         ("policy.context_length=1000", "has positions for 256 tokens"),
         ("deepspeed=zero7.json", "There is no file 'zero7.json'"),
         ("evaluation.split=tset", "evaluation.split"),
@@ -71,7 +71,7 @@ def test_a_setting_that_cannot_be_used(
 def test_a_start_that_failed_does_not_claim_the_folder(tiny_policy: Path, tmp_path: Path) -> None:
     config = write_config(tmp_path, tiny_policy)
     for _ in range(2):
-        assert "holds no adapter" in refused(archer, config, "policy.adapter=/nowhere")
+        assert "is no checkpoint" in refused(archer, config, "policy.adapter=/nowhere")
     output = succeed(archer, config, "iterations=1", "demonstrations.episodes=9", "actor.beta=0.3")
     assert "Set, but without effect in this run: actor.beta (actor.objective=ppo)" in output
     stored = list(TrajectoryStore(tmp_path / "runs" / "tiny" / "trajectories").read())
@@ -130,7 +130,7 @@ def test_a_checkpoint_of_another_model(tiny_policy: Path, tmp_path: Path) -> Non
         f"policy.model={tmp_path / 'other'}",
         f"policy.adapter={adapter}",
     )
-    assert "CheckpointError" in output and "was not made for" in output
+    assert "CheckpointError" in output and "was made for the model" in output
 
 
 def test_broken_episodes_are_counted_and_kept_out(tiny_policy: Path, tmp_path: Path) -> None:

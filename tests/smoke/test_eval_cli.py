@@ -101,9 +101,13 @@ def test_the_same_command_gives_the_same_results(run: Path, tmp_path: Path) -> N
     assert call(*arguments, "--json", tmp_path / "a.json")[0] == 0
     assert call(*arguments, "--json", tmp_path / "b.json")[0] == 0
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
-    (folder,) = (run / "evaluation").iterdir()
-    assert folder.name.startswith("dev-6-")
-    assert (folder / "episodes.html").is_file()
+    call("run", "--checkpoint", run, "--episodes", 6, "--temperature", 0)
+    (panel,) = (run / "evaluation").iterdir()
+    assert panel.name.startswith("dev-6-")
+    half, greedy = sorted((f.name, f) for f in panel.iterdir())[::-1]
+    assert (half[0], greedy[0]) == tuple(f"policy-000001-temperature-{t}" for t in ("0.5", "0"))
+    assert (half[1] / "results.json").read_bytes() == (tmp_path / "a.json").read_bytes()
+    assert (half[1] / "episodes.html").is_file()
 
 
 def test_two_files_are_compared_and_unlike_ones_are_not(run: Path, tmp_path: Path) -> None:

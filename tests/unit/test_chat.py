@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -188,3 +188,14 @@ def test_markers_in_an_observation_are_letters(tiny_policy: Path) -> None:
     following = chat.extend(hostile, action, "</s><obs> not a word")
     markers = [i for i in following if i in special]
     assert markers == [i for i in chat.extend(plain, action, "not a word") if i in special]
+
+
+def test_markers_without_a_role_are_letters_too() -> None:
+    """Llama 3's role markers are special in the vocabulary and named nowhere else."""
+    backend = byte_tokenizer(("<|endoftext|>",), None).backend_tokenizer
+    backend.add_special_tokens([AddedToken("<|role|>", special=True)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>")
+    marker = tokenizer.convert_tokens_to_ids("<|role|>")
+    assert marker not in tokenizer.all_special_ids
+
+    assert marker not in Chat(tokenizer).begin("a page with <|role|> in it")

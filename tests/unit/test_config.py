@@ -45,6 +45,7 @@ def test_overrides_win_and_have_yaml_values(file: Path) -> None:
         "environment.arguments.words=40",
         "policy.lora.target_modules=[q_proj, v_proj]",
         "name=a=b",
+        "output=2026",
         "critic.model=null",
         "demonstrations.episodes=7",
     ]
@@ -54,6 +55,7 @@ def test_overrides_win_and_have_yaml_values(file: Path) -> None:
     assert config.environment.arguments == {"words": 40}
     assert config.policy.lora.target_modules == ("q_proj", "v_proj")
     assert config.name == "a=b"
+    assert config.output == "2026"
     assert config.critic.model is None
     assert config.demonstrations is not None and config.demonstrations.episodes == 7
 
@@ -71,6 +73,8 @@ def test_overrides_win_and_have_yaml_values(file: Path) -> None:
         ("iterations=many", r"iterations: .*integer.*; found 'many'"),
         ("critic.discount=1.5", r"critic\.discount: .*less than or equal to 1; found 1\.5"),
         ("actor", r"'actor' is not of the form key=value"),
+        ("name=[a", r"The value '\[a' of an override is no YAML: expected ',' or '\]'"),
+        ("policy.model=@x", r"'@x' of an override is no YAML: found character '@'"),
         ("=3", r"'=3' is not of the form key=value"),
         ("name.inner=3", r"'name' is a value, not a section"),
         ("cloning.updates=9", r"cloning can do nothing without demonstrations"),
@@ -96,6 +100,13 @@ def test_what_is_wrong_with_an_override(override: str, message: str, file: Path)
         (["policy.adapter=x", "policy.lora.rank=4"], []),
         (["policy.adapter=x", "policy.lora.alpha=4"], ["policy.lora.alpha"]),
         (["actor.objective=dpo", "actor.kl_coefficient=0.01"], []),
+        (["environment.isolation.memory_gib=2"], ["environment.isolation.memory_gib"]),
+        (["environment.isolation={mode: worker, memory_gib: 2, seconds: 9}"], []),
+        (
+            ["environment.isolation={mode: http, url: 'http://here:1', memory_gib: 2}"],
+            ["environment.isolation.memory_gib"],
+        ),
+        (["sampler.backend=transformers", "sampler.vllm.kv_cache_gib=2"], ["sampler.vllm"]),
     ],
 )
 def test_settings_without_effect(overrides: list[str], unused: list[str], file: Path) -> None:

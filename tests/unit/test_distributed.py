@@ -30,3 +30,14 @@ def test_a_build_that_was_killed_does_not_block_the_next_process(tmp_path: Path)
 
     assert not marks[0].exists()
     assert list(tmp_path.glob("*/deepspeed_shm_comm/*.so"))
+
+
+def test_a_gpu_that_is_demanded_and_missing_is_an_error() -> None:
+    hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    code = JOIN.replace("'cpu'", "'cuda'")
+
+    finished = subprocess.run(
+        [sys.executable, "-c", code], env=hidden, capture_output=True, text=True, timeout=200
+    )
+
+    assert "ConfigError: policy.device=cuda, but PyTorch" in finished.stderr

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import json
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 import pytest
+from endpoint_server import EndpointServer
 from gymnasium.error import ResetNeeded
 
 from agentrl.errors import ConfigError, EnvironmentFaultError, MissingExtraError
@@ -109,9 +105,9 @@ def test_todays_names_are_accepted(name: str) -> None:
     assert answer[4]["success"]
 
 
-def test_a_models_answer_is_text_of_bounded_length(server: Server) -> None:
-    server.script = ["\ud800 Warm. " + "x" * 10_000, "  "]
-    game = with_model(server, GuessMyCity)
+def test_a_models_answer_is_text_of_bounded_length(endpoint_server: EndpointServer) -> None:
+    endpoint_server.script = ["\ud800 Warm. " + "x" * 10_000, "  "]
+    game = with_model(endpoint_server, GuessMyCity)
     first, second = ask(game, "Cali", "Is it warm?", "Is it cold?")
     assert first[0].startswith("Warm. x")
     assert len(first[0]) <= 500
@@ -124,9 +120,9 @@ def test_a_model_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         TwentyQuestions(answerer="model", base_url="http://localhost/v1", model="m")
 
 
-def test_a_model_that_names_the_city_is_blotted_out(server: Server) -> None:
-    server.script = ["I am from Mumbai (Bombay), by the sea.\nMore."]
-    game = with_model(server, GuessMyCity)
+def test_a_model_that_names_the_city_is_blotted_out(endpoint_server: EndpointServer) -> None:
+    endpoint_server.script = ["I am from Mumbai (Bombay), by the sea.\nMore."]
+    game = with_model(endpoint_server, GuessMyCity)
     assert said(game, "Bombay", "Tell me?")[0] == "I am from ... (...), by the sea."
 
 
@@ -195,98 +191,51 @@ def test_the_expert_names_everything_and_sees_no_secret(make: type[QuestionGame]
     assert len(first) == 1
 
 
-class Server(ThreadingHTTPServer):
-    """Speaks chat completions: each request takes the next of `script`, the last one for ever."""
-
-    script: list[Any]
-    seen: list[dict[str, Any]]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.seen.append(json.loads(body))
-        script = self.server.script
-        said = script.pop(0) if len(script) > 1 else script[0]
-        if isinstance(said, float):
-            time.sleep(said)
-            said = "late"
-        status = said if isinstance(said, int) else 200
-        message = {"role": "assistant", "content": said}
-        reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
-        choice = {"index": 0, "finish_reason": "stop", "message": message}
-        data = json.dumps({**reply, "choices": [choice]}).encode()
-        try:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server(("127.0.0.1", 0), Handler)
-    server.script, server.seen = ["Yes."], []
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def with_model(server: Server, make: type[QuestionGame] = TwentyQuestions, **more: Any) -> Any:
+def with_model(
+    endpoint_server: EndpointServer, make: type[QuestionGame] = TwentyQuestions, **more: Any
+) -> Any:
     pytest.importorskip("openai")
-    address = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    return make(answerer="model", base_url=address, model="m", **more)
+    return make(answerer="model", base_url=endpoint_server.base_url, model="m", **more)
 
 
-def test_a_model_answers_what_is_no_guess(server: Server) -> None:
-    server.script = ["yes, it does", "I cannot tell", "No."]
-    game = with_model(server)
+def test_a_model_answers_what_is_no_guess(endpoint_server: EndpointServer) -> None:
+    endpoint_server.script = ["yes, it does", "I cannot tell", "No."]
+    game = with_model(endpoint_server)
     answers = ask(game, "Cat", "Does it purr?", "What?", "Is it red?", "Is it a dog?", "a cat")
     assert [answer[0] for answer in answers] == ["Yes.", "No.", "No.", "No.", "Yes."]
     assert answers[-1][4]["success"]
-    assert len(server.seen) == 3
-    system, user = server.seen[0]["messages"]
+    assert len(endpoint_server.seen) == 3
+    system, user = endpoint_server.seen[0]["messages"]
     assert "The object is: Cat." in system["content"]
     assert user["content"] == "Does it purr?"
     game.close()
     game.close()
 
 
-def test_failures_and_timeouts_are_repeated_and_counted(server: Server) -> None:
-    server.script = [500, 1.0, "Yes."]
-    game = with_model(server, timeout=0.3, retries=2)
+def test_failures_and_timeouts_are_repeated_and_counted(endpoint_server: EndpointServer) -> None:
+    endpoint_server.script = [500, 1.0, "Yes."]
+    game = with_model(endpoint_server, timeout=0.3, retries=2)
     assert said(game, "Cat", "Does it purr?") == ("Yes.", True)
     endpoint = game.answerer.endpoint
     assert (endpoint.requests, endpoint.failures, endpoint.timeouts) == (3, 1, 1)
 
 
-def test_too_many_failures_are_the_environments_fault(server: Server) -> None:
-    server.script = [500]
+def test_too_many_failures_are_the_environments_fault(endpoint_server: EndpointServer) -> None:
+    endpoint_server.script = [500]
     with pytest.raises(EnvironmentFaultError, match="no reply in 2 attempts"):
-        ask(with_model(server, retries=1), "Cat", "Does it purr?")
-    server.script = [400]
-    game = with_model(server, retries=1)
+        ask(with_model(endpoint_server, retries=1), "Cat", "Does it purr?")
+    endpoint_server.script = [400]
+    game = with_model(endpoint_server, retries=1)
     with pytest.raises(EnvironmentFaultError, match="refused the request"):
         ask(game, "Cat", "Does it purr?")
     assert game.answerer.endpoint.requests == 1
 
 
-def test_hostile_text_is_kept_from_the_model(server: Server) -> None:
-    answers = ask(with_model(server), "Cat", "", "x" * 100_000, "\ud800")
+def test_hostile_text_is_kept_from_the_model(endpoint_server: EndpointServer) -> None:
+    answers = ask(with_model(endpoint_server), "Cat", "", "x" * 100_000, "\ud800")
     assert [answer[0] for answer in answers] == ["No."] * 3
     assert not any(answer[4]["valid"] for answer in answers)
-    assert server.seen == []
+    assert endpoint_server.seen == []
 
 
 @pytest.mark.parametrize(

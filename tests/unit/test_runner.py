@@ -62,6 +62,8 @@ FAULTS: dict[int, Callable[[], Any]] = {
     1: crash,
     2: lambda: ("guess", float("nan"), False, False, {}),
     3: lambda: (None, 0.0, False, False, {}),
+    6: lambda: ("half a \ud83d letter", 0.0, False, False, {}),
+    7: lambda: ("guess", 0.0, False, False, None),
 }
 
 if "agentrl-test/Corridor-v0" not in gymnasium.registry:
@@ -148,21 +150,23 @@ def test_greedy_play_ignores_seeds(sampler: Sampler, chat: Chat) -> None:
 def test_faults_end_their_own_episode_only(
     sampler: Sampler, chat: Chat, caplog: pytest.LogCaptureFixture
 ) -> None:
-    specs = [EpisodeSpec(task, seed=0) for task in (0, 1, 2, 3, 9, 4)]
+    specs = [EpisodeSpec(task, seed=0) for task in (0, 1, 2, 3, 9, 6, 7, 4)]
     Corridor.made = Corridor.closed = 0
     played = play(sampler, chat, corridor(), specs, concurrent=2)
     ends = [t.end_reason.value for t in played]
-    assert ends == ["terminated", "failed", "failed", "failed", "failed", "terminated"]
+    assert ends == ["terminated", *["failed"] * 6, "terminated"]
     errors = [t.error or "" for t in played]
-    assert errors[0] == errors[5] == ""
+    assert errors[0] == errors[7] == ""
     assert errors[1].endswith("ZeroDivisionError: the shop burnt down")
     assert "in crash" in errors[1]
     assert "paid nan" in errors[2]
     assert "NoneType as observation" in errors[3]
     assert errors[4].endswith("OSError: the page did not load")
-    assert [len(t.turns) for t in played] == [3, 1, 1, 1, 0, 3]
+    assert "no valid Unicode at 7" in errors[5]
+    assert "NoneType as info" in errors[6]
+    assert [len(t.turns) for t in played] == [3, 1, 1, 1, 0, 1, 1, 3]
     assert not any(t.final_prompt_ids for t in played)
-    assert "4 of 6 episodes failed" in caplog.text
+    assert "6 of 8 episodes failed" in caplog.text
     assert Corridor.made == Corridor.closed
 
 

@@ -9,8 +9,8 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from agentrl.config import EnvironmentConfig
-from agentrl.env import make_environment
 from agentrl.errors import ConfigError
+from agentrl.isolation import make_environment
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from environments.wordle import Wordle, feedback, pooled_feedback
 from environments.wordle.feedback import code_of, encode, feedback_codes

@@ -8,9 +8,8 @@ from typing import Any
 
 from agentrl.config import PolicyConfig
 from agentrl.errors import CheckpointError
+from agentrl.files import ADAPTER_CONFIG, ADAPTER_FILES, ADAPTER_WEIGHTS
 from agentrl.models.locate import model_path
-
-_WEIGHTS = "adapter_model.safetensors"
 
 
 def find_adapter(path: Path) -> Path:
@@ -28,14 +27,14 @@ def find_adapter(path: Path) -> Path:
     if folder.is_file():
         folder = folder.parent / folder.read_text("utf-8").strip()
     for candidate in (folder / "adapter", folder):
-        if (candidate / "adapter_config.json").is_file() and (candidate / _WEIGHTS).is_file():
+        if all((candidate / name).is_file() for name in ADAPTER_FILES):
             return candidate
     if (folder / "latest").exists() and folder.name != "latest":
         return find_adapter(folder / "latest")
     there = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else None
     raise CheckpointError(
         f"{path} is no checkpoint: expected a run's folder with 'latest', a checkpoint with "
-        f"'adapter', or an adapter with adapter_config.json and {_WEIGHTS}; found "
+        f"'adapter', or an adapter with {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}; found "
         f"{', '.join(there) or 'an empty folder' if there is not None else 'no such folder'}."
     )
 
@@ -57,12 +56,12 @@ def check_adapter(adapter: Path, policy: PolicyConfig) -> None:
         CheckpointError: it was made for another model, its shapes do not fit, or its rank is above
             the configured one.
     """
-    recorded = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    recorded = json.loads((adapter / ADAPTER_CONFIG).read_text("utf-8"))
     base, configured = str(recorded.get("base_model_name_or_path")), model_path(policy.model)
     if not _same_model(base, configured):
         raise CheckpointError(
             f"The checkpoint {adapter} was made for the model {base!r}; the configuration names "
-            f"{policy.model!r}. Evaluate it with its own model (policy.model={base}), or give a "
+            f"{policy.model!r}. Use it with its own model (policy.model={base}), or give a "
             "checkpoint of this one."
         )
     if recorded.get("r", 0) > policy.lora.rank:
@@ -85,7 +84,7 @@ def _check_shapes(adapter: Path, configured: str, base: str) -> None:
     from safetensors import safe_open
 
     layers = _layer_shapes(configured)
-    with safe_open(str(adapter / _WEIGHTS), framework="np") as weights:
+    with safe_open(str(adapter / ADAPTER_WEIGHTS), framework="np") as weights:
         for name in weights.keys():  # noqa: SIM118 - no dictionary
             layer, kind, _ = name.removeprefix("base_model.model.").rsplit(".", 2)
             if kind not in ("lora_A", "lora_B"):

@@ -5,7 +5,7 @@ import pytest
 
 from agentrl.config import LoraConfig, PolicyConfig
 from agentrl.errors import CheckpointError
-from agentrl.evaluation.adapter import check_adapter, find_adapter, run_folder
+from agentrl.models.adapter import check_adapter, find_adapter, run_folder
 
 
 def adapter_files(folder: Path, base: str = "x", rank: int = 4) -> Path:

@@ -1,62 +1,34 @@
-"""The test that every environment passes: agentrl's own, and yours.
-
-    from agentrl.contract import check_environment
-
-    def test_my_world_keeps_the_contract():
-        check_environment(lambda: MyWorld(size=3))
-
-Each rule of `agentrl.env` is tried out on a few episodes; the first that is broken raises
-`ContractViolation`, which names it. ``docs/environments/contract.md`` lists the rules.
-"""
+"""Each rule of the contract, tried out on a few episodes."""
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.utils.env_checker import check_env
 
-from agentrl.env import SPLITS, Agent, TextEnvironment
+from agentrl.contract.playing import (
+    GARBAGE,
+    Answer,
+    ContractViolation,
+    builder,
+    over,
+    reported,
+    require,
+    reset,
+    scripted,
+    step,
+)
+from agentrl.env import SPLITS, TextEnvironment
 from agentrl.errors import ConfigError, SnapshotUnsupportedError
-
-GARBAGE = (
-    "",
-    " \t\n",
-    "a",
-    "x" * 100_000,
-    "\x00\x07\x1b[31m\x7f",
-    "漢字 العربية Ελληνικά עברית 🙂‍↔️",
-    "[[[]]] {{}} {0} %s %(a)s \\ \\u0000",
-    "click[", "]search[", "click[[a]]", "search[]", "-1", "NaN", "\u2028",
-)  # fmt: skip
-"""Actions that no environment expects and every environment survives."""
 
 _TURNS = 12
 _TASKS_COMPARED = 8
 _ACTIONS_TRIED = 20
 _LONGEST_SCRIPT = 10_000
-
-Answer = tuple[Any, ...]
-"""What `reset` returned (two values) or `step` (five)."""
-
-
-class ContractViolation(AssertionError):  # noqa: N818 - a test that fails, not a fault of agentrl
-    """An environment breaks a rule of the contract.
-
-    Attributes:
-        rule: the rule's name.
-    """
-
-    def __init__(self, rule: str, message: str) -> None:
-        super().__init__(f"{rule}: {message}")
-        self.rule = rule
 
 
 @dataclass(frozen=True)
@@ -87,68 +59,47 @@ def check_environment(
         ContractViolation: a rule is broken.
         ValueError: there are no actions to play: none listed, given or scripted.
     """
-    build = _maker(make)
+    with builder(make) as build:
+        _check_rules(build, episodes, actions)
+
+
+def _check_rules(
+    build: Callable[[], TextEnvironment], episodes: int, actions: Sequence[str] | None
+) -> None:
     environment = build()
-    if not isinstance(environment, TextEnvironment):
-        raise ContractViolation(
-            "type", f"found a {type(environment).__name__}, expected an agentrl.env.TextEnvironment"
-        )
     _check_splits(environment)
     _check_gymnasium(build)
     _check_reset_options(environment)
     tasks = list(environment.splits["train"])[:episodes]
     recordings = [_record(environment, task, 100 + task, actions) for task in tasks]
+    other = build()
     for recording in recordings:
-        _check_determinism(environment, build(), recording)
+        _check_determinism(environment, other, recording)
         _check_admissible_actions(environment, recording)
-        _check_snapshot(environment, build(), recording)
+        _check_snapshot(environment, other, recording)
     _check_tasks_differ(environment, recordings[0])
     _check_garbage(environment, tasks[0])
     _check_scripted_agent(environment, tasks)
-    _close(environment)
-
-
-def _maker(make: Callable[[], TextEnvironment] | str) -> Callable[[], Any]:
-    if isinstance(make, str):
-        name = make
-        return lambda: gymnasium.make(name).unwrapped
-    return make
-
-
-@contextmanager
-def _rule(rule: str, doing: str) -> Iterator[None]:
-    """Report any error of the environment as a violation of a rule."""
-    try:
-        yield
-    except ContractViolation:
-        raise
-    except Exception as error:
-        raise ContractViolation(rule, f"{doing} raised {type(error).__name__}: {error}") from error
-
-
-def _require(rule: str, holds: bool, message: str) -> None:
-    if not holds:
-        raise ContractViolation(rule, message)
 
 
 def _check_splits(environment: TextEnvironment) -> None:
     found = sorted(environment.splits)
-    _require("splits", found == sorted(SPLITS), f"expected {sorted(SPLITS)}, found {found}")
+    require("splits", found == sorted(SPLITS), f"expected {sorted(SPLITS)}, found {found}")
     seen: set[int] = set()
     for name in SPLITS:
         tasks = environment.tasks(name)
-        _require("splits", len(tasks) > 0, f"{name} has no tasks")
+        require("splits", len(tasks) > 0, f"{name} has no tasks")
         for task in tasks:
             plain = isinstance(task, int) and not isinstance(task, bool) and task >= 0
-            _require("splits", plain, f"{name} has the task {task!r}; expected an int of 0 or more")
+            require("splits", plain, f"{name} has the task {task!r}; expected an int of 0 or more")
         shared = seen.intersection(tasks)
-        _require("splits", not shared, f"{name} shares tasks with another: {sorted(shared)[:5]}")
-        _require("splits", len(set(tasks)) == len(tasks), f"{name} has a task twice")
+        require("splits", not shared, f"{name} shares tasks with another: {sorted(shared)[:5]}")
+        require("splits", len(set(tasks)) == len(tasks), f"{name} has a task twice")
         seen.update(tasks)
 
 
 def _check_gymnasium(build: Callable[[], TextEnvironment]) -> None:
-    with _rule("gymnasium", "gymnasium.utils.env_checker.check_env"), warnings.catch_warnings():
+    with reported("gymnasium", "gymnasium.utils.env_checker.check_env"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check_env(build(), skip_render_check=True)
 
@@ -156,19 +107,19 @@ def _check_gymnasium(build: Callable[[], TextEnvironment]) -> None:
 def _check_reset_options(environment: TextEnvironment) -> None:
     rule = "reset"
     for name in SPLITS:
-        with _rule(rule, f"reset(options={{'split': {name!r}}})"):
+        with reported(rule, f"reset(options={{'split': {name!r}}})"):
             _, info = environment.reset(seed=1, options={"split": name})
         drawn = info.get("task")
         inside = drawn in environment.tasks(name)
-        _require(rule, inside, f"split {name} was asked for, info['task'] is {drawn!r}")
+        require(rule, inside, f"split {name} was asked for, info['task'] is {drawn!r}")
         task = environment.tasks(name)[-1]
-        with _rule(rule, f"reset(options={{'task': {task}}})"):
+        with reported(rule, f"reset(options={{'task': {task}}})"):
             _, info = environment.reset(seed=1, options={"task": task})
         found = info.get("task")
-        _require(rule, found == task, f"task {task} was asked for, info['task'] is {found!r}")
+        require(rule, found == task, f"task {task} was asked for, info['task'] is {found!r}")
     _, info = environment.reset(seed=1)
     in_train = info["task"] in environment.tasks("train")
-    _require(rule, in_train, f"without options, task {info['task']} is not of the split train")
+    require(rule, in_train, f"without options, task {info['task']} is not of the split train")
     missing = 1 + max(max(tasks) for tasks in environment.splits.values())
     for options in ({"task": missing}, {"task": "none"}, {"split": "no such split"}):
         try:
@@ -185,12 +136,12 @@ def _record(
     environment: TextEnvironment, task: int, seed: int, pool: Sequence[str] | None
 ) -> _Recording:
     """Play one episode with sensible actions and check the form of every answer."""
-    answers = [_reset(environment, task, seed)]
+    answers = [reset(environment, task, seed)]
     copies = [deepcopy(answers[0])]
     generator = np.random.default_rng(seed)
-    script = None if pool else _scripted(environment, 0.5, seed)
+    script = None if pool else scripted(environment, 0.5, seed)
     actions: list[str] = []
-    while len(actions) < _TURNS and not _over(answers[-1]):
+    while len(actions) < _TURNS and not over(answers[-1]):
         observation, info = answers[-1][0], answers[-1][-1]
         choices = info.get("admissible_actions") or pool
         if choices:
@@ -203,77 +154,21 @@ def _record(
                 "check_environment some actions to play."
             )
         actions.append(action)
-        answers.append(_step(environment, action))
+        answers.append(step(environment, action))
         copies.append(deepcopy(answers[-1]))
     for answer, copy in zip(answers, copies, strict=True):
-        _require("info", answer == copy, "an earlier info changed with a later step; return copies")
+        require("info", answer == copy, "an earlier info changed with a later step; return copies")
     return _Recording(task, seed, tuple(actions), tuple(answers))
-
-
-def _reset(environment: TextEnvironment, task: int, seed: int) -> Answer:
-    with _rule("reset", f"reset of task {task}"):
-        observation, info = environment.reset(seed=seed, options={"task": task})
-    _check_answer(environment, observation, info)
-    return observation, info
-
-
-def _step(environment: TextEnvironment, action: str, rule: str = "step") -> Answer:
-    with _rule(rule, f"step({action[:40]!r})"):
-        answer = environment.step(action)
-    length = len(answer)
-    _require("step", length == 5, f"step returned {length} values, expected 5")
-    observation, reward, terminated, truncated, info = answer
-    _check_answer(environment, observation, info)
-    number = isinstance(reward, int | float) and not isinstance(reward, bool)
-    _require("reward", number and math.isfinite(reward), f"{reward!r} is no finite number")
-    for name, flag in (("terminated", terminated), ("truncated", truncated)):
-        _require("flags", isinstance(flag, bool), f"{name} is {flag!r}, expected True or False")
-    return observation, reward, terminated, truncated, info
-
-
-def _over(answer: Answer) -> bool:
-    return len(answer) == 5 and (answer[2] or answer[3])
-
-
-def _check_answer(environment: TextEnvironment, observation: Any, info: Any) -> None:
-    rule = "observation"
-    _require(rule, isinstance(observation, str), f"found a {type(observation).__name__}, no text")
-    inside = environment.observation_space.contains(observation)
-    _require(rule, inside, f"{observation[:80]!r} is outside the observation space")
-    with _rule(rule, f"encoding {observation[:80]!r} as UTF-8"):
-        observation.encode()
-    _require("info", isinstance(info, dict), f"found a {type(info).__name__}, expected a dict")
-    _check_plain(info, "info")
-    for key in ("valid", "success"):
-        flag = info.get(key, False)
-        _require("info", isinstance(flag, bool), f"info[{key!r}] is {flag!r}, expected a bool")
-    listed = info.get("admissible_actions", [])
-    texts = isinstance(listed, list) and all(isinstance(action, str) for action in listed)
-    _require("info", texts, "info['admissible_actions'] is no list of texts")
-
-
-def _check_plain(value: Any, where: str) -> None:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _require("info", isinstance(key, str), f"{where} has the key {key!r}, expected a text")
-            _check_plain(inner, f"{where}[{key!r}]")
-    elif isinstance(value, list | tuple):
-        for position, inner in enumerate(value):
-            _check_plain(inner, f"{where}[{position}]")
-    else:
-        plain = value is None or type(value) in (bool, int, float, str)
-        kind = type(value).__name__
-        _require("info", plain, f"{where} is a {kind}; expected plain Python values")
 
 
 def _replay(
     environment: TextEnvironment, task: int, seed: int, actions: Sequence[str]
 ) -> tuple[Answer, ...]:
-    answers = [_reset(environment, task, seed)]
+    answers = [reset(environment, task, seed)]
     for action in actions:
-        if _over(answers[-1]):
+        if over(answers[-1]):
             break
-        answers.append(_step(environment, action))
+        answers.append(step(environment, action))
     return tuple(answers)
 
 
@@ -289,7 +184,7 @@ def _check_determinism(
 ) -> None:
     for who, world in (("the same instance", environment), ("a second instance", other)):
         again = _replay(world, recording.task, recording.seed, recording.actions)
-        _require(
+        require(
             "determinism",
             again == recording.answers,
             f"task {recording.task}, seed {recording.seed} and the same actions went otherwise in "
@@ -307,7 +202,7 @@ def _check_tasks_differ(environment: TextEnvironment, recording: _Recording) -> 
     tasks = [task for name in SPLITS for task in environment.tasks(name)[:_TASKS_COMPARED]]
     first = shown(recording.task)
     differ = any(shown(task) != first for task in tasks if task != recording.task)
-    _require("tasks", differ, f"the tasks {tasks} all look and go the same")
+    require("tasks", differ, f"the tasks {tasks} all look and go the same")
 
 
 def _check_admissible_actions(environment: TextEnvironment, recording: _Recording) -> None:
@@ -317,11 +212,11 @@ def _check_admissible_actions(environment: TextEnvironment, recording: _Recordin
         recording.actions, recording.answers, recording.answers[1:], strict=False
     ):
         listed = action in before[-1].get("admissible_actions", [])
-        _require(rule, not listed or after[-1].get("valid", True), f"{action!r} was not valid")
+        require(rule, not listed or after[-1].get("valid", True), f"{action!r} was not valid")
     for action in recording.answers[0][-1].get("admissible_actions", [])[:_ACTIONS_TRIED]:
-        _reset(environment, recording.task, recording.seed)
-        valid = _step(environment, action)[-1].get("valid", True)
-        _require(rule, valid, f"{action!r} was listed after reset and was not valid")
+        reset(environment, recording.task, recording.seed)
+        valid = step(environment, action)[-1].get("valid", True)
+        require(rule, valid, f"{action!r} was listed after reset and was not valid")
 
 
 def _check_snapshot(
@@ -336,13 +231,13 @@ def _check_snapshot(
             return
         rest = recording.actions[turn:]
         expected = recording.answers[turn + 1 :]
-        going_on = tuple(_step(environment, action) for action in rest)
+        going_on = tuple(step(environment, action) for action in rest)
         _require_same_end("after a snapshot was taken", turn, expected, going_on)
         other.reset(seed=0)
         for who, world in (("the same instance", environment), ("a second instance", other)):
-            with _rule("snapshot", f"restore in {who}"):
+            with reported("snapshot", f"restore in {who}"):
                 world.restore(snapshot)
-            restored = tuple(_step(world, action) for action in rest)
+            restored = tuple(step(world, action) for action in rest)
             _require_same_end(f"restored in {who}", turn, expected, restored)
 
 
@@ -351,21 +246,14 @@ def _require_same_end(
 ) -> None:
     difference = _first_difference(expected, found)
     message = f"{when} at turn {turn} the episode goes on otherwise; {difference}"
-    _require("snapshot", tuple(expected) == tuple(found), message)
+    require("snapshot", tuple(expected) == tuple(found), message)
 
 
 def _check_garbage(environment: TextEnvironment, task: int) -> None:
-    _reset(environment, task, 0)
+    reset(environment, task, 0)
     for action in GARBAGE:
-        if _over(_step(environment, action, rule="garbage")):
-            _reset(environment, task, 0)
-
-
-def _scripted(environment: TextEnvironment, strength: float, seed: int) -> Agent | None:
-    try:
-        return environment.scripted_agent(strength, seed)
-    except NotImplementedError:
-        return None
+        if over(step(environment, action, rule="garbage")):
+            reset(environment, task, 0)
 
 
 def _check_scripted_agent(environment: TextEnvironment, tasks: Sequence[int]) -> None:
@@ -377,26 +265,20 @@ def _check_scripted_agent(environment: TextEnvironment, tasks: Sequence[int]) ->
                 return
             same = first == _play_script(environment, task, strength)
             message = f"strength {strength}, task {task}: the same seed chose other actions"
-            _require("scripted agent", same, message)
+            require("scripted agent", same, message)
 
 
 def _play_script(environment: TextEnvironment, task: int, strength: float) -> list[str] | None:
-    answer = _reset(environment, task, 0)
-    agent = _scripted(environment, strength, 0)
+    answer = reset(environment, task, 0)
+    agent = scripted(environment, strength, 0)
     if agent is None:
         return None
     actions: list[str] = []
-    while not _over(answer):
-        with _rule("scripted agent", f"act at turn {len(actions)} of task {task}"):
+    while not over(answer):
+        with reported("scripted agent", f"act at turn {len(actions)} of task {task}"):
             actions.append(agent.act(answer[0], answer[-1]))
-        _require("scripted agent", isinstance(actions[-1], str), f"said {actions[-1]!r}, no text")
+        require("scripted agent", isinstance(actions[-1], str), f"said {actions[-1]!r}, no text")
         endless = len(actions) > _LONGEST_SCRIPT
-        _require("scripted agent", not endless, f"task {task} did not end in {len(actions)} turns")
-        answer = _step(environment, actions[-1])
+        require("scripted agent", not endless, f"task {task} did not end in {len(actions)} turns")
+        answer = step(environment, actions[-1])
     return actions
-
-
-def _close(environment: TextEnvironment) -> None:
-    with _rule("close", "close()"):
-        environment.close()
-        environment.close()

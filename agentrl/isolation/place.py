@@ -1,0 +1,31 @@
+"""Where an environment runs: the one place that builds them."""
+
+from __future__ import annotations
+
+import importlib
+
+from agentrl.config import EnvironmentConfig
+from agentrl.env import TextEnvironment, build_environment
+from agentrl.isolation.remote import RemoteEnvironment
+from agentrl.isolation.worker import WorkerPool
+
+_POOLS: dict[str, WorkerPool] = {}
+"""The workers of this process, by their configuration."""
+
+
+def make_environment(config: EnvironmentConfig) -> TextEnvironment:
+    """Build the environment that a configuration names, where the configuration wants it.
+
+    Raises:
+        ConfigError: there is no such environment, it does not know an argument, or the server at
+            ``isolation.url`` has another one.
+        EnvironmentFaultError: its worker died at the start, or no server answers.
+    """
+    if config.isolation.mode == "none":
+        return build_environment(config)
+    if config.isolation.mode == "worker":
+        key = config.model_dump_json()
+        pool = _POOLS.setdefault(key, WorkerPool(config))
+        return RemoteEnvironment(pool.open())
+    client = importlib.import_module("agentrl.isolation.client")
+    return RemoteEnvironment(client.connect(config))
