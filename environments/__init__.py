@@ -12,6 +12,7 @@ _ENTRY_POINTS = {
     "agentrl/Maze-v0": "environments.maze:Maze",
     "agentrl/CarDealer-v0": "environments.car_dealer:CarDealer",
     "agentrl/GuessMyCity-v0": "environments.questions:GuessMyCity",
+    "agentrl/MiniWob-v0": "environments.miniwob:MiniWob",
     "agentrl/TwentyQuestions-v0": "environments.questions:TwentyQuestions",
     "agentrl/ScienceWorld-v0": "environments.scienceworld:ScienceWorld",
     "agentrl/Chess-v0": "environments.chess:Chess",

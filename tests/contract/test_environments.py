@@ -35,6 +35,8 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("agentrl/ChessEndgames-v0", {"opponent": "greedy", "color": "black", "format": "letters"}),
     ("agentrl/GuessMyCity-v0", {"list_actions": True}),
     ("agentrl/TwentyQuestions-v0", {"list_actions": True}),
+    ("agentrl/MiniWob-v0", {"pages": "login-user", "observation": "accessibility"}),
+    ("agentrl/MiniWob-v0", {"pages": ["click-tab-2"], "list_actions": True, "max_steps": 6}),
     ("agentrl/Maze-v0", {"layout": "all", "split_by": "layout", "list_actions": True}),
     ("agentrl/ScienceWorld-v0", {"tasks": ["find-plant"], "max_turns": 8, "list_actions": True}),
     ("agentrl/TextWorld-v0", {"game": "text_nav", "max_steps": 20, "list_actions": True}),
