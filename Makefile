@@ -42,7 +42,7 @@ help: ## Show this list
 setup: $(STAMP) ## Make .venv and install everything, again only when the requirements changed
 
 # Program and Debian package of what environments need besides Python.
-PROGRAMS := java:openjdk-17-jre-headless stockfish:stockfish
+PROGRAMS := java:openjdk-17-jre-headless stockfish:stockfish chromium:chromium
 
 programs: ## Install the programs that some environments need (Debian, as root), or say which
 	@missing=""; for each in $(PROGRAMS); do \
@@ -95,5 +95,5 @@ $(VENV)/bin/uv:
 	$(BIN)/pip install --quiet uv
 
 $(STAMP): pyproject.toml cpu-overrides.txt | $(VENV)/bin/uv
-	$(INSTALL) -e '.[$(EXTRA),webshop,scienceworld,chess,http,dev]'
+	$(INSTALL) -e '.[$(EXTRA),webshop,scienceworld,textworld,jericho,alfworld,miniwob,chess,http,dev]'
 	touch $@

@@ -10,8 +10,14 @@ Each rule of `agentrl.env` is tried out on a few episodes; the first that is bro
 `ContractViolation`, which names it. ``docs/environments/contract.md`` lists the rules.
 """
 
-from agentrl.contract.hostile import check_hostile_actions
+from agentrl.contract.hostile import check_hostile_actions, hostile_action
 from agentrl.contract.playing import GARBAGE, ContractViolation
 from agentrl.contract.rules import check_environment
 
-__all__ = ["GARBAGE", "ContractViolation", "check_environment", "check_hostile_actions"]
+__all__ = [
+    "GARBAGE",
+    "ContractViolation",
+    "check_environment",
+    "check_hostile_actions",
+    "hostile_action",
+]

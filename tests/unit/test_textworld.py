@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -152,32 +151,6 @@ def test_what_is_no_command_is_invalid_and_changes_nothing(cache: str, action: s
     assert info["admissible_actions"] == before
     observation.encode()
     assert environment.step(environment.story.walkthrough[0])[4]["valid"]
-
-
-def hostile_action(generator: random.Random) -> str:
-    kind = generator.randrange(4)
-    if kind == 0:
-        return generator.choice(HOSTILE)
-    if kind == 1:
-        return "".join(map(chr, generator.choices(range(0x3000), k=generator.randrange(60))))
-    words = "go take open put look eat drop insert coin table north east from on into with it all"
-    return " ".join(generator.choices(words.split(), k=generator.randrange(1, 7)))
-
-
-def storm(cache: str, actions: int) -> None:
-    environment, _, _ = begin(cache, game="text_nav", list_actions=False)
-    generator = random.Random(0)
-    for _ in range(actions):
-        observation, reward, ended, cut, info = environment.step(hostile_action(generator))
-        observation.encode()
-        assert -1.0 <= reward <= 1.0
-        assert isinstance(info["valid"], bool)
-        if ended or cut:
-            environment.reset(options={"task": generator.randrange(8)})
-
-
-def test_a_storm_of_hostile_actions(cache: str) -> None:
-    storm(cache, 10_000)
 
 
 def test_commands_are_read_in_any_dress() -> None:
