@@ -36,7 +36,7 @@ def play(game: MiniWob, task: int, until: float) -> int:
             observation, _, ended, truncated, info = game.step(agent.act(observation, info))
             over = ended or truncated
             steps += 1
-        task += len(PAGES)
+        task = (task + len(PAGES)) % len(game.tasks("train"))
     return steps
 
 

@@ -83,6 +83,11 @@
   // Dragging by the browser itself (of links, images, selected text) would leave the page's hands.
   window.addEventListener("dragstart", (event) => event.preventDefault(), true);
 
+  // The driver's key that does not exist.
+  window.addEventListener("keyup", (event) => {
+    if (event.key === "Unidentified") event.stopImmediatePropagation();
+  }, true);
+
   let moves = 0;
   let under = null;
   window.addEventListener("mousemove", (event) => {

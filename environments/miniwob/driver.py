@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from agentrl.errors import EnvironmentFaultError
@@ -85,24 +84,36 @@ class Driver:
             return bool(await self._call("scroll", action.targets[0], action.amount))
         if action.verb == "select":
             return bool(await self._call("select", action.targets[0], action.text))
+        if action.verb in ("click", "doubleclick"):
+            return await self._aim_and_click(action)
         points = [await self._point(target) for target in action.targets]
         reached = [point for point in points if point is not None]
         if len(reached) < len(points):
             return False
         if action.verb == "type":
             return await self._type(action, reached[0])
-        return await self._point_at(action, reached)
+        if action.verb == "drag":
+            await self._drag(reached[0], reached[1])
+        else:
+            await self._move(reached[0])
+        return True
 
-    async def _point_at(self, action: Action, points: Sequence[Point]) -> bool:
-        if action.verb == "move":
-            await self._move(points[0])
-        elif action.verb == "drag":
-            await self._drag(points[0], points[1])
-        # The list that a click on a `select` opens is drawn outside the page.
-        elif isinstance(action.targets[0], float | tuple) or not await self._call(
-            "focus", action.targets[0]
-        ):
-            await self._click(points[0], 2 if action.verb == "doubleclick" else 1)
+    async def _aim_and_click(self, action: Action) -> bool:
+        """Click; a `select` is only focused: the list that a click opens is outside the page."""
+        target = action.targets[0]
+        if isinstance(target, int):
+            aimed = await self._call("aim", target)
+            if aimed is None:
+                return False
+            x, y, focused = aimed
+            if focused:
+                return True
+            point: Point | None = (x, y)
+        else:
+            point = await self._point(target)
+        if point is None:
+            return False
+        await self._click(point, 2 if action.verb == "doubleclick" else 1)
         return True
 
     async def _ask(self, script: str) -> Any:
@@ -128,8 +139,17 @@ class Driver:
         return (x, y) if 0 <= x < VIEWPORT[0] and 0 <= y < VIEWPORT[1] else None
 
     async def _move(self, point: Point, held: bool = False) -> None:
+        """Move the mouse and wait until the page has heard of it.
+
+        A move alone waits for the next frame (16 ms); a key after it does not let it wait. The key
+        is one that does not exist, and ``clock.js`` keeps it from the page.
+        """
         self._mouse_at = point
-        await self._mouse("mouseMoved", point, held)
+        no_key = {"type": "keyUp", "key": "Unidentified"}
+        await asyncio.gather(
+            self._mouse("mouseMoved", point, held),
+            self.tab.session.send("Input.dispatchKeyEvent", no_key),
+        )
 
     def _mouse(self, kind: str, point: Point, held: bool = False, count: int = 1) -> Any:
         return self.tab.session.send(

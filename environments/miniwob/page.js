@@ -263,6 +263,11 @@
     if (element) element.focus();
     return element !== null;
   };
+  // Where to click, and whether it is a `select`, which was focused then.
+  const aim = (ref) => {
+    const at = point(ref);
+    return at && [...at, focus(ref)];
+  };
   const scroll = (ref, amount) => {
     const node = nodes.get(ref);
     let element = node && node.isConnected && (node.parentElement ? node : null);
@@ -290,10 +295,10 @@
   const pass = async (milliseconds, [x, y], role) => {
     agentrlClock.advance(milliseconds, over);
     const seen = await see(role);
-    return document.elementFromPoint(x, y) === agentrlClock.under() ? seen : null;
+    return over() || document.elementFromPoint(x, y) === agentrlClock.under() ? seen : null;
   };
 
   window.agentrlPage = {
-    ready, start, see, pass, point, select, field, set, focus, scroll, copy, paste, selectAll,
+    ready, start, see, pass, point, select, field, set, aim, scroll, copy, paste, selectAll,
   };
 })();
