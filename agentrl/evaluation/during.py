@@ -11,7 +11,7 @@ from rich.console import Console
 
 from agentrl.config import RunConfig
 from agentrl.data.store import TrajectoryStore
-from agentrl.errors import ConfigError
+from agentrl.errors import AgentrlError
 from agentrl.evaluation.panel import Panel
 from agentrl.evaluation.report import comparison_table, results_table, write_curves, write_episodes
 from agentrl.evaluation.result import Evaluation, read_results, write_results
@@ -128,6 +128,6 @@ def _scripts(config: RunConfig) -> list[Evaluation]:
     for agent in (AgentKind.SCRIPTED, AgentKind.RANDOM):
         try:
             found += evaluate(config, [agent])
-        except ConfigError as error:
+        except AgentrlError as error:
             print(f"No {agent} agent in the table: {error}")
     return found

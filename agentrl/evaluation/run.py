@@ -103,7 +103,12 @@ class Evaluator:
         """
         if agent in _SCRIPTS:
             script = _SCRIPTS[agent]
-            trajectories = play_scripted(self.config.environment, self.panel.specs, script)
+            trajectories = play_scripted(
+                self.config.environment,
+                self.panel.specs,
+                script,
+                retries=self.config.rollout.retries,
+            )
             return Evaluation.of(agent.value, self.panel, trajectories)
         adapter = self.adapter(agent)
         temperature = self.config.evaluation.temperature

@@ -30,24 +30,23 @@ class _Session:
 
 
 class Host:
-    """Environments for callers elsewhere, each with a thread of its own.
+    """Environments for callers elsewhere, each with a thread of its own."""
 
-    Args:
-        make: builds an environment; it is called in the thread that will play it.
-    """
-
-    def __init__(self, make: Callable[[], TextEnvironment]) -> None:
-        self._make = make
+    def __init__(self) -> None:
         self._sessions: dict[int, _Session] = {}
         self._numbers = itertools.count(1)
 
-    def open(self) -> Future[Opened]:
-        """Build an environment."""
+    def open(self, make: Callable[[], TextEnvironment]) -> Future[Opened]:
+        """Build an environment.
+
+        Args:
+            make: builds it; called in the thread that will play it.
+        """
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="environment")
 
         def build() -> Opened:
             try:
-                environment = self._make()
+                environment = make()
             except BaseException:
                 thread.shutdown(wait=False)
                 raise

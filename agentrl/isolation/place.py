@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+from agentrl import env
 from agentrl.config import EnvironmentConfig
 from agentrl.env import TextEnvironment, build_environment
 from agentrl.isolation.remote import RemoteEnvironment
@@ -11,6 +12,19 @@ from agentrl.isolation.worker import WorkerPool
 
 _POOLS: dict[str, WorkerPool] = {}
 """The workers of this process, by their configuration."""
+
+
+def knows_argument(config: EnvironmentConfig, name: str) -> bool:
+    """Whether the environment takes an argument of that name; behind HTTP the server is asked.
+
+    Raises:
+        ConfigError: there is no such environment.
+        EnvironmentFaultError: no server answers.
+    """
+    if config.isolation.mode == "http":
+        client = importlib.import_module("agentrl.isolation.client")
+        return name in client.changeable(config)
+    return env.knows_argument(config, name)
 
 
 def make_environment(config: EnvironmentConfig) -> TextEnvironment:

@@ -16,6 +16,11 @@ class Channel(Protocol):
 
     opened: Opened
 
+    @property
+    def lost(self) -> bool:
+        """Whether it is known that no call can succeed any more."""
+        ...
+
     def call(self, method: str, *arguments: Any) -> Any:
         """Ask the environment, as `agentrl.isolation.host.Host.submit` describes.
 
@@ -40,6 +45,11 @@ class RemoteEnvironment(TextEnvironment):
         super().__init__(channel.opened.splits)
         self._channel = channel
         self.instructions = channel.opened.instructions  # type: ignore[misc]  # one object's own
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is known to be gone: its worker has died, or it was closed."""
+        return self._channel.lost
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

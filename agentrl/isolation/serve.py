@@ -8,13 +8,14 @@ import resource
 import signal
 import sys
 import threading
+import traceback
 from concurrent.futures import Future
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
 from agentrl.config import EnvironmentConfig
-from agentrl.env import build_environment
+from agentrl.env import TextEnvironment, build_environment
 from agentrl.isolation.host import Host
 from agentrl.isolation.protocol import Reply, Request, fault_of
 
@@ -24,8 +25,12 @@ def serve(connection: Connection[Reply, Any]) -> None:
     config = EnvironmentConfig.model_validate(connection.recv())
     if config.isolation.memory_gib is not None:
         _limit_memory(config.isolation.memory_gib)
-    host = Host(lambda: build_environment(config))
-    lock = threading.Lock()
+    host = Host()
+    lock, building = threading.Lock(), threading.Lock()
+
+    def build() -> TextEnvironment:
+        with building:  # one after the other: the second finds the first one's files loaded
+            return build_environment(config)
 
     def answer(number: int, future: Future[Any]) -> None:
         with lock:
@@ -40,7 +45,7 @@ def serve(connection: Connection[Reply, Any]) -> None:
         request: Request = connection.recv()
         try:
             if request.method == "open":
-                future: Future[Any] = host.open()
+                future: Future[Any] = host.open(build)
             else:
                 future = host.submit(request.session, request.method, request.arguments)
         except Exception as error:
@@ -51,9 +56,14 @@ def serve(connection: Connection[Reply, Any]) -> None:
 
 
 def _limit_memory(gibibytes: float) -> None:
-    """Let an allocation fail that would take this process, or one that it starts, beyond it."""
+    """Let an allocation fail that would take this process, or one that it starts, beyond it.
+
+    Where the machine's own limit is stricter, that one holds.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (int(gibibytes * 2**30), hard))
+    wanted = int(gibibytes * 2**30)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def main() -> None:
@@ -64,6 +74,8 @@ def main() -> None:
         serve(Connection(int(sys.argv[1])))
     except (EOFError, OSError):
         pass
+    except BaseException:
+        traceback.print_exc()  # now: nothing is printed after the kill
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -3,14 +3,16 @@
 ============================== ================================ ==================================
 request                        body                             answer
 ============================== ================================ ==================================
-GET /                                                           the environment's id and arguments
-POST /environments                                              session, instructions, splits
+GET /                                                           id, arguments, changeable,
+                                                                idle_seconds
+POST /environments             {"arguments": {...}}             session, instructions, splits
 POST /environments/N/METHOD    {"arguments": [...]}             {"answer": ...}
 ============================== ================================ ==================================
 
-The methods are those of `agentrl.isolation.host.Host.submit`. A fault is answered with status 500
-and ``{"fault": {"kind", "message", "trace"}}``. An environment that nobody asks for
-`idle_seconds` is closed: its client is gone.
+The methods are those of `agentrl.isolation.host.Host.submit`, and ``keep``, which does nothing. The
+arguments of a new environment change the served ones; only `CHANGEABLE` ones may be given. A fault
+is answered with status 500 and ``{"fault": {"kind", "message", "trace"}}``. An environment that
+nobody asks for `idle_seconds` is closed: its client is gone.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from agentrl.config import EnvironmentConfig
-from agentrl.errors import require
+from agentrl.env import knows_argument
+from agentrl.errors import ConfigError, require
 from agentrl.isolation.host import Host, Opened
 from agentrl.isolation.place import make_environment
 from agentrl.isolation.protocol import fault_of
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+
+
+CHANGEABLE = ("list_actions",)
+"""Arguments that say what a player is told, not what is played."""
 
 
 class EnvironmentServer:
@@ -50,7 +57,7 @@ class EnvironmentServer:
         workers = config.isolation.model_copy(update={"mode": "worker", "url": None})
         self.config = config.model_copy(update={"isolation": workers})
         self.idle_seconds = idle_seconds
-        self._host = Host(lambda: make_environment(self.config))
+        self._host = Host()
         self._last_asked: dict[int, float] = {}
         self._seal = Seal()
 
@@ -89,20 +96,41 @@ class EnvironmentServer:
 
     async def _describe(self, request: Request) -> Response:
         del request
-        return _response({"id": self.config.id, "arguments": self.config.arguments})
+        return _response(
+            {
+                "id": self.config.id,
+                "arguments": self.config.arguments,
+                "changeable": [n for n in CHANGEABLE if knows_argument(self.config, n)],
+                "idle_seconds": self.idle_seconds,
+            }
+        )
 
     async def _open(self, request: Request) -> Response:
-        del request
         try:
-            opened: Opened = await asyncio.wrap_future(self._host.open())
+            config = self._changed(json.loads(await request.body())["arguments"])
+            making = self._host.open(lambda: make_environment(config))
+            opened: Opened = await asyncio.wrap_future(making)
         except Exception as error:
             return _fault(error)
         self._last_asked[opened.session] = time.monotonic()
         return _response(opened_to_json(opened))
 
+    def _changed(self, arguments: dict[str, Any]) -> EnvironmentConfig:
+        for name in arguments:
+            if name not in CHANGEABLE:
+                raise ConfigError(
+                    f"environment.arguments.{name} is the server's to set; a client may change "
+                    f"{', '.join(CHANGEABLE)} alone."
+                )
+        merged = {**self.config.arguments, **arguments}
+        return self.config.model_copy(update={"arguments": merged})
+
     async def _call(self, request: Request) -> Response:
         session, method = request.path_params["session"], request.path_params["method"]
         try:
+            if method == "keep" and session in self._last_asked:
+                self._last_asked[session] = time.monotonic()
+                return _response({"answer": None})
             arguments = json.loads(await request.body())["arguments"]
             if method == "restore":
                 arguments = [self._seal.open(*arguments)]
@@ -113,9 +141,9 @@ class EnvironmentServer:
             answer = await asyncio.wrap_future(future)
             if method == "snapshot":
                 answer = self._seal.close(answer)
+            return _response({"answer": answer})
         except Exception as error:
             return _fault(error)
-        return _response({"answer": answer})
 
 
 async def _settled(future: Future[Any]) -> None:

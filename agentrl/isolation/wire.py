@@ -9,14 +9,28 @@ import json
 import secrets
 from typing import Any
 
+import numpy as np
+
 from agentrl.env import Split
 from agentrl.errors import SnapshotUnsupportedError
 from agentrl.isolation.host import Opened
 
 
 def to_json(value: Any) -> bytes:
-    """UTF-8 JSON in ASCII characters, so that even half a surrogate pair passes."""
-    return json.dumps(value).encode()
+    """UTF-8 JSON in ASCII characters, so that even half a surrogate pair passes.
+
+    Numbers of NumPy become plain ones.
+
+    Raises:
+        TypeError: a value that JSON does not have.
+    """
+    return json.dumps(value, default=_plain).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} ({type(value).__name__}) cannot be sent over HTTP.")
 
 
 def opened_to_json(opened: Opened) -> dict[str, Any]:

@@ -31,6 +31,8 @@ _LINES_KEPT = 20
 _SECONDS_TO_SAY_WHERE = 0.5
 """How long a worker that hangs may take to print where it is before it is killed."""
 _SECONDS_TO_END = 10.0
+_SECONDS_FOR_LAST_WORDS = 1.0
+"""How long what a dead worker said is waited for: a process that left its group keeps it open."""
 
 
 class Worker:
@@ -114,7 +116,10 @@ class Worker:
                 f"was killed: {method} took more than environment.isolation.{setting}={limit:g}. "
                 "Where it hung is in the log."
             )
+        try:
             return future.result(_SECONDS_TO_END)
+        except FutureTimeoutError as error:
+            raise EnvironmentFaultError(self._end) from error
 
     def _send(self, session: int, method: str, arguments: tuple[Any, ...]) -> Future[Any]:
         future: Future[Any] = Future()
@@ -146,7 +151,7 @@ class Worker:
         """Wait for the process, end what it left behind, and tell everyone who waits."""
         self._kill_group()
         code = self._process.wait()
-        self._listener.join(_SECONDS_TO_END)
+        self._listener.join(_SECONDS_FOR_LAST_WORDS)
         how = f"died by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         with self._lock:
             self._end = self._end or f"{self._name} {how}.{self._last_words()}"
@@ -206,6 +211,11 @@ class WorkerChannel:
         except BaseException:
             worker.release()
             raise
+
+    @property
+    def lost(self) -> bool:
+        """As `agentrl.isolation.remote.Channel.lost`."""
+        return self._closed or not self._worker.alive
 
     def call(self, method: str, *arguments: Any) -> Any:
         """As `agentrl.isolation.remote.Channel.call`."""

@@ -125,7 +125,7 @@ class Episode:
         except ConfigError:
             raise
         except Exception as error:  # any fault of an environment is data, not a crash
-            self._fail(error)
+            self.fail(error)
             return
         if self.context is None:
             return
@@ -152,7 +152,7 @@ class Episode:
         except ConfigError:
             raise
         except Exception as error:  # as above
-            self._fail(error)
+            self.fail(error)
             return
         self.turns.append(
             Turn(
@@ -180,7 +180,8 @@ class Episode:
         if truncated or full:
             self._end(EndReason.TRUNCATED, success)
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """End the episode as failed: its environment broke."""
         self.broken = True
         self.prompt_ids = ()
         self._end(EndReason.FAILED, success=False, error=_described(error))

@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from agentrl.config import EnvironmentConfig
 from agentrl.env import TextEnvironment
 from agentrl.errors import EnvironmentFaultError
-from agentrl.isolation import make_environment
+from agentrl.isolation import RemoteEnvironment, make_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import Context, Episode, EpisodeSpec
 from agentrl.rollout.sampler import Sampler
@@ -84,8 +84,8 @@ class Runner:
         self.concurrent, self.retries = concurrent, retries
         self.context = Context(chat, context_length, max_new_tokens)
         self._idle: list[TextEnvironment] = []
-        elsewhere = environment.isolation.mode != "none"
-        self._threads = ThreadPoolExecutor(concurrent) if elsewhere else None
+        self._elsewhere = environment.isolation.mode != "none"
+        self._threads: ThreadPoolExecutor | None = None
 
     def play(
         self,
@@ -107,14 +107,18 @@ class Runner:
         results: dict[int, Trajectory] = {}
         waiting = deque(_Try(position, spec) for position, spec in enumerate(specs))
         in_flight: dict[_Try, Episode] = {}
-        with _progress_bar(progress, len(specs)) as bar:
-            while True:
-                self._fill(in_flight, waiting, results)
-                bar.update(bar.task_ids[0], completed=len(results))
-                if not in_flight:
-                    break
-                self._play_turn(list(in_flight.values()), temperature)
-                self._collect(in_flight, waiting, results)
+        try:
+            with _progress_bar(progress, len(specs)) as bar:
+                while True:
+                    self._fill(in_flight, waiting, results)
+                    bar.update(bar.task_ids[0], completed=len(results))
+                    if not in_flight:
+                        break
+                    self._play_turn(list(in_flight.values()), temperature)
+                    self._collect(in_flight, waiting, results)
+        finally:
+            for episode in in_flight.values():  # none, unless an error rises
+                close_quietly(episode.environment)
         trajectories = [results[position] for position in range(len(specs))]
         report_failures(trajectories)
         return trajectories
@@ -126,20 +130,29 @@ class Runner:
         while waiting and len(in_flight) < self.concurrent:
             free = min(len(waiting), self.concurrent - len(in_flight))
             begun = [waiting.popleft() for _ in range(free)]
-            episodes = self._each(lambda each: self._begin(each.spec), begun)
+            episodes = self._each(self._begin, begun)
             in_flight.update(zip(begun, episodes, strict=True))
             self._collect(in_flight, waiting, results)
 
-    def _begin(self, spec: EpisodeSpec) -> Episode:
-        environment: TextEnvironment
-        try:
-            environment = self._idle.pop()
-        except IndexError:
-            try:
-                environment = make_environment(self.environment)
-            except EnvironmentFaultError as error:
-                environment = _Unbuilt(error)
-        return Episode(environment, self.environment.id, spec, self.context)
+    def _begin(self, which: _Try) -> Episode:
+        """Begin an episode in an idle environment, or in a new one: a retry always in a new one."""
+        environment = self._take_idle()
+        if which.retries and environment is not None:
+            close_quietly(environment)
+            environment = None
+        if environment is None:
+            environment = environment_or_stand_in(self.environment)
+        return Episode(environment, self.environment.id, which.spec, self.context)
+
+    def _take_idle(self) -> TextEnvironment | None:
+        """An environment of an episode that is over, unless its worker has died since."""
+        while self._idle:
+            with suppress(IndexError):  # another thread was faster
+                environment = self._idle.pop()
+                if not (isinstance(environment, RemoteEnvironment) and environment.lost):
+                    return environment
+                close_quietly(environment)
+        return None
 
     def _play_turn(self, episodes: Sequence[Episode], temperature: float | None) -> None:
         version = self.sampler.version
@@ -157,6 +170,8 @@ class Runner:
 
     def _each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """A function of every item: at once where the environments are elsewhere."""
+        if self._elsewhere and self._threads is None:
+            self._threads = ThreadPoolExecutor(self.concurrent, "episode")
         return list((self._threads.map if self._threads else map)(function, items))
 
     def _collect(
@@ -182,6 +197,9 @@ class Runner:
         """Close the environments; `play` builds new ones."""
         while self._idle:
             close_quietly(self._idle.pop())
+        if self._threads is not None:
+            self._threads.shutdown()
+            self._threads = None
 
     def __enter__(self) -> Runner:
         return self
@@ -211,6 +229,18 @@ class _Unbuilt(TextEnvironment):
     def _begin(self, task: int, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         del task, options
         raise self._error
+
+
+def environment_or_stand_in(config: EnvironmentConfig) -> TextEnvironment:
+    """The configured environment; one whose reset fails, with the reason, if it cannot be built.
+
+    Raises:
+        ConfigError: the configuration is at fault.
+    """
+    try:
+        return make_environment(config)
+    except EnvironmentFaultError as error:
+        return _Unbuilt(error)
 
 
 def turn_seed(spec: EpisodeSpec, turn: int) -> int:

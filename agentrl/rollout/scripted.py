@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from agentrl.config import EnvironmentConfig
-from agentrl.env import Agent, TextEnvironment, knows_argument
-from agentrl.errors import ConfigError
-from agentrl.isolation import make_environment
+from agentrl.env import Agent, TextEnvironment
+from agentrl.errors import ConfigError, EnvironmentFaultError
+from agentrl.isolation import knows_argument
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import Context, Episode, EpisodeSpec
-from agentrl.rollout.runner import close_quietly, report_failures, turn_seed
+from agentrl.rollout.runner import (
+    close_quietly,
+    environment_or_stand_in,
+    report_failures,
+    turn_seed,
+)
 from agentrl.rollout.sampler import Completion
 from agentrl.trajectory import Trajectory
 
@@ -53,6 +59,7 @@ def play_scripted(
     *,
     context_length: int | None = None,
     max_new_tokens: int = 1,
+    retries: int = 0,
 ) -> list[Trajectory]:
     """Play an episode for each spec with a script.
 
@@ -67,6 +74,7 @@ def play_scripted(
         context_length: with a chat, truncate episodes as `agentrl.rollout.runner.Runner` does;
             None never.
         max_new_tokens: room that an utterance needs within `context_length`.
+        retries: how often an episode whose environment broke is begun again, in a new one.
 
     Returns:
         The trajectories, in the order of `specs`, failed ones included.
@@ -80,21 +88,41 @@ def play_scripted(
     if chat is not None:
         context = Context(chat, context_length or sys.maxsize, max_new_tokens)
     config = _listing_actions(environment) if agent == "random" else environment
+    longest_action = max_new_tokens if limited else None
     trajectories = []
-    world = make_environment(config)
-    for spec in specs:
-        episode = Episode(world, environment.id, spec, context)
-        script = _agent(world, agent, strength, turn_seed(spec, _AGENT_TURN))
-        trajectories.append(_play(episode, script, max_new_tokens if limited else None))
-        if episode.broken:
-            close_quietly(world)
-            world = make_environment(config)
-    close_quietly(world)
+    world = environment_or_stand_in(config)
+    try:
+        for spec in specs:
+            begun = 0
+            while True:
+                episode = Episode(world, environment.id, spec, context)
+                _play(episode, agent, strength, longest_action)
+                begun += 1
+                if not episode.broken:
+                    break
+                close_quietly(world)
+                world = environment_or_stand_in(config)
+                if begun > retries:
+                    break
+            assert episode.trajectory is not None
+            trajectories.append(replace(episode.trajectory, retries=begun - 1))
+    finally:
+        close_quietly(world)
     report_failures(trajectories)
     return trajectories
 
 
-def _play(episode: Episode, agent: Agent, longest_action: int | None) -> Trajectory:
+def _play(episode: Episode, kind: str, strength: float, longest_action: int | None) -> None:
+    """Play an episode to its end; one whose agent's place is gone ends as failed, too."""
+    if episode.trajectory is None:
+        try:
+            seed = turn_seed(episode.spec, _AGENT_TURN)
+            _play_with(episode, _agent(episode.environment, kind, strength, seed), longest_action)
+        except EnvironmentFaultError as error:
+            episode.fail(error)
+
+
+def _play_with(episode: Episode, agent: Agent, longest_action: int | None) -> None:
     while episode.trajectory is None:
         action = agent.act(episode.observation, episode.info)
         ids: tuple[int, ...] = ()
@@ -107,7 +135,6 @@ def _play(episode: Episode, agent: Agent, longest_action: int | None) -> Traject
                 f"{action!r}. Raise the setting."
             )
         episode.act(action, Completion(ids, (0.0,) * len(ids), "stop"))
-    return episode.trajectory
 
 
 def _agent(world: TextEnvironment, agent: str, strength: float, seed: int) -> Agent:

@@ -104,6 +104,7 @@ def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> lis
         chat,
         context_length=config.policy.context_length,
         max_new_tokens=config.sampler.max_new_tokens,
+        retries=config.rollout.retries,
     )
     if not min(gather(len(learnable(played)))):
         raise ConfigError(

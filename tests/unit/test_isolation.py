@@ -10,10 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
 import psutil
 import pytest
 from transformers import AutoTokenizer
@@ -23,6 +26,7 @@ from agentrl.contract import check_environment
 from agentrl.env import TextEnvironment
 from agentrl.errors import ConfigError, EnvironmentFaultError, SnapshotUnsupportedError
 from agentrl.isolation import make_environment
+from agentrl.isolation.wire import to_json
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.runner import EpisodeSpec, Runner
 from agentrl.rollout.sampler import Completion
@@ -126,14 +130,34 @@ def test_a_random_agent_asks_for_the_actions_in_a_worker() -> None:
     assert all(turn.valid for turn in episode.turns)
 
 
-def test_a_server_closes_what_nobody_asks_for(
+def test_a_random_agent_asks_for_the_actions_behind_http(serve: Callable[..., str]) -> None:
+    [episode] = play_scripted(behind(serve()), SPECS[:1], "random")
+    assert len(episode.turns) > 0
+    assert all(turn.valid for turn in episode.turns)
+
+
+def test_a_server_closes_what_nobody_asks_for_and_keeps_what_is_open(
     serve: Callable[..., str], build: Callable[[EnvironmentConfig], TextEnvironment]
 ) -> None:
-    environment = build(behind(serve(idle_seconds=0.5)))
+    url = serve(idle_seconds=1)
+    environment = build(behind(url))
     environment.reset(seed=1)
-    time.sleep(2)
-    with pytest.raises(EnvironmentFaultError, match="is closed, or never was open"):
-        environment.step("crane")
+    left = httpx.post(f"{url}/environments", json={"arguments": {}}, timeout=60).json()["session"]
+    time.sleep(4)
+    assert environment.step("crane")[-1]["valid"]
+    asked = httpx.post(f"{url}/environments/{left}/step", json={"arguments": ["crane"]})
+    assert "is closed, or never was open" in asked.json()["fault"]["message"]
+
+
+def test_a_client_chooses_no_argument_but_what_it_is_told(serve: Callable[..., str]) -> None:
+    asked = httpx.post(f"{serve()}/environments", json={"arguments": {"words": 50}}, timeout=60)
+    assert "environment.arguments.words is the server's to set" in asked.json()["fault"]["message"]
+
+
+def test_numbers_of_numpy_pass_and_other_things_are_named() -> None:
+    assert to_json([np.float32(0.5), np.bool_(True), np.int64(3)]) == b"[0.5, true, 3]"
+    with pytest.raises(TypeError, match=r"Path\('.'\) \(PosixPath\) cannot be sent"):
+        to_json(Path())
 
 
 def test_a_server_loads_no_snapshot_but_its_own(
@@ -206,6 +230,55 @@ def test_a_hanging_step_is_killed_and_says_where_it_was(
     assert gone(pids)
     with pytest.raises(EnvironmentFaultError, match="was killed"):
         environment.reset(seed=0)
+
+
+def test_a_program_that_left_the_group_delays_nobody(
+    build: Callable[[EnvironmentConfig], TextEnvironment],
+) -> None:
+    environment = build(worker(FAULTY, seconds=2))
+    environment.reset(seed=0)
+    left = int(environment.step("detach")[0])
+    begin = time.monotonic()
+    with pytest.raises(EnvironmentFaultError, match="step took more than"):
+        environment.step("hang")
+    os.kill(left, signal.SIGKILL)
+    assert time.monotonic() - begin < 8
+
+
+def test_a_limit_beyond_the_machines_own_leaves_that_one() -> None:
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_DATA, (2**34, 2**34));"
+        "from agentrl.isolation.serve import _limit_memory as limit; limit(100.0);"
+        "print(resource.getrlimit(resource.RLIMIT_DATA) == (2**34, 2**34))"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert finished.stdout == "True\n", finished.stderr
+
+
+def test_environments_of_a_worker_share_what_they_load(
+    build: Callable[[EnvironmentConfig], TextEnvironment], caplog: pytest.LogCaptureFixture
+) -> None:
+    config = worker({"id": "tests/Slow-v0", "module": "faulty_world"}, environments_per_worker=4)
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(build, [config] * 4))
+    assert {environment.instructions for environment in made} == {"loaded 1 times"}
+
+
+@pytest.mark.parametrize("thought", ["die", "raise"])
+def test_a_scripts_faults_are_failed_episodes(thought: str) -> None:
+    config = worker({**FAULTY, "arguments": {"thought": thought}})
+    played = play_scripted(config, SPECS[:2], "scripted", retries=1)
+    assert [(t.end_reason, t.retries) for t in played] == [(EndReason.FAILED, 1)] * 2
+    assert all(t.error for t in played)
+
+
+def test_a_script_begins_again_where_its_environment_died(tmp_path: Path) -> None:
+    config = worker({**FAULTY, "arguments": {"dies_once": str(tmp_path / "died")}})
+    played = play_scripted(config, SPECS[:2], "scripted", retries=1)
+    assert [(t.end_reason, t.retries) for t in played] == [
+        (EndReason.TERMINATED, 1),
+        (EndReason.TERMINATED, 0),
+    ]
 
 
 def test_an_allocation_beyond_the_limit_fails(
@@ -293,6 +366,20 @@ class Canned:
 
     def close(self) -> None:
         pass
+
+
+def test_a_retry_is_not_given_a_neighbour_of_the_dead(tiny_policy: Path, tmp_path: Path) -> None:
+    died = tmp_path / "died"
+    died.touch()
+    chat = Chat(AutoTokenizer.from_pretrained(tiny_policy))
+    world = {**FAULTY, "arguments": {"dies_once": str(died)}}
+    config = worker(world, environments_per_worker=4)
+    limits = {"concurrent": 4, "context_length": 256, "max_new_tokens": 8}
+    with Runner(config, Canned(chat.action_ids("go")), chat, **limits, retries=1) as runner:
+        runner.play(SPECS)
+        died.unlink()
+        [again] = runner.play(SPECS[:1])
+    assert (again.end_reason, again.retries) == (EndReason.TERMINATED, 1)
 
 
 def test_every_one_of_a_thousand_episodes_is_accounted_for(
