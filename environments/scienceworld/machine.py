@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -46,6 +47,9 @@ class Machine:
     def __init__(self) -> None:
         gateway = require("py4j.java_gateway", EXTRA, PURPOSE)
         jar = Path(require("scienceworld.constants", EXTRA, PURPOSE).JAR_PATH)
+        # Its errors are raised where they matter. What it logs besides is that objects of an ended
+        # JVM cannot be freed, and that from within the garbage collector, wherever that runs.
+        logging.getLogger("py4j").setLevel(logging.CRITICAL)
         try:
             port, token, self.process = gateway.launch_gateway(
                 classpath=str(jar),
