@@ -14,6 +14,7 @@ _ENTRY_POINTS = {
     "agentrl/GuessMyCity-v0": "environments.questions:GuessMyCity",
     "agentrl/TwentyQuestions-v0": "environments.questions:TwentyQuestions",
     "agentrl/ScienceWorld-v0": "environments.scienceworld:ScienceWorld",
+    "agentrl/GymnasiumText-v0": "environments.adapters.gymnasium_text:GymnasiumText",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():
