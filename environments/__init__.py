@@ -15,6 +15,7 @@ _ENTRY_POINTS = {
     "agentrl/TwentyQuestions-v0": "environments.questions:TwentyQuestions",
     "agentrl/ScienceWorld-v0": "environments.scienceworld:ScienceWorld",
     "agentrl/GymnasiumText-v0": "environments.adapters.gymnasium_text:GymnasiumText",
+    "agentrl/TextArena-v0": "environments.adapters.textarena:TextArena",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():
