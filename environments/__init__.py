@@ -16,6 +16,7 @@ _ENTRY_POINTS = {
     "agentrl/ScienceWorld-v0": "environments.scienceworld:ScienceWorld",
     "agentrl/GymnasiumText-v0": "environments.adapters.gymnasium_text:GymnasiumText",
     "agentrl/TextArena-v0": "environments.adapters.textarena:TextArena",
+    "agentrl/OpenEnv-v0": "environments.adapters.openenv:OpenEnv",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():
