@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,7 +68,8 @@ class OpenEnv(Adapter):
         success: Mapping[str, Any] | None = None,
         invalid_reward: float = 0.0,
     ) -> None:
-        self._package = require("openenv.core.generic_client", "openenv", "An OpenEnv server")
+        require("openenv", "openenv", "An OpenEnv server")
+        self._package = importlib.import_module("openenv.core.generic_client")
         if timeout <= 0 or invalid_reward > 0:
             raise ConfigError(
                 f"{self.name}: timeout={timeout} and invalid_reward={invalid_reward}; expected a "

@@ -155,8 +155,6 @@ def test_bad_arguments_are_named(arguments: dict[str, Any]) -> None:
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("openenv.")]:
-        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "openenv", None)
 
     with pytest.raises(MissingExtraError, match=r"agentrl\[openenv\]"):
