@@ -17,6 +17,7 @@ _ENTRY_POINTS = {
     "agentrl/GymnasiumText-v0": "environments.adapters.gymnasium_text:GymnasiumText",
     "agentrl/TextArena-v0": "environments.adapters.textarena:TextArena",
     "agentrl/OpenEnv-v0": "environments.adapters.openenv:OpenEnv",
+    "agentrl/Verifiers-v0": "environments.adapters.verifiers:Verifiers",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():

@@ -15,7 +15,12 @@ import environments  # noqa: F401 - registers them
 from agentrl.contract import ContractViolation, check_environment, check_hostile_actions
 from agentrl.env import Agent, Split, TextEnvironment
 
-NEED_ARGUMENTS = {"agentrl/GymnasiumText-v0", "agentrl/TextArena-v0", "agentrl/OpenEnv-v0"}
+NEED_ARGUMENTS = {
+    "agentrl/GymnasiumText-v0",
+    "agentrl/OpenEnv-v0",
+    "agentrl/TextArena-v0",
+    "agentrl/Verifiers-v0",
+}
 """Adapters, which wrap what their arguments name: their own tests hold samples to the contract."""
 
 REGISTERED = sorted(
