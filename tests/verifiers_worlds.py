@@ -12,13 +12,15 @@ disable_progress_bars()
 
 
 def _numbers(count: int, first: int = 0) -> Any:
-    rows = [
-        {"question": f"Find my number. Hint: {first + n} times 7, modulo 10.", "answer": str(n)}
-        for n in range(count)
-    ]
-    for n, row in enumerate(rows):
-        row["answer"] = str((first + n) * 7 % 10)
-    return Dataset.from_list(rows)
+    return Dataset.from_list(
+        [
+            {
+                "question": f"Find my number. Hint: {n} times 7, modulo 10.",
+                "answer": str(n * 7 % 10),
+            }
+            for n in range(first, first + count)
+        ]
+    )
 
 
 def found(completion: Any, answer: str) -> float:

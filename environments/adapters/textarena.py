@@ -115,7 +115,8 @@ class TextArena(Adapter):
                     f"{self.name}: {self.game} is not for {players} player(s): {error}. A game of "
                     "two needs an opponent, a game of one takes none."
                 ) from error
-            self._let_opponent_move()
+            if self._let_opponent_move():
+                raise self._fault(f"{self.game} was over before the agent's first move")
         return self._shown(), {}
 
     def _make(self) -> Any:

@@ -110,6 +110,8 @@ def test_an_opponent_that_cannot_play_loses() -> None:
     _, reward, terminated, _, info = environment.step("[4]")
 
     assert (reward, terminated, info["valid"], info["success"]) == (1.0, True, True, True)
+    with pytest.raises(EnvironmentFaultError, match="before the agent's first move"):
+        crosses("opponents:confused", player=1).reset()
 
 
 def test_the_agent_may_be_the_second_player() -> None:
