@@ -28,9 +28,10 @@ endef
 
 ifeq ($(EXTRA),cpu)
 BACKEND := cpu
-OVERRIDES := --overrides cpu-overrides.txt
+OVERRIDES := --overrides overrides.txt --overrides cpu-overrides.txt
 else
 BACKEND := auto
+OVERRIDES := --overrides overrides.txt
 endif
 
 .DEFAULT_GOAL := help
@@ -94,6 +95,6 @@ $(VENV)/bin/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet uv
 
-$(STAMP): pyproject.toml cpu-overrides.txt | $(VENV)/bin/uv
-	$(INSTALL) -e '.[$(EXTRA),webshop,scienceworld,textworld,jericho,alfworld,miniwob,chess,http,dev]'
+$(STAMP): pyproject.toml overrides.txt cpu-overrides.txt | $(VENV)/bin/uv
+	$(INSTALL) -e '.[$(EXTRA),environments,http,dev]'
 	touch $@

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -40,12 +41,12 @@ def main(
     with closing(make(name, folder)) as world:
         order = -1 if backwards else 1
         expert = []
-        for task in _spread(list(world.tasks("dev")), count):
+        for task in _some(list(world.tasks("dev")), count):
             answers = play(world, task, 1.0)
             expert.append(asdict(_outcome(task, answers)))
         digests = {
             str(task): hashlib.sha256(repr(play(world, task, 0.5)).encode()).hexdigest()
-            for task in _spread(list(world.tasks("train")), count)[::order]
+            for task in _some(list(world.tasks("train")), count)[::order]
         }
     print(json.dumps({"expert": expert, "digests": digests}))
 
@@ -62,9 +63,9 @@ def _outcome(task: int, answers: list[tuple[Any, ...]]) -> Outcome:
     )
 
 
-def _spread(tasks: list[int], count: int) -> list[int]:
-    """So many of the tasks, evenly from first to last."""
-    return [tasks[i * len(tasks) // count] for i in range(count)] if len(tasks) > count else tasks
+def _some(tasks: list[int], count: int) -> list[int]:
+    """So many of the tasks, drawn once and for all."""
+    return random.Random(0).sample(tasks, min(count, len(tasks)))
 
 
 if __name__ == "__main__":

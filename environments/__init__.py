@@ -20,6 +20,10 @@ _ENTRY_POINTS = {
     "agentrl/Jericho-v0": "environments.jericho:Jericho",
     "agentrl/ALFWorld-v0": "environments.alfworld:ALFWorld",
     "agentrl/TextWorld-v0": "environments.textworld:TextWorld",
+    "agentrl/GymnasiumText-v0": "environments.adapters.gymnasium_text:GymnasiumText",
+    "agentrl/TextArena-v0": "environments.adapters.textarena:TextArena",
+    "agentrl/OpenEnv-v0": "environments.adapters.openenv:OpenEnv",
+    "agentrl/Verifiers-v0": "environments.adapters.verifiers:Verifiers",
 }
 
 for _name, _entry_point in _ENTRY_POINTS.items():

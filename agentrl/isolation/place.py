@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from agentrl import env
+import agentrl.env
 from agentrl.config import EnvironmentConfig
 from agentrl.env import TextEnvironment, build_environment
 from agentrl.isolation.remote import RemoteEnvironment
@@ -24,7 +24,7 @@ def knows_argument(config: EnvironmentConfig, name: str) -> bool:
     if config.isolation.mode == "http":
         client = importlib.import_module("agentrl.isolation.client")
         return name in client.changeable(config)
-    return env.knows_argument(config, name)
+    return agentrl.env.knows_argument(config, name)
 
 
 def make_environment(config: EnvironmentConfig) -> TextEnvironment:
