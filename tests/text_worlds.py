@@ -33,6 +33,8 @@ class Guess(gymnasium.Env[str, str]):
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         word, _, digits = action.partition(" ")
+        if word == "unpaid":
+            return "nobody pays", None, False, False, self._info()  # type: ignore[return-value]
         if word == "burn":
             raise RuntimeError("the world is on fire")
         if word != "guess":

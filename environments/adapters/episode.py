@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, ClassVar, NamedTuple
 
 from gymnasium.error import ResetNeeded
 
 from agentrl.env import Split, TextEnvironment
-from agentrl.errors import EnvironmentFaultError, SnapshotUnsupportedError
+from agentrl.errors import AgentrlError, EnvironmentFaultError, SnapshotUnsupportedError
 from environments.adapters.settings import SuccessRule
 from environments.lmrl.endpoint import encodable
 from environments.lmrl.settings import check_at_least
@@ -88,7 +89,8 @@ class Adapter(TextEnvironment):
 
     def _start(self, task: int) -> dict[str, Any]:
         self._over, self._task = True, task
-        observation, info = self._open(task)
+        with self._faults():
+            observation, info = self._open(task)
         self._observation = self._sound(observation)
         self._actions, self._total, self._over = [], 0.0, False
         return self._info(info)
@@ -104,8 +106,9 @@ class Adapter(TextEnvironment):
         if self._over:
             raise ResetNeeded(f"{self.name} has no episode to go on with: call reset() first.")
         readable = len(action) <= self.longest_action and encodable(action) == action
-        played = self._play(action) if readable else self._refused()
-        self._check(played)
+        with self._faults():
+            played = self._play(action) if readable else self._refused()
+            self._check(played)
         self._actions.append(action)
         self._observation = self._sound(played.observation)
         self._total += played.reward
@@ -136,6 +139,16 @@ class Adapter(TextEnvironment):
     def _check(self, played: Played) -> None:
         if isinstance(played.reward, bool) or not math.isfinite(played.reward):
             raise self._fault(f"gave the reward {played.reward!r}, expected a finite number")
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Whatever a wrapped environment raises is its fault, and ends the episode."""
+        try:
+            yield
+        except AgentrlError:
+            raise
+        except Exception as error:
+            raise self._fault(f"raised {type(error).__name__}: {error}") from error
 
     def _fault(self, what: str) -> EnvironmentFaultError:
         self._over = True

@@ -87,6 +87,13 @@ class OpenEnv(Adapter):
         self.list_actions, self.actions_field = list_actions, actions_field
         self._listed: list[str] = []
         self._action, self._reset = dict(action or {}), dict(reset or {})
+        try:
+            _with(self._action, action_field, "")
+        except (AttributeError, TypeError) as error:
+            raise ConfigError(
+                f"{self.name}: action_field={action_field!r} does not lead into action="
+                f"{self._action}: a field on its way holds no fields."
+            ) from error
         self._client: Any = None
 
     def _open(self, task: int) -> tuple[str, dict[str, Any]]:

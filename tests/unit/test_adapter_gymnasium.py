@@ -108,6 +108,13 @@ def test_an_error_that_is_not_named_is_a_fault_and_ends_the_episode() -> None:
         environment.step("guess 1")
 
 
+def test_a_reward_that_is_no_number_is_a_fault() -> None:
+    environment = adapted()
+    environment.reset(options={"task": 2})
+    with pytest.raises(EnvironmentFaultError, match="wrapped environment raised TypeError"):
+        environment.step("unpaid")
+
+
 def test_limits_truncate() -> None:
     own, ours = adapted(max_turns=50), adapted(max_turns=3, invalid_reward=0.0)
     for environment, limit, action in ((own, 8, "guess 77"), (ours, 3, "dance")):

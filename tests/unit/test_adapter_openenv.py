@@ -157,3 +157,8 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(MissingExtraError, match=r"agentrl\[openenv\]"):
         counting("http://127.0.0.1:9")
+
+
+def test_an_action_field_that_leads_nowhere_is_a_mistake() -> None:
+    with pytest.raises(ConfigError, match="does not lead into action"):
+        OpenEnv("http://localhost:1", "said.message", "text", action={"said": "x"})
