@@ -1,4 +1,4 @@
-"""Make an embedded model: a tokenizer and a small decoder that clone a script from scratch.
+"""Make an embedded model: a tokenizer and a small decoder that clone scripts from scratch.
 
 ``python trainers/pretrain.py --config pretrain/wordle.yaml`` writes an ordinary transformers folder
 (half precision, a few megabytes). Its weights become the frozen base of a policy.
@@ -20,10 +20,10 @@ import typer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from agentrl.config import EnvironmentConfig, PretrainConfig, StageConfig
+    from agentrl.config import PretrainConfig, StageConfig
     from agentrl.data.segment import Segment
     from agentrl.rollout.chat import Chat
-    from agentrl.rollout.episode import EpisodeSpec
+    from agentrl.trajectory import Trajectory
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -53,7 +53,8 @@ def pretrain(config: PretrainConfig) -> None:
 
     initialize_distributed()
     folder = Path(config.output)
-    tokenizer, model = _beginning(config, folder)
+    last = _played(config.stages[-1])  # the tokenizer is trained on it, too
+    tokenizer, model = _beginning(config, folder, last)
     print(f"{model.num_parameters():,} parameters, {len(tokenizer):,} tokens in the vocabulary")
     module, chat = ActionLikelihood(model), Chat(tokenizer)
     for number, stage in enumerate(config.stages):
@@ -63,13 +64,19 @@ def pretrain(config: PretrainConfig) -> None:
             learning_rate=stage.cloning.learning_rate,
             max_gradient_norm=stage.cloning.max_gradient_norm,
         )
-        demonstrations = _demonstrations(config, stage, chat)
-        print(f"stage {number}: {len(demonstrations):,} demonstrations, {stage.arguments}")
+        episodes = last if stage is config.stages[-1] else _played(stage)
+        demonstrations = _demonstrations(config, episodes, chat, config.seed + number)
+        print(
+            f"stage {number}: {len(demonstrations):,} demonstrations, "
+            f"{len(episodes) - len(demonstrations):,} failed or longer than the context"
+        )
         log = partial(_log_and_save, model, folder)
         clone(engine, demonstrations, stage.cloning, 0, config.seed + number, log)
 
 
-def _beginning(config: PretrainConfig, folder: Path) -> tuple[PreTrainedTokenizerBase, Any]:
+def _beginning(
+    config: PretrainConfig, folder: Path, episodes: list[Trajectory]
+) -> tuple[PreTrainedTokenizerBase, Any]:
     """Tokenizer and decoder: those of an earlier model, or new ones."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -79,7 +86,7 @@ def _beginning(config: PretrainConfig, folder: Path) -> tuple[PreTrainedTokenize
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(config.start)
         tokenizer.save_pretrained(folder)
         return tokenizer, AutoModelForCausalLM.from_pretrained(config.start, dtype="float32")
-    tokenizer = train_tokenizer(_texts(config), folder, config.vocabulary_size)
+    tokenizer = train_tokenizer(_texts(episodes), folder, config.vocabulary_size)
     model = new_decoder(
         tokenizer,
         hidden_size=config.hidden_size,
@@ -91,37 +98,42 @@ def _beginning(config: PretrainConfig, folder: Path) -> tuple[PreTrainedTokenize
     return tokenizer, model
 
 
-def _texts(config: PretrainConfig) -> list[str]:
-    """What the tokenizer is trained on: the last stage's transcripts."""
-    from agentrl.rollout.scripted import play_scripted
-
-    environment, specs = _stage_specs(config, config.stages[-1])
-    trajectories = play_scripted(environment, specs[:3000], "scripted", strength=0.5)
-    turns = [turn for trajectory in trajectories for turn in trajectory.turns]
+def _texts(episodes: list[Trajectory]) -> list[str]:
+    turns = [turn for episode in episodes for turn in episode.turns]
     return [text for turn in turns for text in (turn.observation, turn.action)]
 
 
-def _demonstrations(config: PretrainConfig, stage: StageConfig, chat: Chat) -> list[Segment]:
+def _played(stage: StageConfig) -> list[Trajectory]:
+    """The stage's episodes as text."""
+    from rich.progress import track
+
+    from agentrl.rollout.scripted import demonstration_specs, play_scripted
+
+    return [
+        episode
+        for source in track(stage.sources, "playing")
+        for episode in play_scripted(
+            source.environment,
+            demonstration_specs(source.environment, source.demonstrations, source.splits),
+            "scripted",
+            source.demonstrations.strength,
+        )
+    ]
+
+
+def _demonstrations(
+    config: PretrainConfig, episodes: list[Trajectory], chat: Chat, seed: int
+) -> list[Segment]:
+    """Those that can be learned, in random order: the held-out ones are of all sources, too."""
+    import numpy as np
+
     from agentrl.data.segment import segment
-    from agentrl.rollout.scripted import play_scripted
+    from agentrl.rollout.episode import Context
+    from agentrl.rollout.retelling import with_tokens
 
-    environment, specs = _stage_specs(config, stage)
-    strength = stage.demonstrations.strength
-    return [segment(t) for t in play_scripted(environment, specs, "scripted", strength, chat)]
-
-
-def _stage_specs(
-    config: PretrainConfig, stage: StageConfig
-) -> tuple[EnvironmentConfig, list[EpisodeSpec]]:
-    from agentrl.isolation import make_environment
-    from agentrl.rollout.scripted import draw_specs
-
-    arguments = {**config.environment.arguments, **stage.arguments}
-    environment = config.environment.model_copy(update={"arguments": arguments})
-    world = make_environment(environment)
-    tasks = [task for split in stage.splits for task in world.tasks(split)]
-    wanted = stage.demonstrations
-    return environment, draw_specs(tasks, wanted.episodes, wanted.seed)
+    context = Context(chat, config.context, config.longest_action)
+    told = [told for episode in episodes if (told := with_tokens(episode, context))]
+    return [segment(told[i]) for i in np.random.default_rng(seed).permutation(len(told))]
 
 
 def _log_and_save(model: Any, folder: Path, update: int, metrics: dict[str, float]) -> None:

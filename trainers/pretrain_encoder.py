@@ -87,14 +87,12 @@ def _texts(config: EncoderPretrainConfig) -> list[str]:
 
 def _episodes(config: EncoderPretrainConfig) -> Iterator[Trajectory]:
     from agentrl.data.segment import learnable
-    from agentrl.isolation import make_environment
-    from agentrl.rollout.scripted import draw_specs, play_scripted
+    from agentrl.rollout.scripted import demonstration_specs, play_scripted
 
     for source in config.sources:
-        wanted = source.demonstrations
-        tasks = make_environment(source.environment).tasks("train")
-        specs = draw_specs(tasks, wanted.episodes, wanted.seed)
-        yield from learnable(play_scripted(source.environment, specs, "scripted", wanted.strength))
+        specs = demonstration_specs(source.environment, source.demonstrations, source.splits)
+        strength = source.demonstrations.strength
+        yield from learnable(play_scripted(source.environment, specs, "scripted", strength))
 
 
 def _with_prediction_head(encoder: BertModel) -> BertForMaskedLM:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveInt
 
@@ -14,15 +14,22 @@ from agentrl.config.schema import (
 )
 
 
-class StageConfig(Section):
-    """One stage of a curriculum: the same environment with other arguments."""
+class TranscriptsConfig(Section):
+    """Scripted play of one environment."""
 
-    arguments: dict[str, Any] = Field(default={})
-    """Replace those of the environment."""
+    environment: EnvironmentConfig
+    """Where it is played."""
     demonstrations: DemonstrationsConfig
-    """Scripted episodes of this stage."""
+    """How much of it, and how well."""
     splits: tuple[Literal["train", "dev", "test"], ...] = ("train",)
     """Whose tasks the script plays."""
+
+
+class StageConfig(Section):
+    """One stage of a curriculum."""
+
+    sources: tuple[TranscriptsConfig, ...] = Field(min_length=1)
+    """What is played; the episodes of all are learned in random order."""
     cloning: CloningConfig
     """How they are learned; the learning rate is scheduled anew at each stage."""
 
@@ -47,31 +54,22 @@ class TinyModelConfig(Section):
 
 
 class PretrainConfig(TinyModelConfig):
-    """How an embedded model is made: tokenizer and decoder from scratch, by cloning a script."""
+    """How an embedded model is made: tokenizer and decoder from scratch, by cloning scripts."""
 
-    environment: EnvironmentConfig
-    """The world it learns."""
+    longest_action: PositiveInt = 80
+    """Room in tokens that an episode needs for one more utterance; one without is truncated."""
     start: str | None = None
     """Folder of an earlier model to go on from, its tokenizer kept; none begins from scratch."""
-    stages: tuple[StageConfig, ...]
-    """One after the other."""
+    stages: tuple[StageConfig, ...] = Field(min_length=1)
+    """One after the other; the tokenizer is trained on the transcripts of the last."""
     deepspeed: str = "zero0.json"
     """DeepSpeed configuration: a file, or a name in ``configs/deepspeed``."""
-
-
-class TranscriptsConfig(Section):
-    """Scripted play of one environment, read as text."""
-
-    environment: EnvironmentConfig
-    """Where it is played."""
-    demonstrations: DemonstrationsConfig
-    """How much of it, and how well."""
 
 
 class EncoderPretrainConfig(TinyModelConfig):
     """How the embedded encoder is made: tokenizer and weights from scratch, by filling in masks."""
 
-    sources: tuple[TranscriptsConfig, ...]
+    sources: tuple[TranscriptsConfig, ...] = Field(min_length=1)
     """What it reads: of each episode the transcript up to an action drawn at random."""
     updates: PositiveInt
     """Optimizer steps."""

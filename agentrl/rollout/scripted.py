@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
-from agentrl.config import EnvironmentConfig
-from agentrl.env import Agent, TextEnvironment
+from agentrl.config import DemonstrationsConfig, EnvironmentConfig
+from agentrl.env import Agent, Split, TextEnvironment
 from agentrl.errors import ConfigError, EnvironmentFaultError
-from agentrl.isolation import knows_argument
+from agentrl.isolation import knows_argument, make_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import Context, Episode, EpisodeSpec
 from agentrl.rollout.runner import (
@@ -152,6 +153,17 @@ def _listing_actions(environment: EnvironmentConfig) -> EnvironmentConfig:
         return environment
     listing = {**environment.arguments, "list_actions": True}
     return environment.model_copy(update={"arguments": listing})
+
+
+def demonstration_specs(
+    environment: EnvironmentConfig,
+    wanted: DemonstrationsConfig,
+    splits: Sequence[Split] = ("train",),
+) -> list[EpisodeSpec]:
+    """Which tasks of these splits the script plays, and with which seeds."""
+    with closing(make_environment(environment)) as world:
+        tasks = [task for split in splits for task in world.tasks(split)]
+    return draw_specs(tasks, wanted.episodes, wanted.seed)
 
 
 def draw_specs(tasks: Sequence[int], count: int, seed: int) -> list[EpisodeSpec]:

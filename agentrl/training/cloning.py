@@ -107,6 +107,9 @@ def _validate(
 
 
 def _batches(segments: Sequence[Segment], size: int, padding_id: int) -> list[PolicyBatch]:
+    """Those of like length together where there are several: less padding, the same sum."""
+    if len(segments) > size:
+        segments = sorted(segments, key=lambda segment: len(segment.ids))
     return [policy_batch(part, padding_id) for part in chunks(segments, size)]
 
 

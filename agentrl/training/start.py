@@ -17,7 +17,7 @@ from agentrl.models.policy import Policy
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.sampler import Sampler, build_sampler
-from agentrl.rollout.scripted import draw_specs, play_scripted
+from agentrl.rollout.scripted import demonstration_specs, play_scripted
 from agentrl.training.checkpoint import barrier
 from agentrl.training.cloning import Log, clone
 from agentrl.training.distributed import gather, rank, world_size
@@ -93,9 +93,7 @@ def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> lis
     name = f"{DEMONSTRATIONS}-rank-{rank():02d}-of-{world_size():02d}"
     if all(gather(name in store.names())):
         return list(store.read([name]))
-    environment = make_environment(config.environment)
-    specs = draw_specs(environment.tasks("train"), wanted.episodes, wanted.seed)
-    environment.close()
+    specs = demonstration_specs(config.environment, wanted)
     played = play_scripted(
         config.environment,
         specs[rank() :: world_size()],

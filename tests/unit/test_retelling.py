@@ -1,0 +1,71 @@
+"""Episodes recorded as text get the tokens that a policy would have seen and said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from agentrl.config import EnvironmentConfig
+from agentrl.rollout.chat import Chat
+from agentrl.rollout.episode import Context
+from agentrl.rollout.retelling import with_tokens
+from agentrl.rollout.scripted import draw_specs, play_scripted
+from agentrl.trajectory import EndReason, Trajectory
+
+WORDLE = EnvironmentConfig(
+    id="agentrl/Wordle-v0", arguments={"words": 40, "guesses": "answers", "tries": 6}
+)
+SPECS = draw_specs(range(28), 8, seed=0)
+LONGEST = 12
+
+
+@pytest.fixture(scope="module")
+def chat(tiny_policy: Path) -> Chat:
+    return Chat(AutoTokenizer.from_pretrained(tiny_policy))
+
+
+def played(
+    chat: Chat | None, strength: float, context_length: int | None = None
+) -> list[Trajectory]:
+    return play_scripted(
+        WORDLE,
+        SPECS,
+        "scripted",
+        strength,
+        chat,
+        context_length=context_length,
+        max_new_tokens=LONGEST,
+    )
+
+
+@pytest.mark.parametrize("length", [50, 80, 1000])
+def test_told_anew_as_if_played_with_the_chat(chat: Chat, length: int) -> None:
+    told = [with_tokens(game, Context(chat, length, LONGEST)) for game in played(None, 0.2)]
+
+    assert told == played(chat, 0.2, length)
+    if length == 50:
+        assert EndReason.TRUNCATED in {game.end_reason for game in told if game}
+
+
+def test_the_limit_of_the_environment_stays_a_truncation(chat: Chat) -> None:
+    game = replace(played(None, 1.0)[0], end_reason=EndReason.TRUNCATED)
+
+    told = with_tokens(game, Context(chat, 1000, LONGEST))
+
+    assert told is not None
+    assert told.end_reason is EndReason.TRUNCATED
+    last = told.turns[-1]
+    assert told.final_prompt_ids[: len(last.prompt_ids)] == last.prompt_ids
+    assert len(told.final_prompt_ids) > len(last.prompt_ids) + len(last.action_ids)
+
+
+def test_what_cannot_be_learned_is_left_out(chat: Chat) -> None:
+    game = played(None, 1.0)[0]
+
+    assert with_tokens(game, Context(chat, LONGEST + 5, LONGEST)) is None
+    assert with_tokens(replace(game, turns=()), Context(chat, 1000, LONGEST)) is None
+    failed = replace(game, end_reason=EndReason.FAILED)
+    assert with_tokens(failed, Context(chat, 1000, LONGEST)) is None
