@@ -45,8 +45,8 @@ class MiniWob(TextEnvironment):
     `i mod n` of the `n` pages in `pages`, so that neighbouring tasks are of different pages.
 
     Args:
-        pages: a page's name, a group (``"all"``, ``"rci"``, ``"scripted"``), or a list of names
-            and groups.
+        pages: a page's name, a group (``"all"``, ``"rci"``, ``"webn_t5"``, ``"scripted"``), or a
+            list of names and groups.
         observation: ``"dom"``: an element a line with tag, id and classes; ``"accessibility"``:
             with role and name, indented.
         positions: give the places of drawn elements (``"graphics"``) or of all (``"all"``).

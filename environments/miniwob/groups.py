@@ -20,7 +20,18 @@ RCI = (
 )  # fmt: skip
 """The 54 pages that head the list of tasks in the public code of RCI (Kim et al. 2023)."""
 
-GROUPS: dict[str, tuple[str, ...]] = {"rci": RCI, "scripted": tuple(sorted(RULES))}
+_RCI_ALONE = {"simple-algebra", "terminal", "text-transform"}
+_WEBN_T5_ALONE = (
+    "book-flight", "choose-date", "choose-date-easy", "choose-date-medium", "click-pie",
+)  # fmt: skip
+WEBN_T5 = tuple(sorted({*RCI, *_WEBN_T5_ALONE} - _RCI_ALONE))
+"""The 56 pages on which WebN-T5 (Gur et al. 2022) and later models are compared page by page."""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "rci": RCI,
+    "webn_t5": WEBN_T5,
+    "scripted": tuple(sorted(RULES)),
+}
 """Besides ``"all"``."""
 
 RELOADED = frozenset((

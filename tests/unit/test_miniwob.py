@@ -192,6 +192,7 @@ def test_all_pages_are_there() -> None:
     assert set(RULES) <= set(page_names())
     assert {page for group in GROUPS.values() for page in group} <= set(page_names())
     assert len(GROUPS["rci"]) == 54
+    assert len(GROUPS["webn_t5"]) == len(set(GROUPS["webn_t5"])) == 56
 
 
 def test_tasks_are_pages_and_seeds_that_no_split_shares() -> None:
