@@ -1,4 +1,4 @@
-"""Plays many episodes at once: one batch of prompts goes to the sampler at every round."""
+"""Plays many episodes at once, each at its own pace."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,15 +21,12 @@ from agentrl.errors import EnvironmentFaultError
 from agentrl.isolation import RemoteEnvironment, make_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import Context, Episode, EpisodeSpec
-from agentrl.rollout.sampler import Sampler
+from agentrl.rollout.sampler import Completion, Request, Sampler
 from agentrl.trajectory import EndReason, Trajectory
 
 __all__ = ["EpisodeSpec", "Runner", "turn_seed"]
 
 logger = logging.getLogger(__name__)
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +38,48 @@ class _Try:
     retries: int = 0
 
 
+class _Flight:
+    """Where the episodes of one `play` are: each in one of these places.
+
+    Attributes:
+        waiting: not begun.
+        acting: their environments are at work.
+        ready: it is the policy's turn.
+        asked: the sampler has the prompt, by ticket.
+        results: those that are over, by position.
+    """
+
+    def __init__(self, specs: Sequence[EpisodeSpec]) -> None:
+        self.waiting = deque(_Try(position, spec) for position, spec in enumerate(specs))
+        self.acting: dict[Future[Episode], _Try] = {}
+        self.ready: list[tuple[_Try, Episode]] = []
+        self.asked: dict[int, tuple[_Try, Episode]] = {}
+        self.results: dict[int, Trajectory] = {}
+
+    @property
+    def size(self) -> int:
+        """Episodes that were begun and are not over."""
+        return len(self.acting) + len(self.ready) + len(self.asked)
+
+
 class Runner:
     """Plays episodes with a sampler; up to `concurrent` of them are in flight.
 
-    An episode that ends makes room for the next one at once. What is sampled in an episode depends
-    on its spec and the policy, not on the others beside it: `play` returns the same whatever
-    `concurrent` is, as far as the sampler's arithmetic does not change with the size of a batch.
+    Every episode goes on as soon as its own turn is ready: an utterance that is done is acted on
+    while others are still sampled, and its next prompt joins them. An episode that ends makes room
+    for the next one at once. Environments of this process act between two steps of the engine, one
+    after the other; with threads, which environments that run elsewhere always get (see
+    `agentrl.isolation`), they act while the engine computes.
+
+    What is sampled in an episode depends on its spec and the policy, not on the others beside it:
+    `play` returns the same whatever `concurrent` is, as far as the sampler's arithmetic does not
+    change with the size of a batch. Without threads two plays are alike to the last bit; with them
+    only if `in_order`, which waits for all environments before the sampler goes on.
 
     An environment that raises is replaced by a new one, and the other episodes go on. Its episode
     is begun again with the same task and seed, `retries` times at most; then it ends as failed,
     with the end of the traceback in `Trajectory.error`. Mistakes in the configuration
-    (`ConfigError`) and errors of the sampler rise. Environments that run elsewhere (see
-    `agentrl.isolation`) are asked all at once, those of this process one after the other.
+    (`ConfigError`) and errors of the sampler rise.
 
     Args:
         environment: which environment to play; one instance for each episode in flight, kept from
@@ -64,6 +91,9 @@ class Runner:
             truncated; see `agentrl.rollout.episode.Context`.
         max_new_tokens: most tokens of an utterance.
         retries: how often an episode whose environment broke is begun again.
+        threads: act in so many threads; 0 acts in the caller's, unless the environments are
+            elsewhere: None is as many as `concurrent` for those and 0 for others.
+        in_order: wait for all environments that are acting before the sampler goes on.
 
     Raises:
         ConfigError: the environment cannot be built, or an utterance does not fit the context.
@@ -79,12 +109,15 @@ class Runner:
         context_length: int,
         max_new_tokens: int,
         retries: int = 0,
+        threads: int | None = None,
+        in_order: bool = False,
     ) -> None:
         self.environment, self.sampler = environment, sampler
-        self.concurrent, self.retries = concurrent, retries
+        self.concurrent, self.retries, self.in_order = concurrent, retries, in_order
         self.context = Context(chat, context_length, max_new_tokens)
         self._idle: list[TextEnvironment] = []
-        self._elsewhere = environment.isolation.mode != "none"
+        elsewhere = environment.isolation.mode != "none"
+        self._workers = threads if threads is not None else concurrent * elsewhere
         self._threads: ThreadPoolExecutor | None = None
 
     def play(
@@ -104,35 +137,26 @@ class Runner:
         Returns:
             The trajectories, in the order of `specs`, failed ones included.
         """
-        results: dict[int, Trajectory] = {}
-        waiting = deque(_Try(position, spec) for position, spec in enumerate(specs))
-        in_flight: dict[_Try, Episode] = {}
+        flight = _Flight(specs)
         try:
             with _progress_bar(progress, len(specs)) as bar:
-                while True:
-                    self._fill(in_flight, waiting, results)
-                    bar.update(bar.task_ids[0], completed=len(results))
-                    if not in_flight:
-                        break
-                    self._play_turn(list(in_flight.values()), temperature)
-                    self._collect(in_flight, waiting, results)
+                while flight.waiting or flight.size:
+                    self._begin_more(flight)
+                    self._ask(flight, temperature)
+                    self._answer(flight)
+                    self._land(flight)
+                    bar.update(bar.task_ids[0], completed=len(flight.results))
         finally:
-            for episode in in_flight.values():  # none, unless an error rises
-                close_quietly(episode.environment)
-        trajectories = [results[position] for position in range(len(specs))]
+            self._abort(flight)
+        trajectories = [flight.results[position] for position in range(len(specs))]
         report_failures(trajectories)
         return trajectories
 
-    def _fill(
-        self, in_flight: dict[_Try, Episode], waiting: deque[_Try], results: dict[int, Trajectory]
-    ) -> None:
+    def _begin_more(self, flight: _Flight) -> None:
         """Begin episodes until all places are taken or none is waiting."""
-        while waiting and len(in_flight) < self.concurrent:
-            free = min(len(waiting), self.concurrent - len(in_flight))
-            begun = [waiting.popleft() for _ in range(free)]
-            episodes = self._each(self._begin, begun)
-            in_flight.update(zip(begun, episodes, strict=True))
-            self._collect(in_flight, waiting, results)
+        while flight.waiting and flight.size < self.concurrent:
+            which = flight.waiting.popleft()
+            flight.acting[self._do(self._begin, which)] = which
 
     def _begin(self, which: _Try) -> Episode:
         """Begin an episode in an idle environment, or in a new one: a retry always in a new one."""
@@ -142,7 +166,8 @@ class Runner:
             environment = None
         if environment is None:
             environment = environment_or_stand_in(self.environment)
-        return Episode(environment, self.environment.id, which.spec, self.context)
+        with _closed_on_error(environment):
+            return Episode(environment, self.environment.id, which.spec, self.context)
 
     def _take_idle(self) -> TextEnvironment | None:
         """An environment of an episode that is over, unless its worker has died since."""
@@ -154,44 +179,71 @@ class Runner:
                 close_quietly(environment)
         return None
 
-    def _play_turn(self, episodes: Sequence[Episode], temperature: float | None) -> None:
+    def _ask(self, flight: _Flight, temperature: float | None) -> None:
+        """Hand the prompts of all episodes whose turn it is to the sampler."""
+        ready, flight.ready = flight.ready, []
+        tickets = self.sampler.submit(
+            [
+                Request(
+                    episode.prompt_ids,
+                    turn_seed(episode.spec, len(episode.turns)),
+                    temperature,
+                    self.context.max_new_tokens,
+                )
+                for _, episode in ready
+            ]
+        )
+        flight.asked.update(zip(tickets, ready, strict=True))
+
+    def _answer(self, flight: _Flight) -> None:
+        """Let the sampler compute, and each episode act whose utterance is done."""
         version = self.sampler.version
-        completions = self.sampler.sample(
-            [episode.prompt_ids for episode in episodes],
-            [turn_seed(episode.spec, len(episode.turns)) for episode in episodes],
-            temperature,
-            [self.context.max_new_tokens] * len(episodes),
-        )
-        actions = [self.context.chat.action_text(completion.ids) for completion in completions]
-        self._each(
-            lambda turn: turn[0].act(turn[1], turn[2], version),
-            list(zip(episodes, actions, completions, strict=True)),
-        )
+        for ticket, completion in self.sampler.advance():
+            which, episode = flight.asked.pop(ticket)
+            action = self.context.chat.action_text(completion.ids)
+            flight.acting[self._do(_act, episode, action, completion, version)] = which
 
-    def _each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """A function of every item: at once where the environments are elsewhere."""
-        if self._elsewhere and self._threads is None:
-            self._threads = ThreadPoolExecutor(self.concurrent, "episode")
-        return list((self._threads.map if self._threads else map)(function, items))
+    def _do(self, function: Callable[..., Episode], *given: Any) -> Future[Episode]:
+        """Run what an environment does: now, or in a thread."""
+        if self._workers:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self._workers, "episode")
+            return self._threads.submit(function, *given)
+        done: Future[Episode] = Future()
+        done.set_result(function(*given))
+        return done
 
-    def _collect(
-        self, in_flight: dict[_Try, Episode], waiting: deque[_Try], results: dict[int, Trajectory]
-    ) -> None:
-        """Take the episodes that are over out of flight and their environments back."""
-        for which, episode in list(in_flight.items()):
+    def _land(self, flight: _Flight) -> None:
+        """Take what environments have done; wait for them if there is nothing else to do."""
+        if flight.acting and (self.in_order or not (flight.asked or flight.ready)):
+            wait(flight.acting, return_when=ALL_COMPLETED if self.in_order else FIRST_COMPLETED)
+        for future in [future for future in flight.acting if future.done()]:
+            which, episode = flight.acting.pop(future), future.result()
             if episode.trajectory is None:
-                continue
-            del in_flight[which]
-            if not episode.broken:
-                self._idle.append(episode.environment)
+                flight.ready.append((which, episode))
             else:
-                close_quietly(episode.environment)
-                if which.retries < self.retries:
-                    error = episode.trajectory.error
-                    logger.warning("Task %d begins again after: %s", which.spec.task, error)
-                    waiting.append(replace(which, retries=which.retries + 1))
-                    continue
-            results[which.position] = replace(episode.trajectory, retries=which.retries)
+                self._end(flight, which, episode, episode.trajectory)
+
+    def _end(self, flight: _Flight, which: _Try, episode: Episode, played: Trajectory) -> None:
+        """Record an episode and take its environment back; a broken one may begin again."""
+        if not episode.broken:
+            self._idle.append(episode.environment)
+        else:
+            close_quietly(episode.environment)
+            if which.retries < self.retries:
+                logger.warning("Task %d begins again after: %s", which.spec.task, played.error)
+                flight.waiting.append(replace(which, retries=which.retries + 1))
+                return
+        flight.results[which.position] = replace(played, retries=which.retries)
+
+    def _abort(self, flight: _Flight) -> None:
+        """Leave nothing behind where an error ended the play; after a whole one nothing is left."""
+        if flight.asked:
+            self.sampler.abandon()
+        wait(flight.acting)
+        landed = [f.result() for f in flight.acting if f.exception() is None]
+        for episode in (*landed, *(e for _, e in (*flight.ready, *flight.asked.values()))):
+            close_quietly(episode.environment)
 
     def close(self) -> None:
         """Close the environments; `play` builds new ones."""
@@ -211,6 +263,22 @@ class Runner:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _act(episode: Episode, action: str, completion: Completion, version: int) -> Episode:
+    with _closed_on_error(episode.environment):
+        episode.act(action, completion, version)
+    return episode
+
+
+@contextmanager
+def _closed_on_error(environment: TextEnvironment) -> Iterator[None]:
+    """Faults of an environment are data; what rises here ends the play."""
+    try:
+        yield
+    except BaseException:
+        close_quietly(environment)
+        raise
 
 
 class _Unbuilt(TextEnvironment):

@@ -6,10 +6,11 @@ on its prompt, its seed and the weights alone, never on what else is in the batc
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
-from typing import Protocol
 
 from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import SamplerError
@@ -32,8 +33,28 @@ class Completion:
     finish_reason: FinishReason
 
 
-class Sampler(Protocol):
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An utterance to sample.
+
+    Attributes:
+        prompt: token ids, at least one.
+        seed: 0 to 2^63 - 1.
+        temperature: None is the configured one; 0 takes the most likely token.
+        max_new_tokens: limit of the utterance; None is the configured one.
+    """
+
+    prompt: Sequence[int]
+    seed: int
+    temperature: float | None = None
+    max_new_tokens: int | None = None
+
+
+class Sampler(ABC):
     """A rollout engine: samples utterances and scores given ones with the current adapter.
+
+    Requests are handed in at any time (`submit`) and come back each when it is done (`advance`), so
+    that no utterance waits for a longer one. `sample` does both for a batch.
 
     Attributes:
         version: number given with the adapter in use; 0 before the first `load_adapter`.
@@ -43,39 +64,48 @@ class Sampler(Protocol):
     version: int
     adapter_digest: str | None
 
-    def sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        seeds: Sequence[int],
-        temperature: float | None = None,
-        max_new_tokens: Sequence[int] | None = None,
-    ) -> list[Completion]:
-        """Sample one utterance for each prompt.
-
-        Args:
-            prompts: token ids; none empty.
-            seeds: 0 to 2^63 - 1, one a prompt.
-            temperature: None is the configured one; 0 takes the most likely token.
-            max_new_tokens: limit of each utterance; None is the configured one for all.
+    @abstractmethod
+    def submit(self, requests: Sequence[Request]) -> list[int]:
+        """Hand in requests.
 
         Returns:
-            One completion a prompt, in their order.
+            A ticket for each, by which `advance` names it.
 
         Raises:
-            SamplerError: an empty prompt or one without room for an utterance, or the engine
-                failed.
+            SamplerError: an empty prompt, or one without room for an utterance.
+        """
+
+    @abstractmethod
+    def advance(self) -> list[tuple[int, Completion]]:
+        """Compute on, and return what is done: tickets and completions, perhaps none.
+
+        Each is returned once. It takes as long as one step of the engine, which for an engine that
+        works by batches is a whole batch. Without requests it returns at once.
+
+        Raises:
+            SamplerError: the engine failed.
             TokenMismatchError: the engine returned ids outside the vocabulary.
         """
-        ...
 
+    @property
+    @abstractmethod
+    def busy(self) -> int:
+        """How many requests are under way."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Forget all requests that are not done."""
+
+    @abstractmethod
     def score(self, prompt_ids: Sequence[int], action_ids: Sequence[int]) -> list[float]:
         """Log-probability of each token of a given utterance, as `Completion` defines it."""
-        ...
 
+    @abstractmethod
     def load_adapter(self, folder: Path, version: int) -> None:
         """Use the PEFT adapter in `folder` from now on, in place of any earlier one.
 
-        The files are read before this returns; nothing of earlier adapters is kept.
+        The files are read before this returns; nothing of earlier adapters is kept. No request may
+        be under way: an utterance has one policy.
 
         Args:
             folder: holds ``adapter_config.json`` and ``adapter_model.safetensors``.
@@ -84,11 +114,57 @@ class Sampler(Protocol):
         Raises:
             SamplerError: the folder holds no adapter that fits the model.
         """
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """Free the engine's memory and processes; nothing else may be called after it."""
-        ...
+
+    def sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        temperature: float | None = None,
+        max_new_tokens: Sequence[int] | None = None,
+    ) -> list[Completion]:
+        """Sample one utterance for each prompt, with no other request under way.
+
+        Args: as of `Request`, one of each a prompt; None as there, for all.
+
+        Returns:
+            One completion a prompt, in their order.
+
+        Raises:
+            SamplerError: lengths that differ, or as `submit` and `advance`.
+        """
+        limits = list(max_new_tokens or repeat(None, len(prompts)))
+        if not len(prompts) == len(seeds) == len(limits):
+            raise SamplerError(
+                "A sampler needs a seed and a limit for each prompt: found "
+                f"{len(prompts)} prompts, {len(seeds)} seeds and {len(limits)} limits."
+            )
+        self.check_idle()
+        tickets = self.submit(
+            [
+                Request(prompt, seed, temperature, limit)
+                for prompt, seed, limit in zip(prompts, seeds, limits, strict=True)
+            ]
+        )
+        done: dict[int, Completion] = {}
+        while len(done) < len(tickets):
+            done.update(self.advance())
+        return [done[ticket] for ticket in tickets]
+
+    def check_idle(self) -> None:
+        """Refuse what would mix with requests that are under way.
+
+        Raises:
+            SamplerError: there are some.
+        """
+        if self.busy:
+            raise SamplerError(
+                f"{self.busy} utterances are under way. Take them with `advance`, or give them up "
+                "with `abandon`, before another adapter is loaded or a batch is sampled or scored."
+            )
 
 
 def build_sampler(
@@ -115,27 +191,25 @@ def build_sampler(
     return TransformersSampler(policy, sampler, model_path, stop_id)
 
 
-def check_requests(
-    prompts: Sequence[Sequence[int]],
-    seeds: Sequence[int],
-    limits: Sequence[int],
-    context_length: int,
-) -> None:
+def check_request(request: Request, default_limit: int, context_length: int) -> int:
     """Refuse what no engine can answer, before it is asked.
 
+    Args:
+        request: to be checked.
+        default_limit: most tokens of an utterance where the request sets none.
+        context_length: most tokens of prompt and utterance together.
+
+    Returns:
+        Most tokens of this utterance.
+
     Raises:
-        SamplerError: lengths that differ, a prompt that is empty, or one whose utterance could
-            exceed `context_length`.
+        SamplerError: the prompt is empty, or the utterance could exceed `context_length`.
     """
-    if not len(prompts) == len(seeds) == len(limits):
+    length = len(request.prompt)
+    limit = default_limit if request.max_new_tokens is None else request.max_new_tokens
+    if not length or limit < 1 or length + limit > context_length:
         raise SamplerError(
-            "A sampler needs a seed and a limit for each prompt: found "
-            f"{len(prompts)} prompts, {len(seeds)} seeds and {len(limits)} limits."
+            f"The prompt has {length} tokens and asks for up to {limit} more; expected at least 1 "
+            f"of each, and at most {context_length} together (policy.context_length)."
         )
-    for position, (prompt, limit) in enumerate(zip(prompts, limits, strict=True)):
-        if not prompt or limit < 1 or len(prompt) + limit > context_length:
-            raise SamplerError(
-                f"Prompt {position} has {len(prompt)} tokens and asks for up to {limit} more; "
-                f"expected at least 1 of each, and at most {context_length} together "
-                "(policy.context_length)."
-            )
+    return limit

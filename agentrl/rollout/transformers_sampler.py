@@ -11,13 +11,13 @@ import numpy as np
 from agentrl.config import PolicyConfig, SamplerConfig, check_context
 from agentrl.errors import SamplerError
 from agentrl.rollout.handover import adapter_digest
-from agentrl.rollout.sampler import Completion, check_requests
+from agentrl.rollout.sampler import Completion, Request, Sampler, check_request
 
 if TYPE_CHECKING:
     import torch
 
 
-class TransformersSampler:
+class TransformersSampler(Sampler):
     """Samples with a transformers model and a key-value cache; see `Sampler` for the promise.
 
     Rows of a batch are padded on the left. A token is drawn by inverting the cumulative
@@ -37,6 +37,8 @@ class TransformersSampler:
         self.context_length = policy.context_length
         self.version = 0
         self.adapter_digest: str | None = None
+        self._tickets = 0
+        self._waiting: dict[int, tuple[Request, int]] = {}
         device: str = policy.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -44,31 +46,49 @@ class TransformersSampler:
         model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype)
         self._model = model.to(device).eval().requires_grad_(False)
 
-    def sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        seeds: Sequence[int],
-        temperature: float | None = None,
-        max_new_tokens: Sequence[int] | None = None,
-    ) -> list[Completion]:
-        """Sample one utterance for each prompt; see `Sampler.sample`."""
-        limits = list(max_new_tokens or [self.config.max_new_tokens] * len(prompts))
-        check_requests(prompts, seeds, limits, self.context_length)
-        if not prompts:
+    def submit(self, requests: Sequence[Request]) -> list[int]:
+        """Hand in requests; see `Sampler.submit`."""
+        limits = [
+            check_request(request, self.config.max_new_tokens, self.context_length)
+            for request in requests
+        ]
+        tickets = list(range(self._tickets + 1, self._tickets + 1 + len(requests)))
+        self._tickets += len(requests)
+        self._waiting.update(zip(tickets, zip(requests, limits, strict=True), strict=True))
+        return tickets
+
+    def advance(self) -> list[tuple[int, Completion]]:
+        """Sample all that waits as one batch; see `Sampler.advance`."""
+        if not self._waiting:
             return []
-        heat = self.config.temperature if temperature is None else temperature
-        uniform = np.stack([np.random.default_rng(s).random(max(limits)) for s in seeds])
-        ids, log_probabilities = self._generate(prompts, uniform, heat, np.array(limits))
-        return [
+        waiting, self._waiting = self._waiting, {}
+        requests = [request for request, _ in waiting.values()]
+        limits = np.array([limit for _, limit in waiting.values()])
+        uniform = np.stack([np.random.default_rng(r.seed).random(limits.max()) for r in requests])
+        heat = np.array(
+            [self.config.temperature if r.temperature is None else r.temperature for r in requests]
+        )
+        ids, log_probabilities = self._generate([r.prompt for r in requests], uniform, heat, limits)
+        completions = [
             Completion(tuple(i), tuple(p), "stop" if i[-1] == self.stop_id else "length")
             for i, p in zip(ids, log_probabilities, strict=True)
         ]
+        return list(zip(waiting, completions, strict=True))
+
+    @property
+    def busy(self) -> int:
+        """How many requests wait; see `Sampler.busy`."""
+        return len(self._waiting)
+
+    def abandon(self) -> None:
+        """Forget them; see `Sampler.abandon`."""
+        self._waiting = {}
 
     def _generate(
         self,
         prompts: Sequence[Sequence[int]],
         uniform: np.ndarray[Any, np.dtype[np.float64]],
-        temperature: float,
+        temperature: np.ndarray[Any, np.dtype[np.float64]],
         limits: np.ndarray[Any, np.dtype[np.int_]],
     ) -> tuple[list[list[int]], list[list[float]]]:
         """Decode all rows together; a row that is finished leaves the batch.
@@ -76,7 +96,7 @@ class TransformersSampler:
         Args:
             prompts: B token sequences.
             uniform: one number in [0, 1) for each row and step, shape (B, steps).
-            temperature: 0 is greedy.
+            temperature: of each row, shape (B,); 0 is greedy.
             limits: most new tokens of each row, shape (B,).
         """
         import torch
@@ -91,7 +111,8 @@ class TransformersSampler:
             for step in range(uniform.shape[1]):
                 logits = self._next_logits(inputs, mask, cache)
                 drawn = torch.as_tensor(uniform[rows, step], device=logits.device)
-                chosen = self._choose(logits, temperature, drawn)
+                heat = torch.as_tensor(temperature[rows], device=logits.device)
+                chosen = self._choose(logits, heat, drawn)
                 scores = logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
                 tokens = chosen.cpu().numpy()
                 for row, token, score in zip(rows, tokens.tolist(), scores, strict=True):
@@ -135,20 +156,27 @@ class TransformersSampler:
         return logits
 
     def _choose(
-        self, logits: torch.Tensor, temperature: float, uniform: torch.Tensor
+        self, logits: torch.Tensor, temperature: torch.Tensor, uniform: torch.Tensor
     ) -> torch.Tensor:
-        """A token for each row: (B, V) logits and (B,) uniform numbers to (B,) ids."""
-        if temperature == 0:
+        """A token for each row: (B, V) logits, (B,) temperatures and (B,) uniform numbers to ids.
+
+        The rows are drawn from together, the greedy ones at any temperature and then replaced.
+        """
+        import torch
+
+        greedy = temperature == 0
+        if greedy.all():
             return logits.argmax(-1)
-        return draw(
-            probabilities(logits, temperature, self.config.top_k, self.config.top_p), uniform
-        )
+        heat = torch.where(greedy, 1.0, temperature)
+        drawn = draw(probabilities(logits, heat, self.config.top_k, self.config.top_p), uniform)
+        return torch.where(greedy, logits.argmax(-1), drawn)
 
     def score(self, prompt_ids: Sequence[int], action_ids: Sequence[int]) -> list[float]:
         """Log-probability of each token of a given utterance; see `Sampler.score`."""
         import torch
 
-        check_requests([prompt_ids], [0], [len(action_ids)], self.context_length)
+        self.check_idle()
+        check_request(Request(prompt_ids, 0), len(action_ids), self.context_length)
         action = torch.as_tensor([list(action_ids)], device=self._model.device)
         inputs = torch.as_tensor([[*prompt_ids, *action_ids]], device=self._model.device)
         with torch.inference_mode():
@@ -160,6 +188,7 @@ class TransformersSampler:
         """Use the PEFT adapter in `folder` from now on; see `Sampler.load_adapter`."""
         from peft import PeftModel
 
+        self.check_idle()
         digest = adapter_digest(folder)
         if self.adapter_digest is not None:
             self._model = self._model.unload()
@@ -179,13 +208,13 @@ class TransformersSampler:
 
 
 def probabilities(
-    logits: torch.Tensor, temperature: float, top_k: int, top_p: float
+    logits: torch.Tensor, temperature: torch.Tensor, top_k: int, top_p: float
 ) -> torch.Tensor:
     """The distribution that tokens are drawn from.
 
     Args:
         logits: (B, V).
-        temperature: above 0; divides the logits.
+        temperature: (B,), each above 0; divides the logits.
         top_k: keep this many most likely tokens; 0 keeps all.
         top_p: then keep the smallest set of tokens with at least this probability; 1 keeps all.
 
@@ -194,7 +223,7 @@ def probabilities(
     """
     import torch
 
-    scaled = logits.double() / temperature
+    scaled = logits.double() / temperature[:, None]
     if 0 < top_k < logits.shape[-1]:
         smallest = scaled.topk(top_k).values[:, -1:]
         scaled = scaled.masked_fill(scaled < smallest, -torch.inf)

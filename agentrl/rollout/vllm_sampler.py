@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 from agentrl.config import PolicyConfig, SamplerConfig, check_context
 from agentrl.errors import ConfigError, SamplerError, TokenMismatchError, require
 from agentrl.rollout.handover import adapter_digest
-from agentrl.rollout.sampler import Completion, check_requests
+from agentrl.rollout.sampler import Completion, Request, Sampler, check_request
 from agentrl.rollout.vllm_start import (
     default_group_kept,
     grouped_lora_on_cpu,
@@ -30,7 +29,7 @@ _ADAPTER_ID = 1
 """The one place for an adapter in the engine: a new one always replaces the old one there."""
 
 
-class VllmSampler:
+class VllmSampler(Sampler):
     """Samples with a vLLM engine; see `agentrl.rollout.sampler.Sampler` for the promise.
 
     The engine runs in this process if ``sampler.vllm.in_process`` says so and this is the only
@@ -61,6 +60,8 @@ class VllmSampler:
         self.version = 0
         self.adapter_digest: str | None = None
         self._adapter: Any = None
+        self._tickets = 0
+        self._under_way: set[int] = set()
         self._in_process = sampler.vllm.in_process and ranks() == 1
         self._on_gpu = torch.cuda.is_available()
         settings = self._engine_settings(policy, model_path)
@@ -101,55 +102,89 @@ class VllmSampler:
             **memory,
         }
 
-    def sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        seeds: Sequence[int],
-        temperature: float | None = None,
-        max_new_tokens: Sequence[int] | None = None,
-    ) -> list[Completion]:
-        """Sample one utterance for each prompt; see `Sampler.sample`."""
+    def submit(self, requests: Sequence[Request]) -> list[int]:
+        """Hand in requests; see `Sampler.submit`."""
+        parameters = [self._parameters(request) for request in requests]
+        with self._failing():
+            return [
+                self._add(request.prompt, given)
+                for request, given in zip(requests, parameters, strict=True)
+            ]
+
+    def _parameters(self, request: Request) -> Any:
+        """VLLM's form of a request.
+
+        Raises:
+            SamplerError: no engine can answer it.
+        """
         from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
 
-        limits = list(max_new_tokens or repeat(self.config.max_new_tokens, len(prompts)))
-        check_requests(prompts, seeds, limits, self.context_length)
-        if not prompts:
+        limit = check_request(request, self.config.max_new_tokens, self.context_length)
+        heat = self.config.temperature if request.temperature is None else request.temperature
+        return SamplingParams(
+            temperature=heat,
+            top_p=self.config.top_p,
+            top_k=self.config.top_k,
+            seed=request.seed,
+            max_tokens=limit,
+            logprobs=0,
+            stop_token_ids=[self.stop_id],
+            ignore_eos=True,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def _add(self, prompt: Sequence[int], parameters: Any) -> int:
+        """Hand one prompt to the engine; the ticket is its name there."""
+        self._tickets += 1
+        self._engine.llm_engine.add_request(
+            str(self._tickets),
+            {"prompt_token_ids": list(prompt)},
+            parameters,
+            lora_request=self._adapter,
+        )
+        self._under_way.add(self._tickets)
+        return self._tickets
+
+    def advance(self) -> list[tuple[int, Completion]]:
+        """One step of the engine; see `Sampler.advance`."""
+        return [(ticket, self._completion(answer.outputs[0])) for ticket, answer in self._step()]
+
+    def _step(self) -> list[tuple[int, Any]]:
+        """What one step of the engine finishes: tickets and answers."""
+        if not self._under_way:
             return []
-        heat = self.config.temperature if temperature is None else temperature
-        parameters = [
-            SamplingParams(
-                temperature=heat,
-                top_p=self.config.top_p,
-                top_k=self.config.top_k,
-                seed=seed,
-                max_tokens=limit,
-                logprobs=0,
-                stop_token_ids=[self.stop_id],
-                ignore_eos=True,
-                detokenize=False,
-            )
-            for seed, limit in zip(seeds, limits, strict=True)
-        ]
-        return [self._completion(answer.outputs[0]) for answer in self._ask(prompts, parameters)]
+        with self._failing(), self._undisturbed():
+            answers = [(int(a.request_id), a) for a in self._engine.llm_engine.step() if a.finished]
+        self._under_way.difference_update(ticket for ticket, _ in answers)
+        return answers
 
-    def _ask(self, prompts: Sequence[Sequence[int]], parameters: Any) -> list[Any]:
-        """The engine's answers.
+    @property
+    def busy(self) -> int:
+        """How many requests are under way; see `Sampler.busy`."""
+        return len(self._under_way)
+
+    def abandon(self) -> None:
+        """Forget all requests that are not done; see `Sampler.abandon`."""
+        given, self._under_way = self._under_way, set()
+        self._engine.llm_engine.abort_request([str(ticket) for ticket in given])
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Surrounds calls of the engine.
 
         Raises:
             SamplerError: it failed.
         """
-        requests = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
         try:
-            with self._undisturbed():
-                answers: list[Any] = self._engine.generate(
-                    requests, parameters, lora_request=self._adapter, use_tqdm=False
-                )
+            yield
         except Exception as error:
             raise SamplerError(
-                f"vLLM failed on {len(requests)} prompts: {type(error).__name__}: {error}. Its own "
-                "messages are above; set VLLM_LOGGING_LEVEL=INFO for more of them."
+                f"vLLM failed with {len(self._under_way)} prompts under way: "
+                f"{type(error).__name__}: {error}. Its own messages are above; set "
+                "VLLM_LOGGING_LEVEL=INFO for more of them."
             ) from error
-        return answers
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
@@ -203,11 +238,17 @@ class VllmSampler:
         """
         from vllm import SamplingParams
 
-        check_requests([prompt_ids], [0], [len(action_ids) + 1], self.context_length)
+        check_request(Request(prompt_ids, 0), len(action_ids) + 1, self.context_length)
         parameters = SamplingParams(
             max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False, ignore_eos=True
         )
-        [answer] = self._ask([[*prompt_ids, *action_ids]], parameters)
+        self.check_idle()
+        with self._failing():
+            self._add([*prompt_ids, *action_ids], parameters)
+        done: list[tuple[int, Any]] = []
+        while not done:
+            done = self._step()
+        [(_, answer)] = done
         entries = answer.prompt_logprobs[len(prompt_ids) :]
         return [
             float(entry[token].logprob) for token, entry in zip(action_ids, entries, strict=True)
@@ -217,6 +258,7 @@ class VllmSampler:
         """Use the PEFT adapter in `folder` from now on; see `Sampler.load_adapter`."""
         from vllm.lora.request import LoRARequest
 
+        self.check_idle()
         digest = adapter_digest(folder)
         name = f"adapter-{digest}"  # names the weights: the engine's prefix cache is keyed by it
         path = str(Path(folder).resolve())

@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from canned import CannedSampler
 from transformers import AutoTokenizer
 
 from agentrl.config import EnvironmentConfig, IsolationConfig
@@ -29,7 +30,6 @@ from agentrl.isolation import make_environment
 from agentrl.isolation.wire import to_json
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.runner import EpisodeSpec, Runner
-from agentrl.rollout.sampler import Completion
 from agentrl.rollout.scripted import play_scripted
 from agentrl.trajectory import EndReason
 
@@ -340,34 +340,6 @@ def test_nothing_is_left_behind_however_the_parent_ends(
     assert gone(pids)
 
 
-class Canned:
-    """A sampler that always says the same; an engine's time is not the subject here."""
-
-    version = 0
-    adapter_digest = None
-
-    def __init__(self, ids: Sequence[int]) -> None:
-        self._completion = Completion(tuple(ids), (0.0,) * len(ids), "stop")
-
-    def sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        seeds: Sequence[int],
-        temperature: float | None = None,
-        max_new_tokens: Sequence[int] | None = None,
-    ) -> list[Completion]:
-        return [self._completion for _ in prompts]
-
-    def score(self, prompt_ids: Sequence[int], action_ids: Sequence[int]) -> list[float]:
-        return [0.0] * len(action_ids)
-
-    def load_adapter(self, folder: Path, version: int) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        pass
-
-
 def test_a_retry_is_not_given_a_neighbour_of_the_dead(tiny_policy: Path, tmp_path: Path) -> None:
     died = tmp_path / "died"
     died.touch()
@@ -375,7 +347,7 @@ def test_a_retry_is_not_given_a_neighbour_of_the_dead(tiny_policy: Path, tmp_pat
     world = {**FAULTY, "arguments": {"dies_once": str(died)}}
     config = worker(world, environments_per_worker=4)
     limits = {"concurrent": 4, "context_length": 256, "max_new_tokens": 8}
-    with Runner(config, Canned(chat.action_ids("go")), chat, **limits, retries=1) as runner:
+    with Runner(config, CannedSampler(chat.action_ids("go")), chat, **limits, retries=1) as runner:
         runner.play(SPECS)
         died.unlink()
         [again] = runner.play(SPECS[:1])
@@ -394,7 +366,7 @@ def test_every_one_of_a_thousand_episodes_is_accounted_for(
         environments_per_worker=4,
     )
     specs = [EpisodeSpec(task, seed=task) for task in range(1000)]
-    sampler = Canned(chat.action_ids("go"))
+    sampler = CannedSampler(chat.action_ids("go"))
     with Runner(
         config, sampler, chat, concurrent=8, context_length=256, max_new_tokens=8, retries=1
     ) as runner:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import pytest
+from canned import CannedSampler
 from transformers import AutoTokenizer
 
 from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig
@@ -56,6 +58,10 @@ class Corridor(TextEnvironment):
 
 def crash() -> Any:
     raise ZeroDivisionError("the shop burnt down")
+
+
+def misconfigured() -> Any:
+    raise ConfigError("no such page")
 
 
 FAULTS: dict[int, Callable[[], Any]] = {
@@ -232,3 +238,96 @@ def test_turn_seeds_are_stable_and_distinct() -> None:
     seeds = {turn_seed(EpisodeSpec(t, s), k) for t in range(9) for s in range(9) for k in range(9)}
     assert len(seeds) == 9**3
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+class Relay(TextEnvironment):
+    """Two turns; in task 0 the second waits until task 1 is over."""
+
+    over = threading.Event()
+
+    def __init__(self) -> None:
+        super().__init__({"train": range(2), "dev": range(2, 3), "test": range(3, 4)})
+        self.task = self.turn = 0
+
+    def _begin(self, task: int, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        self.task, self.turn = task, 0
+        return "guess", {}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        self.turn += 1
+        last = self.turn == 2
+        if last and self.task == 0:
+            assert self.over.wait(20), "the other episode was held back"
+        if last and self.task == 1:
+            self.over.set()
+        return "guess", 0.0, last, False, {}
+
+
+if "agentrl-test/Relay-v0" not in gymnasium.registry:
+    gymnasium.register("agentrl-test/Relay-v0", entry_point=Relay)
+
+
+def canned_runner(
+    sampler: CannedSampler, chat: Chat, environment: EnvironmentConfig, **settings: Any
+) -> Runner:
+    return Runner(
+        environment, sampler, chat, context_length=CONTEXT, max_new_tokens=NEW, **settings
+    )
+
+
+def test_an_environment_that_takes_its_time_holds_nobody_back(chat: Chat) -> None:
+    """Task 1 is asked later, as it begins only when task 0's first place is taken."""
+    Relay.over.clear()
+    relay = EnvironmentConfig(id="agentrl-test/Relay-v0")
+    specs = [EpisodeSpec(task, 0) for task in (0, 1)]
+    with canned_runner(
+        CannedSampler(chat.action_ids("go"), lambda request: 1 + (request.seed % 7)),
+        chat,
+        relay,
+        concurrent=2,
+        threads=2,
+    ) as runner:
+        played = runner.play(specs)
+    assert [game.end_reason for game in played] == [EndReason.TERMINATED] * 2
+    assert [len(game.turns) for game in played] == [2, 2]
+
+
+def test_a_long_utterance_holds_nobody_back(chat: Chat) -> None:
+    """Four episodes of two turns have passed through one place when the slow one ends its first."""
+    slow = turn_seed(EpisodeSpec(0, 0), 0)
+    sampler = CannedSampler(chat.action_ids("go"), lambda r: 9 if r.seed == slow else 1)
+    specs = [EpisodeSpec(task, 0) for task in (0, 4, 8)]
+    with canned_runner(sampler, chat, corridor(length=2), concurrent=2) as runner:
+        runner.play(specs)
+    order = [[turn_seed(spec, turn) for turn in range(2)] for spec in specs]
+    assert sampler.asked == [slow, *order[1], *order[2], order[0][1]]
+
+
+def test_in_order_the_sampler_is_asked_the_same_again(chat: Chat) -> None:
+    specs = draw_specs([0, 4, 8], 12, seed=0)
+    asked = []
+    for _ in range(3):
+        sampler = CannedSampler(chat.action_ids("go"))
+        with canned_runner(
+            sampler, chat, corridor(), concurrent=5, threads=5, in_order=True
+        ) as runner:
+            runner.play(specs)
+        asked.append(sampler.asked)
+    assert asked[0] == asked[1] == asked[2]
+    assert len(asked[0]) == 36
+
+
+def test_an_error_leaves_no_environment_and_no_request_behind(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampler = CannedSampler(chat.action_ids("go"), lambda request: 1 + request.seed % 3)
+    monkeypatch.setitem(FAULTS, 8, misconfigured)
+    for threads in (0, 3):
+        Corridor.made = Corridor.closed = 0
+        with (
+            canned_runner(sampler, chat, corridor(), concurrent=3, threads=threads) as runner,
+            pytest.raises(ConfigError, match="no such page"),
+        ):
+            runner.play([EpisodeSpec(task, seed) for seed in range(4) for task in (0, 8, 4)])
+        assert sampler.busy == 0
+        assert Corridor.made == Corridor.closed > 0

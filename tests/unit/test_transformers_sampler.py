@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CONTEXT, STOP = 200, 2
 PROMPTS = [[4, 30, 31, 5], [4, 40, 41, 42, 43, 44, 45, 5], [5], [4, 50, 5], list(range(4, 60))]
+ONE = torch.ones(1)
 SEEDS = [11, 12, 13, 14, 15]
 
 
@@ -43,13 +44,13 @@ def sampler(tiny_policy: Path) -> Iterator[Sampler]:
 
 def test_probabilities_by_hand() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]]))
-    assert probabilities(logits, 1.0, 0, 1.0)[0].tolist() == pytest.approx([0.5, 0.3, 0.15, 0.05])
-    assert probabilities(logits, 1.0, 2, 1.0)[0].tolist() == pytest.approx([0.625, 0.375, 0, 0])
-    assert probabilities(logits, 1.0, 0, 0.6)[0].tolist() == pytest.approx([0.625, 0.375, 0, 0])
-    assert probabilities(logits, 1.0, 0, 0.4)[0].tolist() == pytest.approx([1, 0, 0, 0])
+    assert probabilities(logits, ONE, 0, 1.0)[0].tolist() == pytest.approx([0.5, 0.3, 0.15, 0.05])
+    assert probabilities(logits, ONE, 2, 1.0)[0].tolist() == pytest.approx([0.625, 0.375, 0, 0])
+    assert probabilities(logits, ONE, 0, 0.6)[0].tolist() == pytest.approx([0.625, 0.375, 0, 0])
+    assert probabilities(logits, ONE, 0, 0.4)[0].tolist() == pytest.approx([1, 0, 0, 0])
     squared = [0.25, 0.09, 0.0225, 0.0025]
     expected = [x / sum(squared) for x in squared]
-    assert probabilities(logits, 0.5, 0, 1.0)[0].tolist() == pytest.approx(expected)
+    assert probabilities(logits, ONE / 2, 0, 1.0)[0].tolist() == pytest.approx(expected)
 
 
 def test_draw_inverts_the_cumulative_distribution() -> None:
@@ -133,9 +134,9 @@ def test_sampling_leaves_torchs_random_state_alone(sampler: Sampler) -> None:
 
 def test_requests_that_cannot_be_answered_are_refused(sampler: Sampler) -> None:
     assert sampler.sample([], []) == []
-    with pytest.raises(SamplerError, match="Prompt 1 has 0 tokens"):
+    with pytest.raises(SamplerError, match="The prompt has 0 tokens"):
         sampler.sample([[5], []], [1, 2])
-    with pytest.raises(SamplerError, match="Prompt 0 has 190 tokens and asks for up to 24 more"):
+    with pytest.raises(SamplerError, match="The prompt has 190 tokens and asks for up to 24 more"):
         sampler.sample([[5] * 190], [1])
     with pytest.raises(SamplerError, match="2 prompts, 1 seeds"):
         sampler.sample([[5], [5]], [1])
