@@ -139,6 +139,13 @@ class RolloutConfig(Section):
     """Episodes an iteration, over all ranks."""
     concurrent: PositiveInt = 64
     """Episodes in flight at once on a rank."""
+    threads: NonNegativeInt | None = None
+    """Threads in which environments act while the engine computes, for environments that wait (for
+    a network, a program); none: no threads for those of this process, a thread an episode for
+    those elsewhere."""
+    in_order: bool = False
+    """With threads: wait for all environments that are acting before the engine goes on. Slower,
+    and repeatable to the last bit; otherwise who is computed together is a matter of time."""
     retries: NonNegativeInt = 1
     """How often an episode whose environment broke is begun again, with the same task and seed."""
     max_failed_share: float = Field(0.2, ge=0.0, le=1.0)

@@ -43,6 +43,7 @@ def without_effect(config: RunConfig) -> list[str]:
             f"environment.isolation.{key}": config.environment.isolation.mode not in modes
             for key, modes in _ISOLATION_MODES.items()
         },
+        "no threads": {"rollout.in_order": not _has_threads(config)},
         f"sampler.backend={config.sampler.backend}": {
             "sampler.vllm": config.sampler.backend != "vllm"
         },
@@ -58,6 +59,11 @@ def without_effect(config: RunConfig) -> list[str]:
         for key, unused in keys.items()
         if unused and _is_set(config, key)
     ]
+
+
+def _has_threads(config: RunConfig) -> bool:
+    threads = config.rollout.threads
+    return config.environment.isolation.mode != "none" if threads is None else threads > 0
 
 
 def _is_set(config: BaseModel, key: str) -> bool:

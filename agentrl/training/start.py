@@ -77,6 +77,8 @@ def build_runner(config: RunConfig, chat: Chat) -> tuple[Sampler, Runner]:
         context_length=config.policy.context_length,
         max_new_tokens=config.sampler.max_new_tokens,
         retries=config.rollout.retries,
+        threads=config.rollout.threads,
+        in_order=config.rollout.in_order,
     )
     return sampler, runner
 
