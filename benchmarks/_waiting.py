@@ -45,7 +45,8 @@ class Waiting(TextEnvironment):
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Later."""
         time.sleep(self._seconds())
-        return self.inner.step(action)
+        observation, reward, terminated, truncated, info = self.inner.step(action)
+        return observation, float(reward), terminated, truncated, info
 
     def _seconds(self) -> float:
         if isinstance(self.wait, str):

@@ -80,8 +80,9 @@ class Ways:
         self.sampler = sampler
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = getattr(torch, config.policy.dtype)
-        self.decoder: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
-        self.decoder.to(self.device).generation_config.eos_token_id = None  # nothing ends early
+        decoder: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+        decoder.generation_config.eos_token_id = None  # nothing ends early
+        self.decoder = decoder.to(self.device)
         self.limit = config.sampler.max_new_tokens
 
     def generate(self, prompts: list[list[int]], seeds: list[int]) -> list[list[int]]:
