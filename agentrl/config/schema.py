@@ -275,6 +275,10 @@ class ActorConfig(Section):
     """Centre and scale the advantages of an update (the paper: no)."""
     clip: float = Field(0.2, gt=0.0)
     """ppo: the ratio counts within 1 - clip and 1 + clip."""
+    importance_limit: float | None = Field(None, ge=1.0)
+    """Weigh each token by the trainer's probability over the sampler's, at most by this (truncated
+    importance sampling, 2 is common); ppo's ratio then starts from the trainer's own. For samplers
+    with other kernels or number formats; none takes the sampler's numbers for the trainer's."""
     kl_coefficient: float = Field(0.01, ge=0.0)
     """Weight of the divergence from the reference, the policy's start (the paper: 0)."""
     entropy_coefficient: float = Field(0.0, ge=0.0)

@@ -33,6 +33,7 @@ def without_effect(config: RunConfig) -> list[str]:
             "actor.actions": actor.objective == "dpo",
             "actor.advantage": actor.objective == "dpo",
             "actor.normalize_advantages": actor.objective == "dpo",
+            "actor.importance_limit": actor.objective == "dpo",
             "actor.kl_coefficient": actor.objective == "dpo",
             "actor.entropy_coefficient": actor.objective == "dpo",
         },

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from agentrl.algorithms.importance import effective_share, truncated_weights
 from agentrl.algorithms.policy_gradient import (
     clipped_loss,
     kl_divergence,
@@ -34,13 +36,15 @@ class Judged:
 
     Attributes:
         batch: the sequences.
-        advantages: [M], one a step.
+        advantages: [B, T], of the step that a token belongs to, weighted.
         reference: [B, T], log-probabilities under the reference policy.
+        start: [B, T], log-probabilities that the clipped ratio starts from.
     """
 
     batch: PolicyBatch
     advantages: Tensor
     reference: Tensor
+    start: Tensor
 
 
 class ActorLearner:
@@ -86,12 +90,18 @@ class ActorLearner:
             advantages = _normalize_over_ranks(advantages)
         sizes = [len(segment.steps) for segment in segments]
         shares = torch.split(advantages, sizes)
+        corrected = self.config.importance_limit is not None
+        starts = self._own_scores(segments) if corrected else None
         updates = self._updates_an_epoch(sum(sizes), len(segments))
         metrics = []
         for _ in range(epochs):
             order = generator.permutation(len(segments))
             for chosen in np.array_split(order, updates):
-                judged = self._judge([segments[i] for i in chosen], [shares[i] for i in chosen])
+                judged = self._judge(
+                    [segments[i] for i in chosen],
+                    [shares[i] for i in chosen],
+                    starts and [starts[i] for i in chosen],
+                )
                 items = sum(sizes[i] for i in chosen)
                 metrics.append(self.engine.update(judged, self._policy_loss, items))
         return _means(metrics)
@@ -120,20 +130,26 @@ class ActorLearner:
         """How far sampler and trainer disagree on the sampled tokens' log-probabilities.
 
         Over the first episodes of each rank, `COMPARED_EPISODES` at most. Call it while the
-        policy is the one that sampled. Names: ``sampler/...``.
+        policy is the one that sampled. Names: ``sampler/...``; the effective share is that of
+        whole utterances (`agentrl.algorithms.importance.effective_share`).
         """
         differences, tokens, largest = 0.0, 0.0, 0.0
+        ratios: list[float] = []
         for part in chunks(segments[:COMPARED_EPISODES], self.config.micro_batch_size):
             batch = to_device(policy_batch(part, self.padding_id), self.engine.device)
             ours, _ = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
-            difference = (ours - batch.old_log_probabilities).abs() * batch.action_mask
-            differences += float(difference.sum())
+            difference = (ours - batch.old_log_probabilities) * batch.action_mask
+            differences += float(difference.abs().sum())
             tokens += float(batch.action_mask.sum())
-            largest = max(largest, float(difference.max()))
+            largest = max(largest, float(difference.abs().max()))
+            sums = difference.new_zeros(batch.steps)
+            ratios += sums.index_add(0, batch.step.flatten(), difference.flatten()).tolist()
         all_differences, all_tokens = total([differences, tokens])
+        everyone = [ratio for each in gather(ratios) for ratio in each]
         return {
             "sampler/log_probability_difference": all_differences / max(all_tokens, 1.0),
             "sampler/log_probability_difference_max": max(gather(largest)),
+            "sampler/effective_share": effective_share(torch.tensor(everyone)),
         }
 
     @torch.no_grad()
@@ -151,13 +167,37 @@ class ActorLearner:
         fewest: int = min(gather(segments))
         return min(wanted, fewest)
 
-    def _judge(self, segments: Sequence[Segment], advantages: Sequence[Tensor]) -> list[Judged]:
+    @torch.no_grad()
+    def _own_scores(self, segments: Sequence[Segment]) -> list[Tensor]:
+        """The trainer's own log-probabilities of each segment's tokens, each [length]."""
+        scores: list[Tensor] = []
+        for part in chunks(segments, self.config.micro_batch_size):
+            batch = to_device(policy_batch(part, self.padding_id), self.engine.device)
+            ours, _ = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
+            scores += [row[: len(s.ids)] for row, s in zip(ours, part, strict=True)]
+        return scores
+
+    def _judge(
+        self,
+        segments: Sequence[Segment],
+        advantages: Sequence[Tensor],
+        starts: Sequence[Tensor] | None,
+    ) -> list[Judged]:
+        """Batches with what is known of them; `starts` are the trainer's own scores, if wanted."""
         judged = []
         size = self.config.micro_batch_size
-        for part, values in zip(chunks(segments, size), chunks(advantages, size), strict=True):
-            batch = to_device(policy_batch(part, self.padding_id), self.engine.device)
-            value = torch.cat(list(values)).to(self.engine.device)
-            judged.append(Judged(batch, value, self._reference(batch)))
+        for first in range(0, len(segments), size):
+            part = slice(first, first + size)
+            batch = to_device(policy_batch(segments[part], self.padding_id), self.engine.device)
+            of_step = torch.cat(list(advantages[part])).to(self.engine.device)
+            value, start = of_step[batch.step], batch.old_log_probabilities
+            if starts is not None and self.config.importance_limit is not None:
+                sampled = start
+                start = pad_sequence(list(starts[part]), batch_first=True)
+                value = value * truncated_weights(
+                    start, sampled, batch.action_mask, self.config.importance_limit
+                )
+            judged.append(Judged(batch, value, self._reference(batch), start))
         return judged
 
     @torch.no_grad()
@@ -173,12 +213,12 @@ class ActorLearner:
     def _policy_loss(self, judged: Judged) -> tuple[Tensor, dict[str, Tensor]]:
         batch, mask = judged.batch, judged.batch.action_mask
         ours, entropy = self.engine(batch.input_ids, batch.attention_mask, mask)
-        advantages = judged.advantages[batch.step]
         if self.config.objective == "ppo":
-            old = batch.old_log_probabilities
-            loss, metrics = clipped_loss(ours, old, advantages, mask, self.config.clip)
+            loss, metrics = clipped_loss(
+                ours, judged.start, judged.advantages, mask, self.config.clip
+            )
         else:
-            loss, metrics = reinforce_loss(ours, advantages, mask)
+            loss, metrics = reinforce_loss(ours, judged.advantages, mask)
         if self.config.kl_coefficient:
             penalty = kl_penalty(ours, judged.reference, mask)
             loss = loss + self.config.kl_coefficient * penalty
@@ -196,7 +236,8 @@ class ActorLearner:
         """Better ones first, then the worse ones, in one batch."""
         segments = [pair[0] for pair in pairs] + [pair[1] for pair in pairs]
         batch = to_device(policy_batch(segments, self.padding_id), self.engine.device)
-        return Judged(batch, torch.empty(0), self._reference(batch))
+        nothing = torch.empty(0)
+        return Judged(batch, nothing, self._reference(batch), nothing)
 
     def _pair_loss(self, judged: Judged) -> tuple[Tensor, dict[str, Tensor]]:
         batch, mask = judged.batch, judged.batch.action_mask

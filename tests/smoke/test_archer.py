@@ -64,6 +64,7 @@ ACTING = {
     "sampler/probe_difference",
     "sampler/log_probability_difference",
     "sampler/log_probability_difference_max",
+    "sampler/effective_share",
     "time/actor",
     "time/synchronize",
 }
