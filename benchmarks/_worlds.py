@@ -25,10 +25,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 """Where the defaults will not do for a short measurement."""
 
 
+ADAPTERS = {"GymnasiumText", "OpenEnv", "TextArena", "Verifiers"}
+"""They play what their arguments name, and have no script."""
+
+
 def names() -> list[str]:
-    """Short names of agentrl's environments, e.g. ``"Wordle"``."""
+    """Short names of agentrl's own environments, e.g. ``"Wordle"``."""
     ids = sorted(name for name in gymnasium.registry if name.startswith("agentrl/"))
-    return [name.removeprefix("agentrl/").removesuffix("-v0") for name in ids]
+    short = [name.removeprefix("agentrl/").removesuffix("-v0") for name in ids]
+    return [name for name in short if name not in ADAPTERS]
 
 
 def chosen(given: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -77,6 +78,7 @@ def _check_rules(
         _check_determinism(environment, other, recording)
         _check_admissible_actions(environment, recording)
         _check_snapshot(environment, other, recording)
+    _check_threads(build, recordings)
     _check_tasks_differ(environment, recordings[0])
     _check_garbage(environment, tasks[0])
     _check_scripted_agent(environment, tasks)
@@ -189,6 +191,25 @@ def _check_determinism(
             again == recording.answers,
             f"task {recording.task}, seed {recording.seed} and the same actions went otherwise in "
             f"{who}; {_first_difference(recording.answers, again)}",
+        )
+
+
+def _check_threads(build: Callable[[], TextEnvironment], recordings: Sequence[_Recording]) -> None:
+    """Several instances at once, each in a thread of its own, do not disturb each other."""
+    worlds = [build() for _ in recordings]
+    with ThreadPoolExecutor(len(worlds)) as threads:
+        replays = [
+            threads.submit(_replay, world, recording.task, recording.seed, recording.actions)
+            for world, recording in zip(worlds, recordings, strict=True)
+        ]
+    for replay, recording in zip(replays, recordings, strict=True):
+        with reported("threads", f"task {recording.task} beside others in threads"):
+            again = replay.result()
+        require(
+            "threads",
+            again == recording.answers,
+            f"task {recording.task}, seed {recording.seed} and the same actions went otherwise "
+            f"beside others in threads; {_first_difference(recording.answers, again)}",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ _EXTRA = "alfworld"
 _IDLE: list[Any] = []
 """Games whose engine was closed. Unloading the planner's library crashes the process at its end, so
 that libraries are used again and there are never more of them than engines at a time."""
+_TURN = threading.RLock()
+"""Held while an engine works: the package's parsers are shared by all games of a process."""
 _TRANSLATIONS = 32
 """Games whose translation for the planner is kept, in two forms each."""
 
@@ -46,16 +49,18 @@ class Engine:
 
     def begin(self, game: Path) -> Reply:
         """Start a game from its beginning."""
-        if self._loaded != game:
-            self._game.load(str(game))
-            self._loaded = game
-        self.state = self._game.reset()
-        return self._reply()
+        with _TURN:
+            if self._loaded != game:
+                self._game.load(str(game))
+                self._loaded = game
+            self.state = self._game.reset()
+            return self._reply()
 
     def act(self, command: str) -> Reply:
         """Carry out one of the commands that are valid now."""
-        self.state, _, _ = self._game.step(command)
-        return self._reply()
+        with _TURN:
+            self.state, _, _ = self._game.step(command)
+            return self._reply()
 
     def _reply(self) -> Reply:
         state = self.state
@@ -63,7 +68,8 @@ class Engine:
 
     def plan(self) -> list[str]:
         """Commands from here to the goal, by the planner; empty where there are none."""
-        plan = self._game._pddl_state.replan(self._game._entity_infos)
+        with _TURN:
+            plan = self._game._pddl_state.replan(self._game._entity_infos)
         return [" ".join(command.split()) for command in plan]
 
     def close(self) -> None:

@@ -209,7 +209,6 @@ class ScienceWorld(TextEnvironment):
             SnapshotUnsupportedError: they led elsewhere, for the engine is not fully determined.
         """
         self._load(snapshot.task)
-        self._info({})  # the engine's names in later lists depend on which lists were made before
         for action in snapshot.actions:
             self.step(action)
         if (self._observation, self._score) != (snapshot.observation, snapshot.score):

@@ -69,7 +69,8 @@ class Machine:
         )
         self.games = 0
         self.turn = threading.Lock()
-        """Held while the engine makes objects: it numbers those of all games by one counter."""
+        """Held while the engine makes objects, which it numbers through all games by one counter,
+        or draws names for them, by one generator."""
 
     def alive(self) -> bool:
         """Whether the process still runs."""
@@ -78,6 +79,10 @@ class Machine:
     def new_game(self) -> Any:
         """A game of its own: a Java `PythonInterface`."""
         return self.gateway.jvm.scienceworld.runtime.pythonapi.PythonInterface()
+
+    def begin_chance_anew(self) -> None:
+        """Seed the generator by which the engine chooses among several names of a thing."""
+        getattr(getattr(self.gateway.jvm.scala.util, "Random$"), "MODULE$").setSeed(0)
 
     def end(self) -> None:
         """Stop the process and wait for it."""
@@ -153,6 +158,7 @@ class Game:
         on what else was played in this machine.
         """
         with faults(), self.machine.turn:
+            self.machine.begin_chance_anew()
             numbers = self.machine.gateway.jvm.util.UniqueIdentifier
             getattr(numbers, "count_$eq")(self.objects)
             answer = getattr(self.java, method)(*arguments)
@@ -170,12 +176,14 @@ class Game:
         The engine lists more: it names objects in reach of an open door, too, which its parser does
         not find. Left are those whose objects all are in reach or held, and the teleports.
         """
-        with faults():
+        with faults(), self.machine.turn:
+            self.machine.begin_chance_anew()
             interface = self.java.agentInterface().get()
             room = interface.getAgentVisibleObjects(False).productElement(1)
             held = interface.agent().getInventoryContainer()
             reach = self._identifiers(room) | self._identifiers(held) | {held.uuid()}
-        listed = json.loads(self.call("getValidActionObjectCombinationsJSON"))["validActions"]
+            answer = self.java.getValidActionObjectCombinationsJSON()
+        listed = json.loads(answer)["validActions"]
         return [
             str(entry["action"])
             for entry in listed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,14 @@ class BrokenClose(Counting):
         self.closed = True
 
 
+class Homebound(Counting):
+    """Counts only in the thread that it knows, as a library with thread-local state does."""
+
+    def step(self, action: str) -> Answer:
+        at_home = threading.current_thread() is threading.main_thread()
+        return super().step(action if at_home else "lost")
+
+
 class Generous(Counting):
     """Pays for what it does not understand."""
 
@@ -292,6 +301,7 @@ BROKEN: list[tuple[str, Callable[[], TextEnvironment], str]] = [
     ("splits", splits(train=[1, 1]), "twice"),
     ("reset", Careless, "expected a ConfigError"),
     ("determinism", Forgetful, "went otherwise in"),
+    ("threads", Homebound, "went otherwise beside others in threads"),
     ("tasks", Monotonous, "all look and go the same"),
     ("garbage", Fragile, "cannot read that"),
     ("admissible actions", Overpromising, "'down'"),
