@@ -5,8 +5,10 @@ Each test runs in a process of its own, for DeepSpeed keeps global state.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import torch
 from processes import succeed
 from torch import Tensor
 
+from agentrl.algorithms.importance import effective_share
 from agentrl.config import ActorConfig, CriticConfig, PolicyConfig
 from agentrl.data.collate import PolicyBatch, policy_batch
 from agentrl.data.segment import Segment, Step
@@ -129,7 +132,7 @@ def judged_episodes(learner: ActorLearner) -> tuple[Judged, Tensor]:
     """Three turns and two, with advantages of their own; and what the gradient should be."""
     segments = scored(learner, THREE_TURNS, TWO_TURNS)
     advantages = [torch.tensor([1.0, -2.0, 0.5]), torch.tensor([3.0, -0.25])]
-    [judged] = learner._judge(segments, advantages)
+    [judged] = learner._judge(segments, advantages, None)
     wanted = torch.zeros(judged.batch.input_ids.shape)
     for row, (segment, values) in enumerate(zip(segments, advantages, strict=True)):
         for step, value in zip(segment.steps, values.tolist(), strict=True):
@@ -173,6 +176,11 @@ def preference(model: Path, likelihood: float) -> None:
 @pytest.mark.parametrize("objective", ["reinforce", "ppo"])
 def test_policy_gradient_touches_action_tokens_only(tiny_policy: Path, objective: str) -> None:
     succeed(policy_gradient, tiny_policy, objective)
+
+
+@pytest.mark.parametrize("objective", ["reinforce", "ppo"])
+def test_importance_weights_correct_for_the_sampler(tiny_policy: Path, objective: str) -> None:
+    succeed(corrected_for_the_sampler, tiny_policy, objective)
 
 
 def test_divergence_and_entropy_touch_action_tokens_only(tiny_policy: Path) -> None:
@@ -223,6 +231,35 @@ def actor_splits(model: Path) -> None:
         preferred[size] = gradients(learner, partial(learner.prefer, pairs))
     for found in (improved, preferred):
         assert_equal_but_for_rounding(found)
+
+
+def shifted(segment: Segment, by: float) -> Segment:
+    """The same, as a sampler would have given it that reports all log-probabilities so much off."""
+    steps = tuple(
+        replace(step, log_probabilities=tuple(score + by for score in step.log_probabilities))
+        for step in segment.steps
+    )
+    return replace(segment, steps=steps)
+
+
+def corrected_for_the_sampler(model: Path, objective: str) -> None:
+    """Weights of exp(0.3) where the trainer's are 0.3 higher; cut at the limit; never clipped."""
+    found = {}
+    for name, by, limit in (("alike", 0.0, 1e9), ("off", -0.3, 1e9), ("cut", -0.3, 1.25)):
+        learner = build(model, objective=objective, importance_limit=limit)
+        segments = [shifted(s, by) for s in scored(learner, THREE_TURNS, TWO_TURNS)]
+        advantages = torch.tensor([1.0, -2.0, 0.5, 3.0, -0.25])
+        update = partial(learner.improve, segments, advantages, 1, order())
+        found[name] = gradients(learner, update)
+    for one, other, factor in (("off", "alike", math.exp(0.3)), ("cut", "alike", 1.25)):
+        for left, right in zip(found[one], found[other], strict=True):
+            assert (left - factor * right).norm() <= 1e-3 * left.norm()
+    learner = build(model, objective=objective)
+    metrics = learner.mismatch([shifted(s, -0.3) for s in scored(learner, THREE_TURNS, TWO_TURNS)])
+    assert metrics["sampler/log_probability_difference"] == pytest.approx(0.3, abs=1e-4)
+    lengths = torch.tensor([3.0, 2.0, 2.0, 2.0, 3.0])
+    share = effective_share(0.3 * lengths)
+    assert metrics["sampler/effective_share"] == pytest.approx(share, abs=1e-4)
 
 
 def critic_splits(model: Path) -> None:
