@@ -23,8 +23,6 @@ class CannedSampler(Sampler):
         self._completion = Completion(tuple(ids), (0.0,) * len(ids), "stop")
         self._steps = steps
         self._left: dict[int, int] = {}
-        self.version = 0
-        self.adapter_digest = None
         self.asked: list[int] = []
 
     def submit(self, requests: Sequence[Request]) -> list[int]:

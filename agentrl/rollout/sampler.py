@@ -59,10 +59,14 @@ class Sampler(ABC):
     Attributes:
         version: number given with the adapter in use; 0 before the first `load_adapter`.
         adapter_digest: `adapter_digest` of the files the engine read; None runs the base alone.
+        prompt_tokens: of all prompts answered since the start.
+        cached_tokens: those of them that the engine had computed for an earlier prompt.
     """
 
-    version: int
-    adapter_digest: str | None
+    version: int = 0
+    adapter_digest: str | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
 
     @abstractmethod
     def submit(self, requests: Sequence[Request]) -> list[int]:

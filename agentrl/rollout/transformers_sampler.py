@@ -35,8 +35,6 @@ class TransformersSampler(Sampler):
         check_context(policy.context_length, AutoConfig.from_pretrained(model_path), model_path)
         self.config, self.stop_id = sampler, stop_id
         self.context_length = policy.context_length
-        self.version = 0
-        self.adapter_digest: str | None = None
         self._tickets = 0
         self._waiting: dict[int, tuple[Request, int]] = {}
         device: str = policy.device
@@ -63,6 +61,7 @@ class TransformersSampler(Sampler):
             return []
         waiting, self._waiting = self._waiting, {}
         requests = [request for request, _ in waiting.values()]
+        self.prompt_tokens += sum(len(request.prompt) for request in requests)
         limits = np.array([limit for _, limit in waiting.values()])
         uniform = np.stack([np.random.default_rng(r.seed).random(limits.max()) for r in requests])
         heat = np.array(

@@ -57,8 +57,6 @@ class VllmSampler(Sampler):
         self.config, self.stop_id = sampler, stop_id
         self.context_length = policy.context_length
         self.vocabulary_size = int(model_config.get_text_config().vocab_size)
-        self.version = 0
-        self.adapter_digest: str | None = None
         self._adapter: Any = None
         self._tickets = 0
         self._under_way: set[int] = set()
@@ -158,6 +156,8 @@ class VllmSampler(Sampler):
         with self._failing(), self._undisturbed():
             answers = [(int(a.request_id), a) for a in self._engine.llm_engine.step() if a.finished]
         self._under_way.difference_update(ticket for ticket, _ in answers)
+        self.prompt_tokens += sum(len(answer.prompt_token_ids) for _, answer in answers)
+        self.cached_tokens += sum(answer.num_cached_tokens or 0 for _, answer in answers)
         return answers
 
     @property

@@ -54,11 +54,16 @@ class Rollouts:
         """
         seed = np.random.SeedSequence([self.config.seed, iteration]).generate_state(1)
         specs = draw_specs(self._tasks, self.config.rollout.episodes, int(seed[0]))
-        begin = time.monotonic()
+        begin, before = time.monotonic(), self._tokens_read()
         trajectories = self.play_specs(specs, None, f"iteration {iteration}")
         metrics |= summary(trajectories, time.monotonic() - begin)
+        read, cached = total([a - b for a, b in zip(self._tokens_read(), before, strict=True)])
+        metrics["rollout/cached_share"] = cached / max(read, 1)
         self._check_failures(trajectories, metrics["rollout/failed_share"])
         return trajectories
+
+    def _tokens_read(self) -> tuple[int, int]:
+        return self.sampler.prompt_tokens, self.sampler.cached_tokens
 
     def play_specs(
         self, specs: Sequence[EpisodeSpec], temperature: float | None, title: str

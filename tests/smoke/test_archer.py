@@ -65,6 +65,7 @@ ACTING = {
     "sampler/log_probability_difference",
     "sampler/log_probability_difference_max",
     "sampler/effective_share",
+    "rollout/cached_share",
     "time/actor",
     "time/synchronize",
 }

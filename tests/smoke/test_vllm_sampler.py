@@ -250,6 +250,17 @@ def test_episodes_do_not_depend_on_how_many_are_in_flight(
     assert played[0] == played[1] == played[2]
 
 
+def test_prompts_that_go_on_are_not_computed_again(vllm: VllmSampler) -> None:
+    """Whole blocks (128 tokens on a CPU) come from the cache, sampled tokens among them."""
+    first: list[int] = GENERATOR.integers(4, 100, size=120).tolist()
+    read, cached = vllm.prompt_tokens, vllm.cached_tokens
+    [said] = vllm.sample([first], [1])
+    assert (vllm.prompt_tokens - read, vllm.cached_tokens - cached) == (120, 0)
+    vllm.sample([[*first, *said.ids, 50, 51]], [2])
+    assert vllm.prompt_tokens - read == 120 + 122 + len(said.ids)
+    assert 64 <= vllm.cached_tokens - cached <= 120 + len(said.ids)
+
+
 def test_what_an_engine_returns_is_checked(vllm: VllmSampler) -> None:
     def entry(token: int) -> dict[int, SimpleNamespace]:
         return {token: SimpleNamespace(logprob=-0.5)}
