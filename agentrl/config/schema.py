@@ -110,11 +110,25 @@ class VllmConfig(Section):
     """Most sequences that the engine computes at once."""
 
 
+class ServersConfig(Section):
+    """vLLM servers as the sampler."""
+
+    urls: tuple[str, ...] = ()
+    """Of their OpenAI-compatible interfaces, e.g. ``[http://host:8000/v1]``; each has the policy's
+    base model and sees the run's folder under the same path."""
+    seconds: float = Field(120.0, gt=0.0)
+    """Longest wait for an utterance; then another server is asked."""
+    check_seconds: float = Field(5.0, gt=0.0)
+    """How often a server that failed is asked whether it is back."""
+    patience_seconds: float = Field(600.0, gt=0.0)
+    """How long to wait while no server answers; then the run stops."""
+
+
 class SamplerConfig(Section):
     """How utterances are sampled."""
 
-    backend: Literal["vllm", "transformers"] = "vllm"
-    """Engine; transformers needs no vLLM and is slower."""
+    backend: Literal["vllm", "transformers", "server"] = "vllm"
+    """Engine: vLLM in this job, transformers (needs no vLLM, slower), or vLLM servers."""
     temperature: float = Field(1.0, ge=0)
     """1 samples from the policy itself; 0 is greedy."""
     top_p: float = Field(1.0, gt=0, le=1)
@@ -125,11 +139,19 @@ class SamplerConfig(Section):
     """Most tokens of an utterance."""
     vllm: VllmConfig = VllmConfig()
     """Engine settings."""
+    servers: ServersConfig = ServersConfig()
+    """Where the servers are (backend server)."""
     probe_tolerance: float = Field(1e-3, gt=0)
     """Largest mean difference of a probe's token log-probabilities, trainer to sampler, in nats;
     of those beyond 1 nat as a share of them. bfloat16 needs about 0.1."""
     mismatch_limit: float = Field(0.05, gt=0)
     """Stop the run when sampler and trainer differ by more, on average over the sampled tokens."""
+
+    @model_validator(mode="after")
+    def _servers_go_with_their_backend(self) -> SamplerConfig:
+        if self.backend == "server" and not self.servers.urls:
+            raise ValueError("backend='server' and servers.urls is empty: name at least one server")
+        return self
 
 
 class RolloutConfig(Section):

@@ -46,7 +46,8 @@ def without_effect(config: RunConfig) -> list[str]:
         },
         "no threads": {"rollout.in_order": not _has_threads(config)},
         f"sampler.backend={config.sampler.backend}": {
-            "sampler.vllm": config.sampler.backend != "vllm"
+            "sampler.vllm": config.sampler.backend != "vllm",
+            "sampler.servers": config.sampler.backend != "server",
         },
         "policy.adapter": {
             "policy.lora.alpha": config.policy.adapter is not None,

@@ -1,6 +1,7 @@
 """What a rollout engine does: token ids in, token ids and their log-probabilities out.
 
-Two engines keep this promise, vLLM and transformers; `build_sampler` chooses. An utterance depends
+Three engines keep this promise, vLLM here, vLLM on servers and transformers; `build_sampler`
+chooses. An utterance depends
 on its prompt, its seed and the weights alone, never on what else is in the batch.
 """
 
@@ -13,7 +14,7 @@ from itertools import repeat
 from pathlib import Path
 
 from agentrl.config import PolicyConfig, SamplerConfig
-from agentrl.errors import SamplerError
+from agentrl.errors import SamplerError, TokenMismatchError
 from agentrl.trajectory import FinishReason
 
 
@@ -186,6 +187,10 @@ def build_sampler(
         MissingExtraError: the engine is not installed.
         ConfigError: the context is longer than the model's.
     """
+    if sampler.backend == "server":
+        from agentrl.rollout.server_sampler import ServerSampler
+
+        return ServerSampler(policy, sampler, model_path, stop_id)
     if sampler.backend == "vllm":
         from agentrl.rollout.vllm_sampler import VllmSampler
 
@@ -217,3 +222,36 @@ def check_request(request: Request, default_limit: int, context_length: int) -> 
             f"of each, and at most {context_length} together (policy.context_length)."
         )
     return limit
+
+
+def checked_completion(
+    token_ids: Sequence[int],
+    log_probabilities: Sequence[float],
+    finish_reason: str,
+    stop_id: int,
+    vocabulary_size: int,
+) -> Completion:
+    """Take over what an engine of somebody else's returned.
+
+    Raises:
+        TokenMismatchError: an id outside the vocabulary, a stop token before the end, or other
+            than one log-probability a token.
+    """
+    ids = tuple(int(token) for token in token_ids)
+    stopped = finish_reason == "stop"
+    sound = (
+        len(ids) == len(log_probabilities)
+        and all(0 <= token < vocabulary_size for token in ids)
+        and stop_id not in ids[:-1]
+        and bool(ids)
+        and stopped == (ids[-1] == stop_id)
+    )
+    if not sound:
+        raise TokenMismatchError(
+            f"vLLM returned the tokens {ids} with {len(log_probabilities)} log-probabilities and "
+            f"finish reason {finish_reason!r}; expected ids below {vocabulary_size}, one "
+            f"log-probability for each, and the stop token {stop_id} as the last one if and only "
+            "if the reason is 'stop'."
+        )
+    scores = tuple(min(float(score), 0.0) for score in log_probabilities)
+    return Completion(ids, scores, "stop" if stopped else "length")

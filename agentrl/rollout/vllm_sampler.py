@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from agentrl.config import PolicyConfig, SamplerConfig, check_context
-from agentrl.errors import ConfigError, SamplerError, TokenMismatchError, require
+from agentrl.errors import ConfigError, SamplerError, require
 from agentrl.rollout.handover import adapter_digest
-from agentrl.rollout.sampler import Completion, Request, Sampler, check_request
+from agentrl.rollout.sampler import (
+    Completion,
+    Request,
+    Sampler,
+    check_request,
+    checked_completion,
+)
 from agentrl.rollout.vllm_start import (
     default_group_kept,
     grouped_lora_on_cpu,
@@ -203,33 +209,14 @@ class VllmSampler(Sampler):
             yield
 
     def _completion(self, output: Any) -> Completion:
-        """Take over what the engine returned, after a check.
-
-        Raises:
-            TokenMismatchError: an id outside the vocabulary, a stop token before the end, or other
-                than one log-probability a token.
-        """
-        ids = tuple(int(token) for token in output.token_ids)
-        stopped = output.finish_reason == "stop"
-        sound = (
-            len(ids) == len(output.logprobs)
-            and all(0 <= token < self.vocabulary_size for token in ids)
-            and self.stop_id not in ids[:-1]
-            and bool(ids)
-            and stopped == (ids[-1] == self.stop_id)
+        """Take over what the engine returned, after a check."""
+        scores = [
+            entry[token].logprob
+            for token, entry in zip(output.token_ids, output.logprobs, strict=False)
+        ]
+        return checked_completion(
+            output.token_ids, scores, output.finish_reason, self.stop_id, self.vocabulary_size
         )
-        if not sound:
-            raise TokenMismatchError(
-                f"vLLM returned the tokens {ids} with {len(output.logprobs)} log-probabilities and "
-                f"finish reason {output.finish_reason!r}; expected ids below "
-                f"{self.vocabulary_size}, one log-probability for each, and the stop token "
-                f"{self.stop_id} as the last one if and only if the reason is 'stop'."
-            )
-        scores = tuple(
-            min(entry[token].logprob, 0.0)
-            for token, entry in zip(ids, output.logprobs, strict=True)
-        )
-        return Completion(ids, scores, "stop" if stopped else "length")
 
     def score(self, prompt_ids: Sequence[int], action_ids: Sequence[int]) -> list[float]:
         """Log-probability of each token of a given utterance; see `Sampler.score`.

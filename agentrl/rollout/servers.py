@@ -1,0 +1,243 @@
+"""vLLM servers on other machines, or on this one: one connection each, and what is known of it.
+
+All of this runs in one event loop; see `agentrl.rollout.server_sampler`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from agentrl.errors import SamplerError, require
+
+logger = logging.getLogger(__name__)
+
+PURPOSE = "sampler.backend=server"
+EXTRA = "endpoint"
+
+
+class Unreachable(Exception):  # noqa: N818 - a state of a server, handled here, never raised out
+    """A server does not answer, or answers that it is broken: ask another."""
+
+
+class Server:
+    """One vLLM server with an OpenAI-compatible interface.
+
+    Args:
+        url: of the interface, e.g. ``http://host:8000/v1``.
+        seconds: longest wait for an answer.
+
+    Attributes:
+        up: whether it answered last time.
+        load: requests under way there.
+        model: the base model's name there; empty until `hello`.
+        adapter: name of the adapter that it runs; None runs the base.
+        trouble: why it is not up.
+    """
+
+    def __init__(self, url: str, seconds: float) -> None:
+        openai = require("openai", EXTRA, PURPOSE)
+        self.url, self.up, self.load = url.rstrip("/"), False, 0
+        self.model, self.adapter, self.trouble = "", None, "not asked yet"
+        self._temporary = (
+            openai.APIConnectionError,
+            openai.RateLimitError,
+            openai.InternalServerError,
+        )
+        self._refusal = openai.APIStatusError
+        key = os.environ.get("OPENAI_API_KEY", "none")
+        self._client: Any = openai.AsyncOpenAI(
+            base_url=self.url, api_key=key, timeout=seconds, max_retries=0
+        )
+
+    async def hello(self) -> int:
+        """Ask what it serves, and return the longest sequence that it takes.
+
+        Raises:
+            Unreachable: it does not answer.
+            SamplerError: it is no vLLM server.
+        """
+        models = (await self._call(self._client.models.list())).data
+        base = [model for model in models if getattr(model, "max_model_len", None)]
+        if not base:
+            raise SamplerError(
+                f"{self.url} serves {[model.id for model in models]}, none of them with a "
+                "max_model_len. Expected a server of vLLM's (see docs/rollout.md)."
+            )
+        self.model = str(base[0].id)
+        return int(base[0].max_model_len)
+
+    async def load_adapter(self, name: str, folder: str) -> None:
+        """Have it run the adapter in a folder that it can read, and drop the one before.
+
+        Raises:
+            Unreachable: it does not answer.
+            SamplerError: it refuses the adapter.
+        """
+        given = {"lora_name": name, "lora_path": folder, "load_inplace": True}
+        await self._call(self._post("/load_lora_adapter", given))
+        before, self.adapter = self.adapter, name
+        if before not in (None, name):
+            await self._call(self._post("/unload_lora_adapter", {"lora_name": before}))
+
+    def _post(self, path: str, given: dict[str, Any]) -> Any:
+        return self._client.post(path, cast_to=httpx.Response, body=given)
+
+    async def complete(self, prompt: Sequence[int], **given: Any) -> Any:
+        """A completion of token ids by the current adapter.
+
+        Raises:
+            Unreachable: it does not answer.
+            SamplerError: it refuses the request.
+        """
+        self.load += 1
+        try:
+            return await self._call(
+                self._client.completions.create(
+                    model=self.adapter or self.model, prompt=list(prompt), **given
+                )
+            )
+        finally:
+            self.load -= 1
+
+    async def _call(self, work: Any) -> Any:
+        try:
+            return await work
+        except self._temporary as error:
+            raise Unreachable(f"{type(error).__name__}: {error}") from error
+        except self._refusal as error:
+            raise SamplerError(f"The server {self.url} refused a request: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+class Pool:
+    """Servers that share the work; those that fail are left out until they answer again.
+
+    Args:
+        servers: at least one.
+        check_seconds: how often one that failed is asked whether it is back.
+        patience: seconds to wait while none answers.
+    """
+
+    def __init__(self, servers: Sequence[Server], check_seconds: float, patience: float) -> None:
+        self.servers, self.check_seconds, self.patience = servers, check_seconds, patience
+        self.wanted: tuple[str, str] | None = None
+        self.longest = 0
+        self._back = asyncio.Condition()
+        self._loading = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Ask all servers; wait until one answers."""
+        for server in self.servers:
+            self._look_after(server)
+        await self._any()
+
+    async def complete(self, prompt: Sequence[int], **given: Any) -> Any:
+        """A completion by the least loaded server; one that fails is replaced by another.
+
+        Raises:
+            SamplerError: none answers in time, or the request is refused.
+        """
+        while True:
+            server = await self._any()
+            try:
+                return await server.complete(prompt, **given)
+            except Unreachable as error:
+                self._lost(server, error)
+
+    async def complete_everywhere(self, prompt: Sequence[int], **given: Any) -> dict[str, Any]:
+        """The completion of each server that is up, by its address."""
+        answers = {}
+        await self._any()
+        for server in [server for server in self.servers if server.up]:
+            try:
+                answers[server.url] = await server.complete(prompt, **given)
+            except Unreachable as error:
+                self._lost(server, error)
+        return answers or await self.complete_everywhere(prompt, **given)
+
+    async def load_adapter(self, name: str, folder: str) -> None:
+        """Have all servers run an adapter; those that are down get it when they are back.
+
+        Raises:
+            SamplerError: a server refuses it, or none answers in time.
+        """
+        async with self._loading:
+            before, self.wanted = self.wanted, (name, folder)
+            try:
+                for server in [server for server in self.servers if server.up]:
+                    try:
+                        await server.load_adapter(name, folder)
+                    except Unreachable as error:
+                        self._lost(server, error)
+            except SamplerError:
+                self.wanted = before
+                raise
+        await self._any()
+
+    async def _any(self) -> Server:
+        """The least loaded server that is up.
+
+        Raises:
+            SamplerError: none is for longer than `patience`.
+        """
+        async with self._back:
+            try:
+                await asyncio.wait_for(
+                    self._back.wait_for(lambda: any(server.up for server in self.servers)),
+                    self.patience,
+                )
+            except TimeoutError:
+                troubles = "; ".join(f"{server.url}: {server.trouble}" for server in self.servers)
+                raise SamplerError(
+                    f"No server answered for {self.patience:g} s. {troubles}. Start them again, or "
+                    "mend sampler.servers.urls; a run goes on with --resume."
+                ) from None
+        return min((server for server in self.servers if server.up), key=lambda s: s.load)
+
+    def _lost(self, server: Server, error: Unreachable) -> None:
+        """Leave a server out until it answers again."""
+        server.trouble = str(error)
+        if server.up:
+            server.up = False
+            logger.warning("The server %s is lost: %s", server.url, error)
+            self._look_after(server)
+
+    def _look_after(self, server: Server) -> None:
+        task = asyncio.get_running_loop().create_task(self._take_back(server))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take_back(self, server: Server) -> None:
+        """Ask until it answers; give it the adapter of now, and use it again."""
+        while not server.up:
+            try:
+                self.longest = await server.hello()
+                async with self._loading:
+                    server.adapter = None
+                    if self.wanted is not None:
+                        await server.load_adapter(*self.wanted)
+                    server.up = True
+            except (Unreachable, SamplerError) as error:
+                server.trouble = str(error)
+                await asyncio.sleep(self.check_seconds)
+        logger.info("The server %s answers.", server.url)
+        async with self._back:
+            self._back.notify_all()
+
+    async def close(self) -> None:
+        """Stop looking after servers and close the connections; the servers go on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for server in self.servers:
+            await server.close()
