@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from agentrl.config.schema import (
     CloningConfig,
@@ -12,6 +12,9 @@ from agentrl.config.schema import (
     EnvironmentConfig,
     Section,
 )
+
+_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256)
+"""That vLLM 0.32 has attention for on a CPU."""
 
 
 class TranscriptsConfig(Section):
@@ -51,6 +54,17 @@ class TinyModelConfig(Section):
     """Attention heads."""
     context: PositiveInt = 1024
     """Longest sequence in tokens."""
+
+    @model_validator(mode="after")
+    def _heads_that_vllm_runs(self) -> TinyModelConfig:
+        size, rest = divmod(self.hidden_size, self.heads)
+        if rest or size not in _HEAD_SIZES:
+            raise ValueError(
+                f"hidden_size={self.hidden_size} and heads={self.heads} make heads of "
+                f"{self.hidden_size / self.heads:g} numbers; vLLM on a CPU runs "
+                f"{', '.join(map(str, _HEAD_SIZES))}"
+            )
+        return self
 
 
 class PretrainConfig(TinyModelConfig):

@@ -29,7 +29,7 @@ def write(folder: Path, **settings: Any) -> Path:
     content = {
         "output": str(folder / "model"),
         "vocabulary_size": 150,
-        "hidden_size": 32,
+        "hidden_size": 64,
         "layers": 2,
         "heads": 2,
         "context": 256,
@@ -81,6 +81,13 @@ def test_a_stage_without_sources_is_refused(tmp_path: Path) -> None:
 
     assert code == 2
     assert "stages" in output and "sources" in output and "Traceback" not in output
+
+
+def test_heads_that_vllm_does_not_run_are_refused(tmp_path: Path) -> None:
+    code, output = in_process(pretrain, write(tmp_path, hidden_size=160, heads=4))
+
+    assert code == 2
+    assert "make heads of 40 numbers" in " ".join(output.split())
 
 
 @pytest.mark.parametrize("file", sorted((CONFIG_FOLDER / "pretrain").glob("w*.yaml")))
