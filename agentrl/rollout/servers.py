@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 PURPOSE = "sampler.backend=server"
 EXTRA = "endpoint"
+_MOST_TRIES = 5
+"""Of one request for each server: a prompt that breaks them all is given up."""
 
 
 class Unreachable(Exception):  # noqa: N818 - a state of a server, handled here, never raised out
@@ -38,17 +40,16 @@ class Server:
         model: the base model's name there; empty until `hello`.
         adapter: name of the adapter that it runs; None runs the base.
         trouble: why it is not up.
+        broken: errors of the client that say that the server is broken.
     """
 
     def __init__(self, url: str, seconds: float) -> None:
         openai = require("openai", EXTRA, PURPOSE)
         self.url, self.up, self.load = url.rstrip("/"), False, 0
-        self.model, self.adapter, self.trouble = "", None, "not asked yet"
-        self._temporary = (
-            openai.APIConnectionError,
-            openai.RateLimitError,
-            openai.InternalServerError,
-        )
+        self.model, self.trouble = "", "not asked yet"
+        self.adapter: str | None = None
+        self._unreachable = openai.APIConnectionError
+        self.broken = (openai.RateLimitError, openai.InternalServerError)
         self._refusal = openai.APIStatusError
         key = os.environ.get("OPENAI_API_KEY", "none")
         self._client: Any = openai.AsyncOpenAI(
@@ -56,12 +57,14 @@ class Server:
         )
 
     async def hello(self) -> int:
-        """Ask what it serves, and return the longest sequence that it takes.
+        """Ask whether it is well and what it serves; gives the longest sequence that it takes.
 
         Raises:
-            Unreachable: it does not answer.
+            Unreachable: it does not answer, or its engine is dead.
             SamplerError: it is no vLLM server.
         """
+        health = f"{self.url.removesuffix('/v1')}/health"
+        await self._call(self._client.get(health, cast_to=httpx.Response))
         models = (await self._call(self._client.models.list())).data
         base = [model for model in models if getattr(model, "max_model_len", None)]
         if not base:
@@ -80,9 +83,12 @@ class Server:
             SamplerError: it refuses the adapter.
         """
         given = {"lora_name": name, "lora_path": folder, "load_inplace": True}
-        await self._call(self._post("/load_lora_adapter", given))
+        try:
+            await self._call(self._post("/load_lora_adapter", given))
+        except self.broken as error:  # what it says of files that it cannot read, too
+            raise SamplerError(f"The server {self.url} refused the adapter: {error}") from error
         before, self.adapter = self.adapter, name
-        if before not in (None, name):
+        if before is not None and before != name:
             await self._call(self._post("/unload_lora_adapter", {"lora_name": before}))
 
     def _post(self, path: str, given: dict[str, Any]) -> Any:
@@ -102,14 +108,18 @@ class Server:
                     model=self.adapter or self.model, prompt=list(prompt), **given
                 )
             )
+        except self.broken as error:
+            raise Unreachable(f"{type(error).__name__}: {error}") from error
         finally:
             self.load -= 1
 
     async def _call(self, work: Any) -> Any:
         try:
             return await work
-        except self._temporary as error:
+        except self._unreachable as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
+        except self.broken:
+            raise
         except self._refusal as error:
             raise SamplerError(f"The server {self.url} refused a request: {error}") from error
 
@@ -147,12 +157,16 @@ class Pool:
         Raises:
             SamplerError: none answers in time, or the request is refused.
         """
-        while True:
+        for _ in range(_MOST_TRIES * len(self.servers)):
             server = await self._any()
             try:
                 return await server.complete(prompt, **given)
             except Unreachable as error:
                 self._lost(server, error)
+        raise SamplerError(
+            f"A prompt of {len(prompt)} tokens failed {_MOST_TRIES * len(self.servers)} times, at "
+            f"last with: {server.trouble}. Look at the servers' own messages."
+        )
 
     async def complete_everywhere(self, prompt: Sequence[int], **given: Any) -> dict[str, Any]:
         """The completion of each server that is up, by its address."""
@@ -227,7 +241,7 @@ class Pool:
                     if self.wanted is not None:
                         await server.load_adapter(*self.wanted)
                     server.up = True
-            except (Unreachable, SamplerError) as error:
+            except (Unreachable, SamplerError, *server.broken) as error:
                 server.trouble = str(error)
                 await asyncio.sleep(self.check_seconds)
         logger.info("The server %s answers.", server.url)
