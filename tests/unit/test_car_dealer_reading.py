@@ -79,6 +79,41 @@ def test_other_numbers_are_no_prices(text: str) -> None:
     assert (said(text).price, said(text).problem) == (None, None)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I can give you a discount of $2,000.",
+        "I will lower it by $1,000.",
+        "I can take $500 less.",
+        "We need a down payment of $2,000.",
+        "It is $5,000 cheaper than elsewhere.",
+        "You save $3,000!",
+    ],
+)
+def test_differences_are_no_prices(text: str) -> None:
+    assert (said(text).price, said(text).problem) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No problem, I can do $28,000.",
+        "It costs $28,000, no more, no less.",
+        "$28,000, no strings attached.",
+        "It has no sunroof, but the price is $28,000.",
+        "$28,000, and you save $2,000",
+    ],
+)
+def test_a_negation_counts_in_its_clause(text: str) -> None:
+    assert (said(text).price, said(text).problem) == (28_000, None)
+
+
+def test_words_like_agreement_are_none() -> None:
+    assert not said("Deal with it.").agrees
+    assert not said("Sold out of these.").agrees
+    assert said("Ok, deal, $28,000.").agrees
+
+
 def test_a_car_is_read() -> None:
     found = said("How about a VW pickup with GPS, LEATHER seats and a moonroof for 30k?")
     assert (found.brand, found.type, found.price) == ("Volkswagen", "truck", 30_000)
