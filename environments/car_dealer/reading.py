@@ -7,8 +7,8 @@ The rules, in this order:
 2. **Prices.** An amount is a number with ``$`` before it, with ``dollars``, ``k``, ``thousand`` or
    ``million`` after it, with commas between thousands, or of five digits and more. Per cents and
    amounts before ``off``, ``less``, ``cheaper``, ``discount``, ``a month`` or ``miles`` are no
-   prices, nor are those after ``by``, ``save`` or ``a discount of`` and their like. Cents are
-   dropped; ``30.000`` and other numbers that are not written the English way are no price.
+   prices, nor are those after ``lower it by``, ``save`` or ``a discount of`` and their like. Cents
+   are dropped; ``30.000`` and other numbers that are not written the English way are no price.
    The price is the one amount that is named; two unequal amounts are no price. A price is 1 to
    1,000,000 dollars: negative numbers, exponents and anything larger are no price.
 3. **Sentences** end with ``.``, ``!``, ``?``, ``;``, a line break or before ``but``.
@@ -16,9 +16,10 @@ The rules, in this order:
    about``) and has no amount: it asks for the subjects that it names, or for all wishes ("What are
    you looking for?"). A clause (what commas followed by a blank separate) with a negation (``not``,
    ``no``, ``n't``, ``without``) offers nothing: features in it are taken off the car, amounts in
-   it are no price, unless it only says that the price cannot go lower.
+   it are no price, unless it only says that the price cannot go lower. A clause behind it without
+   a subject or a verb goes on with it ("no sunroof, leather seats or radio").
 4. **Cars.** The other clauses offer what they name. Two brands are no brand, two types no type.
-5. **Agreement**: a clause that begins with ``deal``, ``agreed``, ``sold``, ``I accept``,
+5. **Agreement**: a sentence that begins with ``deal``, ``agreed``, ``sold``, ``I accept``,
    ``it's a deal`` or ``you have a deal``.
 """
 
@@ -77,13 +78,14 @@ _BRANDS, _TYPES, _FEATURES = (
 )
 _AMOUNT = re.compile(
     r"(?P<difference>(?:\b(?:discounts?|rebates?|reductions?|savings?|deposits?|down payments?) of"
-    r"|\b(?:by|saves?|saving)(?: you)?)\s+(?:just |only |about )?)?"
+    r"|\b(?:lower(?:ed)?|reduced?|drop(?:ped)?|cut|down|cheaper)\b(?: \w+){0,3} (?:by|with)"
+    r"|\b(?:saves?|saving|(?:take|knock|cut) off|throw in)(?: you)?)\s+(?:just |only |about )?)?"
     r"(?P<minus>(?:(?<![\w)])-|\bminus )\s*)?(?P<dollar>\$\s*)?(?P<dollar_minus>-\s*)?"
     r"(?<![\w.,])(?P<number>[0-9](?:[0-9,.]*[0-9])?)(?P<exponent>e\+?[0-9]+)?"
     r"(?:\s*(?P<unit>k|thousand|grand|million|billion|trillion|m|bn)(?!\w))?"
     r"(?P<currency>\s*(?:dollars?|usd|bucks)(?!\w))?(?P<glued>[\w%]|\s*percent)?"
-    r"(?P<no_price>\s*(?:off|down|less|lower|cheaper|below|discount|rebate|a month|per month"
-    r"|monthly|miles?|km)(?!\w))?"
+    r"(?P<no_price>\s*(?:off|down|less|lower|cheaper|below|back|cashback|worth|discount|rebate"
+    r"|a month|per month|monthly|miles?|km)(?!\w))?"
 )
 _NO_AMOUNT = ("difference", "no_price", "glued")
 """Parts of `_AMOUNT` that make a number none."""
@@ -97,6 +99,10 @@ _NO_LOWER = re.compile(
     r"\b(?:can't|cannot|can not|won't|could not|couldn't|not) (?:possibly )?(?:go |do |sell )?"
     r"(?:it )?(?:any )?(?:lower|below|less|under)\b|\bno (?:lower|less) than\b"
 )
+_STATEMENT = re.compile(
+    r"^\W*for\b|\b(?:i|we|you|it|is|are|can|could|will|would|have|has|costs?|makes?|take|give)\b|'ll\b"
+)
+"""A clause that says something of its own, where others go on with a list."""
 _QUESTION = re.compile(
     r"^\W*(?:(?:so|and|ok|okay|well|hello|hi|sir|please|tell me)\W+)*(?!(?:how|what) about\b)"
     r"(?:what|which|who|how|do|does|are|is|would|could|can|any|may|have|tell)\b"
@@ -154,16 +160,19 @@ class _Parts:
         if sentence.endswith("?") and not _amounts(sentence) and _QUESTION.search(sentence):
             self.asks |= _asked(sentence, dict(zip(_WISHES, _cars(sentence), strict=True)))
             return
-        for clause in re.split(r",\s", sentence):
+        denied = False
+        for number, clause in enumerate(re.split(r",\s", sentence)):
             brands, types, features = _cars(clause)
-            if _NEGATION.search(_NO_LOWER.sub(" ", clause)):
+            own = _NEGATION.search(_NO_LOWER.sub(" ", clause)) is not None
+            denied = own or (denied and not _STATEMENT.search(clause))
+            if denied:
                 self.without |= features
-            else:
-                self.brands |= brands
-                self.types |= types
-                self.features |= features
-                self.amounts |= _amounts(clause)
-                self.agrees |= bool(_AGREEMENT.search(clause))
+                continue
+            self.brands |= brands
+            self.types |= types
+            self.features |= features
+            self.amounts |= _amounts(clause)
+            self.agrees |= not number and bool(_AGREEMENT.search(sentence))
 
     def utterance(self) -> Utterance:
         price = next(iter(self.amounts)) if len(self.amounts) == 1 else None
