@@ -115,8 +115,8 @@ class TextArena(Adapter):
                     f"{self.name}: {self.game} is not for {players} player(s): {error}. A game of "
                     "two needs an opponent, a game of one takes none."
                 ) from error
-            if self._let_opponent_move():
-                raise self._fault(f"{self.game} was over before the agent's first move")
+        if self._let_opponent_move():
+            raise self._fault(f"{self.game} was over before the agent's first move")
         return self._shown(), {}
 
     def _make(self) -> Any:
@@ -132,7 +132,7 @@ class TextArena(Adapter):
                 getattr(self._state, "error_count", 0)
                 or self._state.game_info[self._me].get("invalid_move")
             )
-            done = done or self._let_opponent_move()
+        done = done or self._let_opponent_move()
         reward = self._final_reward() if done else 0.0
         info: dict[str, Any] = {"valid": valid}
         reason = self._state.game_info[self._me].get("reason")
@@ -160,10 +160,20 @@ class TextArena(Adapter):
         for _ in range(_MOST_MOVES):
             if self._opponent is None or self._state.current_player_id == self._me:
                 return False
-            _, shown = self._game.get_observation()
-            if self._move(self._opponent(_text(shown))):
-                return True
+            with self._randomness.used():
+                shown = _text(self._game.get_observation()[1])
+            move = self._answered(self._opponent, shown)
+            with self._randomness.used():
+                if self._move(move):
+                    return True
         raise self._fault(f"{self.game} let the opponent move {_MOST_MOVES} times in a row")
+
+    def _answered(self, opponent: Callable[[str], str], shown: str) -> str:
+        """The opponent's move. A model's answer is waited for without holding up other games."""
+        if self._endpoint is not None:
+            return opponent(shown)
+        with self._randomness.used():
+            return opponent(shown)
 
     def _final_reward(self) -> float:
         rewards, _ = self._game.close()

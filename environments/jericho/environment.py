@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from gymnasium.error import ResetNeeded
 
-from agentrl.env import Agent, Split, TextEnvironment
+from agentrl.env import SPLITS, Agent, Split, TextEnvironment
 from agentrl.errors import ConfigError
 from environments.jericho.engine import Engine, Reply
 from environments.jericho.player import ScriptedPlayer
@@ -22,14 +22,13 @@ INSTRUCTIONS = (
     "as you can."
 )
 _REFUSAL = "That is no command in this game."
-_FEWEST_TASKS = 3
 
 
 class Jericho(TextEnvironment):
     """Play a Z-machine game; the reward is the change of its score.
 
-    With one or two games a task is a game with its own random numbers, and there are three tasks,
-    one a split; with three games or more a task is a game (70 % train, 15 % dev, 15 % test).
+    With one or two games a task is a game with its own random numbers, and each split has every
+    game once; with three games or more a task is a game (70 % train, 15 % dev, 15 % test).
 
     The episode ends (`terminated`) where the game does, won or lost, and is cut off (`truncated`)
     after `max_turns`. What the game's parser does not know is invalid, and so is what never reaches
@@ -174,4 +173,10 @@ class Jericho(TextEnvironment):
 
 
 def _splits(games: int) -> dict[Split, list[int]]:
-    return shuffled_splits(max(games, _FEWEST_TASKS))
+    """Whole games for each split, or, where there are fewer than splits, all games for each."""
+    if games >= len(SPLITS):
+        return shuffled_splits(games)
+    return {
+        name: list(range(number * games, (number + 1) * games))
+        for number, name in enumerate(SPLITS)
+    }

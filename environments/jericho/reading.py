@@ -63,6 +63,10 @@ def clean(reply: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
+_VICTORY = re.compile(r"\b(?:you|you've|you have) (?:have )?(?:won|win)\b", re.IGNORECASE)
+_DEFEAT = re.compile(r"\b(?:died|dead|die|lost|lose|killed|failed)\b", re.IGNORECASE)
+
+
 def read_score(reply: str) -> Note | None:
     """The score that a reply names, in the words of Inform's and Infocom's libraries.
 
@@ -81,3 +85,17 @@ def read_end(reply: str) -> str | None:
     """What stands between the stars of ``*** You have won ***``, or None where nothing does."""
     found = _END.search(reply)
     return found[1] if found else None
+
+
+def is_victory(end: str, note: Note | None) -> bool:
+    """Whether what stands between the stars, or the full score with it, says that the game is won.
+
+    >>> is_victory("You have won", None), is_victory("Nobody won", None)
+    (True, False)
+    >>> is_victory("The end", Note(350, 350)), is_victory("You have died", Note(350, 350))
+    (True, False)
+    """
+    if _DEFEAT.search(end):
+        return False
+    full = note is not None and bool(note.most) and note.score == note.most
+    return bool(_VICTORY.search(end)) or full

@@ -36,8 +36,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 RELOADED = frozenset((
     "book-flight", "book-flight-nodelay", "chase-circle", "click-pie", "email-inbox-forward-nl",
-    "email-inbox-nl-turk", "moving-items", "order-food", "search-engine", "social-media",
-    "stock-market", "use-autocomplete", "use-autocomplete-nodelay", "use-colorwheel",
+    "email-inbox-nl-turk", "moving-items", "order-food", "scroll-text", "scroll-text-2",
+    "search-engine", "simon-says", "social-media", "stock-market", "use-autocomplete",
+    "use-autocomplete-nodelay", "use-colorwheel",
     "use-colorwheel-2",
 ))  # fmt: skip
 """Pages that keep something of an episode when they begin the next: they are loaded anew."""

@@ -42,6 +42,8 @@ class QuestionGame(TextEnvironment):
     """
 
     table_name: ClassVar[str]
+    rules: ClassVar[str]
+    """The instructions; ``{}`` stands for the number of questions."""
     opening: ClassVar[str]
     guess_form: ClassVar[str]
     model_instructions: ClassVar[str]
@@ -64,6 +66,7 @@ class QuestionGame(TextEnvironment):
         super().__init__(shuffled_splits(len(self.table.names)))
         self.reader = Reader(self.table)
         self.questions, self.list_actions = questions, list_actions
+        self.instructions = self.rules.format(questions)  # type: ignore[misc]
         self.answerer: Answerer = TableAnswerer(self.reader)
         if answerer == "model":
             endpoint = Endpoint(name, base_url, model, timeout, retries)
@@ -139,8 +142,8 @@ class QuestionGame(TextEnvironment):
 class TwentyQuestions(QuestionGame):
     """Find out one of 158 objects by yes-or-no questions. Arguments: see `QuestionGame`."""
 
-    instructions = (
-        "Find out which object is meant by asking yes-or-no questions, at most 20. Ask one short "
+    rules = (
+        "Find out which object is meant by asking yes-or-no questions, at most {}. Ask one short "
         "question a turn, such as: Is it an animal? Name the object as soon as you know it: "
         "Is it a cat?"
     )
@@ -159,8 +162,8 @@ class GuessMyCity(QuestionGame):
     Besides yes-or-no questions the table answers two open ones: for the continent and the language.
     """
 
-    instructions = (
-        "Find out which city is meant by asking questions, at most 20. Ask one short question a "
+    rules = (
+        "Find out which city is meant by asking questions, at most {}. Ask one short question a "
         "turn, such as: Is it on the coast? What language do people speak there? Name the city as "
         "soon as you know it: Are you from Paris?"
     )

@@ -87,7 +87,7 @@ class ScienceWorld(TextEnvironment):
         _check("reward", [reward], get_args(Reward))
         names = tuple(tasks) or NAMES
         _check_turns(max_turns, names)
-        _check_electricity(tasks, simplifications)
+        _check_electricity(names, simplifications)
         super().__init__(splits_of(names))
         self.simplifications = ",".join(simplifications)
         self.can_teleport = bool({"easy", "teleportAction"} & set(simplifications))
@@ -255,8 +255,8 @@ def _check_turns(max_turns: int | str, names: Sequence[str]) -> None:
         raise ConfigError(f"ScienceWorld: max_turns={max_turns!r}; expected at least 1, or 'eto'.")
 
 
-def _check_electricity(tasks: Sequence[str], simplifications: Sequence[str]) -> None:
-    electric = [name for name in tasks if "power-component" in name or "conductivity" in name]
+def _check_electricity(names: Sequence[str], simplifications: Sequence[str]) -> None:
+    electric = [name for name in names if "power-component" in name or "conductivity" in name]
     if electric and "noElectricalAction" in simplifications:
         raise ConfigError(
             f"ScienceWorld: {electric[0]} cannot be solved with 'noElectricalAction': choose "

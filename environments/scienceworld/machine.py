@@ -23,13 +23,16 @@ from agentrl.errors import EnvironmentFaultError, MissingExtraError, require
 EXTRA = "scienceworld"
 PURPOSE = "agentrl/ScienceWorld-v0"
 JAVA_OPTIONS = (
-    "-Xmx400m",
+    "-Xmx1600m",
+    "-XX:MinHeapFreeRatio=10",
+    "-XX:MaxHeapFreeRatio=20",
     "-Xss1m",
     "-XX:+UseSerialGC",
     "-XX:+UnlockExperimentalVMOptions",
     "-XX:hashCode=2",
 )
-"""The heap that eight games share; the serial collector gives the smallest process. The engine
+"""A game takes about 12 MB of the heap, which grows as far as games need it: for some 130 of them;
+the serial collector gives the smallest process. The engine
 lists objects in the order of their identity hashes, which a JVM draws at random; option 2 gives all
 the same hash, so that the same actions give the same text."""
 
@@ -221,7 +224,9 @@ def faults() -> Iterator[None]:
     try:
         yield
     except (protocol.Py4JError, OSError) as error:
-        summary = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        # The first line names the call, the next one, after a colon, what Java raised.
+        summary = " ".join(lines[:2])[:300] or type(error).__name__
         raise EnvironmentFaultError(
             f"ScienceWorld's engine failed: {summary}. The next reset starts a fresh game."
         ) from error

@@ -192,7 +192,13 @@ class TextWorld(TextEnvironment):
         return ScriptedPlayer(self, strength, seed)
 
     def snapshot(self) -> Snapshot:
-        """The interpreter's memory, and what the environment counts."""
+        """The interpreter's memory, and what the environment counts.
+
+        Raises:
+            ResetNeeded: no episode has begun.
+        """
+        if not self._verbs:
+            raise ResetNeeded("There is no game to save: call reset() first.")
         commands = tuple(self.commands)
         story = self.story.save()
         return Snapshot(story, self._task, commands, self._steps, self._over, self._plan_length)

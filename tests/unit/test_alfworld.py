@@ -243,3 +243,15 @@ def test_without_the_packages_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "fast_downward", None)
     with pytest.raises(MissingExtraError, match=r"agentrl\[alfworld\]"):
         ALFWorld(str(rooms))
+
+
+def test_a_closed_room_opens_again(rooms: Path) -> None:
+    environment = ALFWorld(str(rooms), max_steps=30)
+    first = environment.reset(seed=0, options={"task": 0})
+    state = environment.snapshot()
+    environment.close()
+    assert environment.reset(seed=0, options={"task": 0}) == first
+    environment.close()
+    environment.restore(state)
+    assert environment.step("look")[4]["valid"]
+    environment.close()

@@ -79,6 +79,58 @@ def test_other_numbers_are_no_prices(text: str) -> None:
     assert (said(text).price, said(text).problem) == (None, None)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I can give you a discount of $2,000.",
+        "I will lower it by $1,000.",
+        "I can take $500 less.",
+        "We need a down payment of $2,000.",
+        "It is $5,000 cheaper than elsewhere.",
+        "You save $3,000!",
+        "I'll take off $2,000.",
+        "I can reduce the price with $2,000.",
+        "I throw in $1,500 worth of extras.",
+        "You get $1,000 back.",
+        "With $3,000 cashback",
+        "I cannot sell it for $30,000, $28,000 or $26,000.",
+    ],
+)
+def test_differences_are_no_prices(text: str) -> None:
+    assert (said(text).price, said(text).problem) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No problem, I can do $28,000.",
+        "It costs $28,000, no more, no less.",
+        "$28,000, no strings attached.",
+        "It has no sunroof, but the price is $28,000.",
+        "$28,000, and you save $2,000",
+        "I stand by $28,000.",
+        "I won't accept $20,000, $28,000 is my price.",
+    ],
+)
+def test_a_negation_counts_in_its_clause(text: str) -> None:
+    assert (said(text).price, said(text).problem) == (28_000, None)
+
+
+def test_a_negated_list_is_negated_to_its_end() -> None:
+    found = said("A Ford truck. It has no sunroof, leather seats or GPS.")
+    assert (found.brand, found.features) == ("Ford", frozenset())
+    assert found.without == {"sunroof", "leather seats", "navigation system"}
+    assert said("I don't have that Honda sedan, the BMW, or the Audi SUV").brand is None
+
+
+def test_words_like_agreement_are_none() -> None:
+    assert not said("A great car, fine deal, only $30,000.").agrees
+    assert not said("It is yours, sold by us at $30,000.").agrees
+    assert not said("Deal with it.").agrees
+    assert not said("Sold out of these.").agrees
+    assert said("Ok, deal, $28,000.").agrees
+
+
 def test_a_car_is_read() -> None:
     found = said("How about a VW pickup with GPS, LEATHER seats and a moonroof for 30k?")
     assert (found.brand, found.type, found.price) == ("Volkswagen", "truck", 30_000)

@@ -335,3 +335,14 @@ def test_a_wrong_setting_is_a_clear_error(arguments: dict[str, Any], message: st
 def test_without_stockfish_the_error_names_package_and_way_out() -> None:
     with pytest.raises(MissingExtraError, match=r"apt-get install stockfish.*opponent='greedy'"):
         Chess(program="no-such-engine")
+
+
+def test_the_instructions_are_those_of_the_form() -> None:
+    for notation, form, example, colour in (
+        ("san", "plain", "exd8=Q", "white"),
+        ("uci", "plain", "e2e4", "black"),
+        ("uci", "letters", "e 2 e 4", "white"),
+    ):
+        game = Chess(opponent="greedy", notation=notation, format=form, color=colour)
+        assert example in game.instructions and colour in game.instructions
+        assert ("UCI" in game.instructions) == (notation == "uci")

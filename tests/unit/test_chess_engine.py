@@ -271,3 +271,34 @@ def test_the_expert_beats_the_default_opponent(environment: Chess) -> None:
         _, _, terminated, truncated, info = environment.step(agent.act("", info))
         ended = terminated or truncated
     assert info["success"]
+
+
+def test_a_game_restored_after_close_gives_its_engine_back() -> None:
+    game = Chess()
+    game.reset(seed=0, options={"task": 0})
+    state = game.snapshot()
+    game.close()
+    game.restore(state)
+    game.step("e4")
+    assert game.engine is not None
+    pid = game.engine.pid
+    assert pid is not None
+    game.close()
+    assert wait_until_gone(pid)
+
+
+def test_a_forked_child_starts_an_engine_of_its_own(environment: Chess) -> None:
+    environment.reset(seed=0, options={"task": 0})
+    environment.step("e4")
+    assert environment.engine is not None
+    parents = environment.engine.pid
+    child = os.fork()
+    if not child:
+        environment.reset(seed=0, options={"task": 0})
+        valid = environment.step("e4")[4]["valid"]
+        own = environment.engine.pid
+        environment.close()
+        os._exit(0 if valid and own != parents else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert environment.step("d4")[4]["valid"]
+    assert environment.engine.pid == parents

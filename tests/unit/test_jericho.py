@@ -10,11 +10,19 @@ from gymnasium.error import ResetNeeded
 
 from agentrl.config import EnvironmentConfig, IsolationConfig
 from agentrl.contract import check_environment, hostile_action
+from agentrl.env import SPLITS
 from agentrl.errors import ConfigError, DataError, MissingExtraError
 from agentrl.isolation import make_environment
 from benchmarks.jericho import compile_game
 from environments.jericho import Jericho
-from environments.jericho.reading import Note, clean, read_action, read_end, read_score
+from environments.jericho.reading import (
+    Note,
+    clean,
+    is_victory,
+    read_action,
+    read_end,
+    read_score,
+)
 
 
 @dataclass(frozen=True)
@@ -275,3 +283,31 @@ def test_without_the_package_it_says_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, "jericho", None)
     with pytest.raises(MissingExtraError, match=r"agentrl\[jericho\]"):
         Jericho(str(games.known)).reset(seed=1)
+
+
+@pytest.mark.parametrize(
+    ("end", "note", "won"),
+    [
+        ("You have won", None, True),
+        ("You win!", Note(0, 0), True),
+        ("The End", Note(350, 350), True),
+        ("The End", Note(340, 350), False),
+        ("You have died", Note(0, 0), False),
+        ("Nobody won", Note(0, None), False),
+        ("You wonder no more", None, False),
+        ("You have lost, having won every battle", Note(7, 7), False),
+    ],
+)
+def test_which_ends_are_victories(end: str, note: Note | None, won: bool) -> None:
+    assert is_victory(end, note) == won
+
+
+def test_few_games_are_in_every_split(games: Games) -> None:
+    environment = Jericho(game=[str(games.known), str(games.unknown)])
+    for split in SPLITS:
+        played = set()
+        for task in environment.tasks(split):
+            environment.reset(seed=1, options={"task": task})
+            assert environment._engine is not None
+            played.add(environment._engine.story)
+        assert played == set(environment.stories)

@@ -243,3 +243,14 @@ def test_the_browser_is_looked_for_in_order(
         find_browser(None, "nowhere")
     with pytest.raises(ConfigError, match="no program"):
         find_browser("missing", own)
+
+
+@pytest.mark.parametrize("page", ["scroll-text", "scroll-text-2"])
+def test_what_was_typed_in_one_episode_is_not_in_the_next(page: str) -> None:
+    environment = made(page)
+    first = environment.reset(options={"task": 0})
+    field = next(item.ref for item in environment.view.items if item.tag == "textarea")
+    environment.step(f'type {field} "abc"')
+    environment.reset(options={"task": 1})
+    assert environment.reset(options={"task": 0}) == first
+    environment.close()

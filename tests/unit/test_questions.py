@@ -251,3 +251,8 @@ def test_hostile_text_is_kept_from_the_model(endpoint_server: EndpointServer) ->
 def test_a_wrong_setting_is_a_clear_error(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TwentyQuestions(**arguments)
+
+
+def test_the_instructions_name_the_number_of_questions() -> None:
+    assert "at most 7" in TwentyQuestions(questions=7).instructions
+    assert "at most 20" in GuessMyCity().instructions

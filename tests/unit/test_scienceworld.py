@@ -258,3 +258,16 @@ def test_no_machine_outlives_its_process(how: str) -> None:
 def test_a_wrong_setting_is_a_clear_error(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ScienceWorld(**arguments)
+
+
+def test_all_tasks_cannot_do_without_electricity() -> None:
+    with pytest.raises(ConfigError, match="cannot be solved with 'noElectricalAction'"):
+        ScienceWorld(simplifications=["noElectricalAction"])
+
+
+def test_a_fault_names_what_java_raised(environment: ScienceWorld) -> None:
+    environment.reset(seed=0)
+    game = environment._game
+    assert game is not None
+    with pytest.raises(EnvironmentFaultError, match=r"engine failed: .*(java|py4j)\."):
+        game.call("load", "no such task")

@@ -290,3 +290,8 @@ def test_close_frees_the_interpreter_and_reset_starts_another(cache: str) -> Non
 def test_a_wrong_setting_is_a_clear_error(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TextWorld(**arguments)
+
+
+def test_there_is_nothing_to_save_before_the_first_reset(tmp_path: Path) -> None:
+    with pytest.raises(ResetNeeded, match="call reset"):
+        TextWorld(cache=str(tmp_path)).snapshot()
