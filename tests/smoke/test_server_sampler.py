@@ -161,6 +161,7 @@ def test_an_adapter_agrees_with_transformers_on_both(
     assert sampler.cached_tokens < sampler.prompt_tokens
 
 
+@pytest.mark.slow
 def test_a_server_dies_in_mid_run_and_comes_back_with_the_adapter_of_now(
     sampler: Sampler, servers: list[Served], make_adapter: AdapterMaker, tiny_policy: Path
 ) -> None:
