@@ -11,8 +11,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
-
 from agentrl.errors import SamplerError, require
 
 logger = logging.getLogger(__name__)
@@ -45,6 +43,7 @@ class Server:
 
     def __init__(self, url: str, seconds: float) -> None:
         openai = require("openai", EXTRA, PURPOSE)
+        self._response = require("httpx", EXTRA, PURPOSE).Response
         self.url, self.up, self.load = url.rstrip("/"), False, 0
         self.model, self.trouble = "", "not asked yet"
         self.adapter: str | None = None
@@ -64,7 +63,7 @@ class Server:
             SamplerError: it is no vLLM server.
         """
         health = f"{self.url.removesuffix('/v1')}/health"
-        await self._call(self._client.get(health, cast_to=httpx.Response))
+        await self._call(self._client.get(health, cast_to=self._response))
         models = (await self._call(self._client.models.list())).data
         base = [model for model in models if getattr(model, "max_model_len", None)]
         if not base:
@@ -92,7 +91,7 @@ class Server:
             await self._call(self._post("/unload_lora_adapter", {"lora_name": before}))
 
     def _post(self, path: str, given: dict[str, Any]) -> Any:
-        return self._client.post(path, cast_to=httpx.Response, body=given)
+        return self._client.post(path, cast_to=self._response, body=given)
 
     async def complete(self, prompt: Sequence[int], **given: Any) -> Any:
         """A completion of token ids by the current adapter.
