@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
-from agentrl.config import PolicyConfig, SamplerConfig
+from agentrl.config import PolicyConfig, SamplerConfig, check_context
 from agentrl.errors import SamplerError, TokenMismatchError
 from agentrl.trajectory import FinishReason
 
@@ -62,12 +62,29 @@ class Sampler(ABC):
         adapter_digest: `adapter_digest` of the files the engine read; None runs the base alone.
         prompt_tokens: of all prompts answered since the start.
         cached_tokens: those of them that the engine had computed for an earlier prompt.
+
+    Args: as of `build_sampler`.
+
+    Raises:
+        ConfigError: the context is longer than the model's.
     """
 
     version: int = 0
     adapter_digest: str | None = None
     prompt_tokens: int = 0
     cached_tokens: int = 0
+
+    def __init__(
+        self, policy: PolicyConfig, sampler: SamplerConfig, model_path: str, stop_id: int
+    ) -> None:
+        from transformers import AutoConfig
+
+        model_config = AutoConfig.from_pretrained(model_path)
+        check_context(policy.context_length, model_config, model_path)
+        self.config, self.stop_id = sampler, stop_id
+        self.context_length = policy.context_length
+        self.vocabulary_size = int(model_config.get_text_config().vocab_size)
+        self._tickets = 0
 
     @abstractmethod
     def submit(self, requests: Sequence[Request]) -> list[int]:

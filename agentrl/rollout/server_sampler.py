@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agentrl.config import PolicyConfig, SamplerConfig, check_context
+from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import ConfigError, SamplerError
 from agentrl.rollout.handover import adapter_digest
 from agentrl.rollout.sampler import (
@@ -44,14 +44,7 @@ class ServerSampler(Sampler):
     def __init__(
         self, policy: PolicyConfig, sampler: SamplerConfig, model_path: str, stop_id: int
     ) -> None:
-        from transformers import AutoConfig
-
-        model_config = AutoConfig.from_pretrained(model_path)
-        check_context(policy.context_length, model_config, model_path)
-        self.config, self.stop_id = sampler, stop_id
-        self.context_length = policy.context_length
-        self.vocabulary_size = int(model_config.get_text_config().vocab_size)
-        self._tickets = 0
+        super().__init__(policy, sampler, model_path, stop_id)
         self._under_way: dict[int, asyncio.Future[Any]] = {}
         self._done: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agentrl.config import PolicyConfig, SamplerConfig, check_context
+from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import SamplerError
 from agentrl.rollout.handover import adapter_digest
 from agentrl.rollout.sampler import Completion, Request, Sampler, check_request
@@ -30,12 +30,9 @@ class TransformersSampler(Sampler):
         self, policy: PolicyConfig, sampler: SamplerConfig, model_path: str, stop_id: int
     ) -> None:
         import torch
-        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM
 
-        check_context(policy.context_length, AutoConfig.from_pretrained(model_path), model_path)
-        self.config, self.stop_id = sampler, stop_id
-        self.context_length = policy.context_length
-        self._tickets = 0
+        super().__init__(policy, sampler, model_path, stop_id)
         self._waiting: dict[int, tuple[Request, int]] = {}
         device: str = policy.device
         if device == "auto":

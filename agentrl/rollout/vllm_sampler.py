@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from agentrl.config import PolicyConfig, SamplerConfig, check_context
+from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import ConfigError, SamplerError, require
 from agentrl.rollout.handover import adapter_digest
 from agentrl.rollout.sampler import (
@@ -56,15 +56,9 @@ class VllmSampler(Sampler):
         self, policy: PolicyConfig, sampler: SamplerConfig, model_path: str, stop_id: int
     ) -> None:
         import torch
-        from transformers import AutoConfig
 
-        model_config = AutoConfig.from_pretrained(model_path)
-        check_context(policy.context_length, model_config, model_path)
-        self.config, self.stop_id = sampler, stop_id
-        self.context_length = policy.context_length
-        self.vocabulary_size = int(model_config.get_text_config().vocab_size)
+        super().__init__(policy, sampler, model_path, stop_id)
         self._adapter: Any = None
-        self._tickets = 0
         self._under_way: set[int] = set()
         self._in_process = sampler.vllm.in_process and ranks() == 1
         self._on_gpu = torch.cuda.is_available()

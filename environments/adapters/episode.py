@@ -146,6 +146,7 @@ class Adapter(TextEnvironment):
         try:
             yield
         except AgentrlError:
+            self._over = True
             raise
         except Exception as error:
             raise self._fault(f"raised {type(error).__name__}: {error}") from error

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentrl.errors import require
+from environments.adapters.randomness import OwnRandomness
 
 if TYPE_CHECKING:
     from environments.alfworld.environment import ALFWorld
@@ -48,23 +49,19 @@ class HandcodedExpert:
         self._agent = experts.HandCodedTWAgent(max_steps=_MOST_STEPS)
         self._agent.reset(str(environment.game))
         self._agent.observe(environment.opening)
-        self._random_state = random.Random(seed).getstate()
+        self._randomness = OwnRandomness(seed)
 
     def choose(self) -> str:
         """The expert's command; ``look`` at first, and where it gives up."""
         last = self.environment.last_command
         if not last:
             return "look"
-        outer = random.getstate()
-        random.setstate(self._random_state)
+        said = last.replace("move", "put", 1) if last.startswith("move") else last
         try:
-            said = last.replace("move", "put", 1) if last.startswith("move") else last
-            chosen = self._agent.act(self.environment.engine.state, 0, False, said)
+            with self._randomness.used():
+                chosen = self._agent.act(self.environment.engine.state, 0, False, said)
         except (*self._gives_up, IndexError, KeyError):
             return "look"
-        finally:
-            self._random_state = random.getstate()
-            random.setstate(outer)
         return str(chosen) if chosen in self.environment.commands else "look"
 
 

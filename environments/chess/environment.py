@@ -118,7 +118,8 @@ class ChessGame(TextEnvironment):
         self.notation, self.observation, self.format = notation, observation, format
         self.max_turns, self.list_actions = max_turns, list_actions
         self.side = color == "white"
-        self.instructions = _instructions(color, notation, format)  # type: ignore[misc]
+        sees = "the opponent's moves" if observation == "reply" else "the position before your move"
+        self.instructions = _instructions(color, notation, format, sees)  # type: ignore[misc]
         self.engine: Engine | None = None
         self._opponent: Opponent = GreedyOpponent() if opponent == "greedy" else RandomOpponent()
         if opponent == "stockfish":
@@ -262,13 +263,13 @@ class ChessEndgames(ChessGame):
         return random_endgame(pieces, self.side, random.Random(f"{pieces} {task}"))
 
 
-def _instructions(color: str, notation: str, form: str) -> str:
+def _instructions(color: str, notation: str, form: str, sees: str) -> str:
     """The rules in words, for this form of the game."""
     examples = (format_text(move, form) for move in _EXAMPLES[notation])
     spaced = ", with a blank between all characters," if form == "letters" else ""
     return (
-        f"Play chess with the {color} pieces and win. You see the position before your move. Reply "
-        f"with one legal move in {_NOTATIONS_IN_WORDS[notation].format(*examples)}{spaced} and "
+        f"Play chess with the {color} pieces and win. You see {sees}. Reply with "
+        f"one legal move in {_NOTATIONS_IN_WORDS[notation].format(*examples)}{spaced} and "
         "nothing else."
     )
 
