@@ -141,7 +141,7 @@ class Talk:
     def hearing(self, said: Utterance) -> Talk:
         """With the car that the seller speaks of on the table."""
         brand, type_ = said.brand or self.brand, said.type or self.type
-        changed = (self.brand, self.type) != (brand, type_) and None not in (self.brand, self.type)
+        changed = self.brand not in (None, brand) or self.type not in (None, type_)
         kept = frozenset() if changed else self.features
         features = (kept | said.features) - said.without
         same = (self.brand, self.type, self.features) == (brand, type_, features)

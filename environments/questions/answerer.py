@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable
 from typing import Protocol
 
 from environments.lmrl.endpoint import Endpoint, encodable
@@ -77,10 +79,34 @@ class ModelAnswerer:
             found = _YES_OR_NO.search(reply)
             return YES if found and found[1].lower() == "yes" else NO
         line = next(iter(reply.splitlines()), "")[:_LONGEST_ANSWER]
-        for name in sorted(names, key=len, reverse=True):
-            line = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "...", line, flags=re.IGNORECASE)
-        return line or NO
+        return blotted(line, names) or NO
 
     def close(self) -> None:
         """Close the connection."""
         self.endpoint.close()
+
+
+def blotted(line: str, names: Iterable[str]) -> str:
+    """A line without the names, however they are accented, dotted or hyphenated.
+
+    >>> blotted("I live in São Paulo, yes.", ["Sao Paulo"])
+    'I live in ..., yes.'
+    """
+    folded, places = _folded(line)
+    for name in sorted(names, key=len, reverse=True):
+        found = re.search(rf"(?<!\w){re.escape(_folded(name)[0])}(?!\w)", folded, re.IGNORECASE)
+        if found:
+            end = places[found.end() - 1] + 1
+            return blotted(f"{line[: places[found.start()]]}...{line[end:]}", names)
+    return line
+
+
+def _folded(text: str) -> tuple[str, list[int]]:
+    """Letters without accents, dots, hyphens and apostrophes, and where in the text each stands."""
+    kept = [
+        (part, place)
+        for place, letter in enumerate(text)
+        for part in unicodedata.normalize("NFKD", letter)
+        if not unicodedata.combining(part) and part not in ".-'\u2019"
+    ]
+    return "".join(part for part, _ in kept), [place for _, place in kept]

@@ -80,15 +80,20 @@ def _compile(specification: str, folder: Path) -> None:
     """
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     command = [sys.executable, "-P", "-m", "environments.textworld.compiler", str(folder)]
-    finished = subprocess.run(
-        command,
-        input=specification,
-        env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        timeout=_TIME_LIMIT,
-        check=False,
-    )
+    try:
+        finished = subprocess.run(
+            command,
+            input=specification,
+            env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+            timeout=_TIME_LIMIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EnvironmentFaultError(
+            f"TextWorld's compiler did not finish {specification} within {_TIME_LIMIT} s."
+        ) from error
     if finished.returncode or not (folder / STORY).exists():
         raise EnvironmentFaultError(
             f"TextWorld's compiler failed on {specification}:\n{finished.stderr[-2000:]}"

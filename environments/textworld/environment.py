@@ -214,4 +214,5 @@ class TextWorld(TextEnvironment):
     def close(self) -> None:
         """Free the interpreter; twice is fine."""
         self.story.close()
+        self._verbs = frozenset()
         self._over = True

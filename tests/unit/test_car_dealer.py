@@ -20,6 +20,7 @@ from agentrl.errors import (
 from environments.car_dealer import CarDealer
 from environments.car_dealer.buyer import ScriptedBuyer, Talk
 from environments.car_dealer.preferences import COUNT, FEATURES, preferences
+from environments.car_dealer.reading import read
 
 Answer = tuple[str, float, bool, bool, dict[str, Any]]
 CAR = "I have a BMW, type SUV, with a sunroof."
@@ -369,3 +370,15 @@ def test_a_model_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_setting_is_a_clear_error(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         CarDealer(**arguments)
+
+
+def test_another_brand_is_another_car_without_the_features() -> None:
+    def heard(before: Talk, text: str) -> Talk:
+        said = read(text)
+        assert said is not None
+        return before.hearing(said)
+
+    ford = heard(START, "I have a Ford with a sunroof.")
+    assert ford.features == {"sunroof"}
+    assert heard(ford, "It is a truck.").features == {"sunroof"}
+    assert heard(ford, "I have a BMW.").features == frozenset()

@@ -10,6 +10,7 @@ from gymnasium.error import ResetNeeded
 
 from agentrl.errors import ConfigError, EnvironmentFaultError, MissingExtraError
 from environments.questions import GuessMyCity, QuestionGame, TwentyQuestions
+from environments.questions.answerer import blotted
 from environments.questions.player import answer_entropies
 from environments.questions.reading import Guess, Question
 
@@ -256,3 +257,17 @@ def test_a_wrong_setting_is_a_clear_error(arguments: dict[str, Any], message: st
 def test_the_instructions_name_the_number_of_questions() -> None:
     assert "at most 7" in TwentyQuestions(questions=7).instructions
     assert "at most 20" in GuessMyCity().instructions
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "shown"),
+    [
+        ("I live in São Paulo, yes.", "Sao Paulo", "I live in ..., yes."),
+        ("Bogotá is high. BOGOTA!", "Bogota", "... is high. ...!"),
+        ("St. Petersburg is a port", "St Petersburg", "... is a port"),
+        ("Xi\u2019an is old", "Xian", "... is old"),
+        ("Romeo lives here", "Rome", "Romeo lives here"),
+    ],
+)
+def test_names_are_blotted_out_however_they_are_written(line: str, name: str, shown: str) -> None:
+    assert blotted(line, [name]) == shown

@@ -295,3 +295,12 @@ def test_a_wrong_setting_is_a_clear_error(arguments: dict[str, Any], message: st
 def test_there_is_nothing_to_save_before_the_first_reset(tmp_path: Path) -> None:
     with pytest.raises(ResetNeeded, match="call reset"):
         TextWorld(cache=str(tmp_path)).snapshot()
+
+
+def test_a_compiler_that_does_not_finish_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("environments.textworld.cache._TIME_LIMIT", 0.01)
+    with pytest.raises(EnvironmentFaultError, match="did not finish"):
+        TextWorld(cache=str(tmp_path)).reset(seed=0)
+    assert not list(tmp_path.rglob("*.z8"))
