@@ -125,7 +125,7 @@ class Game:
         self.closed = False
         self.objects = 0
         try:
-            with faults():
+            with faults(), self.machine.turn:
                 self.java = self.machine.new_game()
         except EnvironmentFaultError:
             self.close()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,20 @@ def test_a_negative_score_ends_the_episode_and_best_never_pays_less(
 
         assert (terminated, truncated, info["success"]) == (True, False, False)
         assert reward == pytest.approx(expected)
+
+
+def test_a_game_made_beside_does_not_change_a_start(environment: ScienceWorld) -> None:
+    """The engine draws from one generator when a game is made, too."""
+    options = {"task": task_number("boil", 1)}
+    start = environment.reset(seed=0, options=options)
+    with ThreadPoolExecutor(1) as threads:
+        making = threads.submit(lambda: [Game().close() for _ in range(150)])
+        beside = []
+        while not making.done():
+            beside.append(environment.reset(seed=0, options=options))
+    making.result()
+    assert len(beside) > 10
+    assert all(again == start for again in beside)
 
 
 def test_the_limit_truncates() -> None:
