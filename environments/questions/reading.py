@@ -2,68 +2,52 @@
 
 The rules, in this order:
 
-1. Text over 200 characters is not read. Accents, case and punctuation do not matter; words are
-   compared by their stems (Porter 2), so that "sports" and "sport" are one.
-2. **A guess** ends with a name of the table and has before it nothing but `GUESS_WORDS`: "Is it a
-   cat?", "My guess is the cat", "cat".
-3. **A question** begins with a word of `YES_NO_WORDS` ("Is", "Does", "Can", ...), for an open
-   question with one of `OPEN_WORDS` ("What", "Where", ...). From left to right the longest phrase
-   of any fact is taken; every other word must be one of `FREE_WORDS`, which carry no meaning of
-   their own. A question with any unknown word is not read: to answer half of it would be wrong.
-4. Several yes-no facts are joined: with "or" one of them must hold, otherwise all.
+1. Text over 200 characters is not read. Accents, case, punctuation, articles, plurals and adverbs such
+   as "usually" do not matter.
+2. **A guess** is a name of the table, alone or behind `GUESS_OPENINGS`: "Is it a cat?", "My guess is
+   the cat", "cat". A name that is also an adjective ("orange") needs the article there, or to be alone.
+3. **An open question** is one of `OPEN_FORMS` with a noun of the table: "What language do you speak?"
+4. **A yes-no question** is rewritten as a statement about "it" (`environments.questions.wording`). It is
+   read if the whole statement is a phrase of a fact, never by a part of it: what is left out could
+   change the meaning.
+5. Else it is cut in two at a word of `JOINTS` or `PREPOSITIONS` ("a pet or a farm animal", "an animal
+   with stripes"). Both parts must be read by rule 4, the second perhaps with words of the first before it.
+   With "or" one of them must hold, otherwise both.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-
-import snowballstemmer
 
 from agentrl.errors import DataError
 from environments.questions.table import NO, YES, Table
+from environments.questions.wording import keys, plain_words, statements, without_articles
 
 LONGEST_QUESTION = 200
-GUESS_WORDS = (
-    "a am an answer are be born city come could did do does from guess hometown i in is it its "
-    "like live living maybe my now object of or other perhaps so that the then thing think "
-    "thinking this they town was were word would you your"
+GUESS_OPENINGS = (
+    "is it", "is this", "is that", "is it maybe", "is it perhaps", "is it possibly", "is it called",
+    "are they", "are these", "are those", "was it", "could it be", "could this be", "can it be",
+    "would it be", "might it be", "may it be", "is the object", "is the thing", "is the item",
+    "is the answer", "is the word", "is your object", "is it the object", "it is", "it", "this is",
+    "that is", "is", "they are", "the object is", "the answer is", "the word is", "answer",
+    "the answer", "my answer", "final answer", "my final answer", "my answer is", "guess", "my guess",
+    "i guess", "i guess it is", "i guess it", "my guess is", "my final guess is",
+    "my guess is that it is", "i think it is", "i think it", "i say it is", "i believe it is",
+    "are you thinking of", "were you thinking of", "you are thinking of", "do you mean", "are you",
+)  # fmt: skip
+_BEFORE = ("", "so ", "now ", "ok ", "okay ", "well ", "then ", "perhaps ", "maybe ", "and ")
+OPEN_FORMS = (
+    r"(?:in |on )?(?:what|which) (?:is )?(?:it )?(?:(?:main|official|local|native) )?{}"
+    r"(?: (?:is (?:it|city|hometown)|are you|do you (?:live|come))"
+    r"(?: located)?(?: (?:on|in|from))?| (?:do|does) (?:you|they|people|most people|local)"
+    r" speak(?: (?:there|in (?:it|city|hometown)))?| is spoken(?: (?:there|in (?:it|city|hometown)))?"
+    r"| (?:there|of city|of it))?"
 )
-YES_NO_WORDS = "are can could did do does has have is was were will would"
-OPEN_WORDS = "how in what whats where which"
-FREE_WORDS = (
-    "a about able an and any are as at be been by can category city come commonly could did do "
-    "does find for found from generally get has have home hometown i in is it item its kind "
-    "known live located made mainly mostly most normally object of often on one or people person "
-    "place primarily some someone something sort speak that the there these they thing this to "
-    "town type typically use used usually was were what which will with would you your"
-)
-_WORD = re.compile(r"[a-z0-9]+")
-_STEMMER = snowballstemmer.stemmer("english")
-
-
-@lru_cache(maxsize=10_000)
-def _stem(word: str) -> str:
-    return str(_STEMMER.stemWord(word))
-
-
-def stems(text: str) -> tuple[str, ...]:
-    """The stems of a text's words, without accents.
-
-    >>> stems("Is it used in São Paulo's sports?")
-    ('is', 'it', 'use', 'in', 'sao', 'paulo', 'sport')
-    """
-    plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode("ascii")
-    words = _WORD.findall(plain.replace("'s", ""))
-    return tuple(_stem(word) for word in words)
-
-
-_GUESS, _YES_NO, _OPEN, _FREE = (
-    frozenset(stems(words)) for words in (GUESS_WORDS, YES_NO_WORDS, OPEN_WORDS, FREE_WORDS)
-)
+ARTICLES = frozenset("a an the some".split())
+JOINTS = frozenset("and or that which".split())
+PREPOSITIONS = frozenset("with in on of for from used made found known".split())
 
 
 @dataclass(frozen=True)
@@ -93,51 +77,89 @@ class Reader:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self._names = _index("name", table.names)
-        self._phrases = _index("phrase", [fact.phrases for fact in table.facts])
-        self._longest = max(map(len, self._phrases))
+        self._names = _index("name", table.names, lambda name: (_plain(name),))
+        self._phrases = _index(
+            "phrase",
+            [() if fact.is_open else fact.phrases for fact in table.facts],
+            keys,
+        )
+        for number, fact in enumerate(table.facts):
+            if not fact.is_open:
+                (own, *_) = statements(without_articles(plain_words(fact.question)))
+                if self._phrases.setdefault(own, number) != number:
+                    raise DataError(f"The question {fact.question!r} asks for two facts.")
+        self._open = [
+            (
+                number,
+                re.compile(
+                    OPEN_FORMS.format(
+                        f"(?:{'|'.join(without_articles(plain_words(p)) for p in fact.phrases)})"
+                    )
+                ),
+            )
+            for number, fact in enumerate(table.facts)
+            if fact.is_open
+        ]
+        openings = [
+            f"{before}{words} "
+            for before in _BEFORE
+            for words in (*GUESS_OPENINGS, *table.openings)
+        ]
+        self._openings = frozenset(_plain(words) for words in openings) | frozenset(
+            b.strip() for b in _BEFORE
+        )
 
     def read(self, text: str) -> Reading | None:
         """What a text asks for, by the rules of this module; None if it cannot be read."""
         if len(text) > LONGEST_QUESTION:
             return None
-        words = stems(text)
-        return self._guess(words) or self._question(words)
+        words = plain_words(text)
+        plain = without_articles(words)
+        return self._guess(words, plain) or self._open_question(plain) or self._question(plain)
 
-    def _guess(self, words: Sequence[str]) -> Guess | None:
+    def _guess(self, words: Sequence[str], plain: str) -> Guess | None:
         for start in range(len(words)):
-            name = tuple(words[start:])
-            if name in self._names:
-                return Guess(self._names[name])
-            if words[start] not in _GUESS:
-                return None
+            thing = self._names.get(" ".join(words[start:]))
+            if thing is None:
+                continue
+            opening = list(words[:start])
+            has_article = opening[-1:] and opening[-1] in ARTICLES
+            if has_article:
+                opening.pop()
+            if " ".join(opening) not in self._openings:
+                continue
+            is_bare = opening and not has_article
+            return None if is_bare and self._fact(plain) is not None else Guess(thing)
         return None
 
-    def _question(self, words: Sequence[str]) -> Question | None:
-        facts, rest = self._phrases_in(words)
-        if not facts or not set(rest) <= _FREE | _OPEN:
-            return None
-        open_facts = [fact for fact in facts if self.table.facts[fact].is_open]
-        if open_facts:
-            return Question((open_facts[0],)) if words[0] in _OPEN and len(facts) == 1 else None
-        return Question(tuple(facts), either="or" in rest) if words[0] in _YES_NO else None
+    def _open_question(self, plain: str) -> Question | None:
+        for number, form in self._open:
+            if form.fullmatch(plain):
+                return Question((number,))
+        return None
 
-    def _phrases_in(self, words: Sequence[str]) -> tuple[list[int], list[str]]:
-        """The facts that are asked for, from left to right, and the words that are left."""
-        facts: list[int] = []
-        rest: list[str] = []
-        position = 0
-        while position < len(words):
-            for length in range(min(self._longest, len(words) - position), 0, -1):
-                fact = self._phrases.get(tuple(words[position : position + length]))
-                if fact is not None:
-                    facts.append(fact)
-                    position += length
-                    break
-            else:
-                rest.append(words[position])
-                position += 1
-        return list(dict.fromkeys(facts)), rest
+    def _question(self, plain: str) -> Question | None:
+        fact = self._fact(plain)
+        if fact is not None:
+            return Question((fact,))
+        words = plain.split()
+        for place, word in enumerate(words):
+            if word not in JOINTS | PREPOSITIONS:
+                continue
+            first = self._fact(" ".join(words[:place]))
+            if first is None:
+                continue
+            for second in map(self._fact, _second_parts(words, place)):
+                if second is not None:
+                    return Question(tuple(dict.fromkeys((first, second))), either=word == "or")
+        return None
+
+    def _fact(self, plain: str) -> int | None:
+        """The fact that a whole question asks for."""
+        for statement in statements(plain):
+            if statement in self._phrases:
+                return self._phrases[statement]
+        return None
 
     def answer(self, question: Question, thing: int) -> str:
         """The table's answer to a question about a thing."""
@@ -148,11 +170,31 @@ class Reader:
         return YES if join(answer == YES for answer in answers) else NO
 
 
-def _index(what: str, wordings: Sequence[Sequence[str]]) -> dict[tuple[str, ...], int]:
-    found: dict[tuple[str, ...], int] = {}
+def _plain(text: str) -> str:
+    return " ".join(plain_words(text))
+
+
+def _second_parts(words: Sequence[str], place: int) -> Iterator[str]:
+    """The question that begins at a joint, with what it may share with the first one."""
+    joint, rest = words[place], " ".join(words[place + 1 :])
+    if joint in PREPOSITIONS:
+        yield f"is it {joint} {rest}"
+    elif joint in ("that", "which"):
+        yield f"is it something that {rest}"
+    else:
+        yield rest
+        for shared in range(place - 1, 0, -1):
+            yield f"{' '.join(words[:shared])} {rest}"
+        yield f"is it {rest}"
+
+
+def _index(
+    what: str, wordings: Sequence[Sequence[str]], normal: Callable[[str], Iterable[str]]
+) -> dict[str, int]:
+    found: dict[str, int] = {}
     for number, texts in enumerate(wordings):
         for text in texts:
-            words = stems(text)
-            if not words or found.setdefault(words, number) != number:
-                raise DataError(f"The {what} {text!r} stands for two things or for none.")
+            for form in normal(text):
+                if not form or found.setdefault(form, number) != number:
+                    raise DataError(f"The {what} {text!r} stands for two things or for none.")
     return found

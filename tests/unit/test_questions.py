@@ -81,7 +81,7 @@ def test_there_are_100_cities() -> None:
     ("thing", "question", "answer"),
     [
         ("Sao Paulo", "What continent are you from?", "In South America."),
-        ("Hyderabad", "Which language is spoken in your city?", "No."),
+        ("Hyderabad", "Which language is spoken in your city?", "Telugu."),
         ("Hyderabad", "What language do people speak in your city?", "Telugu."),
         ("Xian", "Is it on the coast?", "No."),
         ("Xian", "Are you from mainland China?", "Yes."),
