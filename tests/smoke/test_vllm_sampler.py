@@ -22,6 +22,7 @@ from transformers import AutoTokenizer
 from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig, VllmConfig
 from agentrl.errors import ConfigError, SamplerError, StaleAdapterError, TokenMismatchError
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.context import Context
 from agentrl.rollout.handover import Probe, adapter_digest, hand_over
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.sampler import Completion, build_sampler
@@ -243,9 +244,8 @@ def test_episodes_do_not_depend_on_how_many_are_in_flight(
     specs = draw_specs(range(28), 8, seed=2)
     played = []
     for concurrent in (1, 3, 8):
-        with Runner(
-            wordle, vllm, chat, concurrent=concurrent, context_length=CONTEXT, max_new_tokens=NEW
-        ) as runner:
+        context = Context(chat, CONTEXT, NEW)
+        with Runner(wordle, vllm, context, concurrent=concurrent) as runner:
             played.append([[t.action_ids for t in game.turns] for game in runner.play(specs)])
     assert played[0] == played[1] == played[2]
 
