@@ -149,6 +149,9 @@ class SamplerConfig(Section):
     """Keep the smallest set of tokens with this probability mass; 1 keeps all."""
     top_k: int = Field(0, ge=0)
     """Keep this many most likely tokens; 0 keeps all."""
+    stop: tuple[str, ...] = ()
+    """Texts that end an utterance, besides the chat template's own token. The tokens that complete
+    one belong to the action and are trained; the environment is told what stands before it."""
     max_new_tokens: PositiveInt = 32
     """Most tokens of an utterance."""
     vllm: VllmConfig = VllmConfig()
@@ -162,7 +165,9 @@ class SamplerConfig(Section):
     """Stop the run when sampler and trainer differ by more, on average over the sampled tokens."""
 
     @model_validator(mode="after")
-    def _servers_go_with_their_backend(self) -> SamplerConfig:
+    def _is_sound(self) -> SamplerConfig:
+        if "" in self.stop:
+            raise ValueError("stop has an empty text, which would end every utterance at once")
         if self.backend == "server" and not self.servers.urls:
             raise ValueError("backend='server' and servers.urls is empty: name at least one server")
         return self

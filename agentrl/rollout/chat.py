@@ -42,6 +42,7 @@ class Chat:
         tokenizer: of the policy.
         instructions: the system message; empty for none. A template that knows no system role gets
             it in front of the first observation.
+        stop: texts that end an utterance, too (``sampler.stop``).
 
     Attributes:
         stop_id: the token that ends an utterance; part of the action, and trained.
@@ -51,8 +52,13 @@ class Chat:
             with no single token.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, instructions: str = "") -> None:
-        self.tokenizer = tokenizer
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        instructions: str = "",
+        stop: Sequence[str] = (),
+    ) -> None:
+        self.tokenizer, self.stop = tokenizer, tuple(stop)
         self._name = tokenizer.name_or_path or "this tokenizer"
         self._markers = _special_tokens(tokenizer)
         self.template = tokenizer.chat_template or PLAIN_TEMPLATE
@@ -122,11 +128,13 @@ class Chat:
         return [*prompt_ids, *action_ids, *addition]
 
     def action_text(self, action_ids: Sequence[int]) -> str:
-        """What the environment is told: the utterance without its stop token, stripped."""
+        """What the environment is told: the utterance up to its stop token or text, stripped."""
         ids = list(action_ids)
         if ids and ids[-1] == self.stop_id:
             ids.pop()
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        text = str(self.tokenizer.decode(ids, skip_special_tokens=True))
+        found = [text.index(stop) for stop in self.stop if stop in text]
+        return text[: min(found, default=len(text))].strip()
 
     def action_ids(self, text: str) -> list[int]:
         """Ids of a demonstrated utterance, stop token included, as a policy would sample them."""

@@ -63,7 +63,7 @@ def build_chat(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Chat:
     environment = make_environment(config.environment)
     rules = environment.instructions if config.environment.instructions else ""
     environment.close()
-    return Chat(tokenizer, rules)
+    return Chat(tokenizer, rules, config.sampler.stop)
 
 
 def build_context(config: RunConfig, chat: Chat) -> Context:
