@@ -149,7 +149,7 @@ class TwentyQuestions(QuestionGame):
     )
     table_name = "objects"
     opening = "Questions:"
-    guess_form = "Is it {}?"
+    guess_form = "Is it the {}?"
     model_instructions = (
         "Answer the question about the object truthfully with yes or no, nothing else. "
         "The object is: {}."

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from environments.questions.reading import Guess
-from environments.questions.table import YES
+from environments.questions.reading import FREE_WORDS, Guess, Question, stems
+from environments.questions.table import NO, YES
 
 if TYPE_CHECKING:
     from environments.questions.environment import QuestionGame
 
 _GUESS_BELOW = 3
+_WITHOUT_MEANING = {*stems(FREE_WORDS), "both"}
+_YES_OR_NO = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 
 
 class ScriptedPlayer:
@@ -44,27 +47,57 @@ class ScriptedPlayer:
         left = self.candidates()
         if len(left) >= _GUESS_BELOW:
             entropies = answer_entropies(table.codes[:, left])
+            entropies[self._asked()] = 0.0
             best = int(entropies.argmax())
             if entropies[best] > 0:
                 return table.facts[best].question
         return game.guess_question(int(self.generator.choice(left)))
 
     def candidates(self) -> NDArray[np.intp]:
-        """Numbers of the things that agree with all answers; all unnamed ones if none does.
+        """Numbers of the things not named yet that the fewest answers contradict.
 
-        None does where a language model answers and contradicts the table.
+        With the table none does; a language model that answers may see a thing otherwise, or
+        differently from one question to the next.
         """
         game = self.environment
-        agree = np.ones(len(game.table.names), dtype=bool)
-        unnamed = agree.copy()
+        against = np.zeros(len(game.table.names))
         for question, answer in game.history:
             reading = game.reader.read(question)
             if isinstance(reading, Guess):
-                agree[reading.thing] &= answer == YES
-                unnamed[reading.thing] = False
+                against[reading.thing] = np.inf
             elif reading is not None:
-                agree &= [game.reader.answer(reading, i) == answer for i in range(len(agree))]
-        return np.flatnonzero(agree if agree.any() else unnamed)
+                told = [game.reader.answer(reading, thing) for thing in range(len(against))]
+                if answer in told:
+                    against += [expected != answer for expected in told]
+                else:
+                    against += [contradicts(expected, answer) for expected in told]
+        return np.flatnonzero(against == against.min())
+
+    def _asked(self) -> list[int]:
+        """Numbers of the facts that were asked for alone."""
+        read = (self.environment.reader.read(question) for question, _ in self.environment.history)
+        return [
+            each.facts[0] for each in read if isinstance(each, Question) and len(each.facts) == 1
+        ]
+
+
+def contradicts(expected: str, answer: str) -> bool:
+    """Whether an answer in a model's words says otherwise than the table; not if it says neither.
+
+    >>> [contradicts("No.", said) for said in ("Yes, it is.", "No, never.", "Who knows?")]
+    [True, False, False]
+    >>> contradicts("It is in Asia.", "We are in Asia, of course."), contradicts("Asia.", "Europe.")
+    (False, True)
+    """
+    if expected in (YES, NO):
+        said = _YES_OR_NO.match(answer)
+        return said is not None and said[1].lower() != expected.rstrip(".").lower()
+    return not _content(expected) <= _content(answer)
+
+
+def _content(text: str) -> set[str]:
+    """The stems that carry a meaning."""
+    return set(stems(text)) - _WITHOUT_MEANING
 
 
 def answer_entropies(codes: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -5,11 +5,15 @@ The rules, in this order:
 1. Text over 200 characters is not read. Accents, case and punctuation do not matter; words are
    compared by their stems (Porter 2), so that "sports" and "sport" are one.
 2. **A guess** ends with a name of the table and has before it nothing but `GUESS_WORDS`: "Is it a
-   cat?", "My guess is the cat", "cat".
+   cat?", "My guess is the cat", "cat". The name may be a plural but no other form of the word: "Is
+   it painted?" does not guess the painting. A text that as a whole is a phrase of a fact is no
+   guess: "Is it orange?" asks for the colour, "Is it an orange?" guesses the fruit.
 3. **A question** begins with a word of `YES_NO_WORDS` ("Is", "Does", "Can", ...), for an open
    question with one of `OPEN_WORDS` ("What", "Where", ...). From left to right the longest phrase
-   of any fact is taken; every other word must be one of `FREE_WORDS`, which carry no meaning of
-   their own. A question with any unknown word is not read: to answer half of it would be wrong.
+   of any fact is taken, whether "it" stands in it or not ("Do you use it for cooking?"); every
+   other word must be one of `FREE_WORDS`, which carry no meaning of their own. A question with any
+   unknown word is not read: to answer half of it would be wrong. For the same reason phrases are
+   seldom single nouns: "Does it have an airport?" and "Is it the main airport?" are two questions.
 4. Several yes-no facts are joined: with "or" one of them must hold, otherwise all.
 """
 
@@ -17,7 +21,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,6 +45,8 @@ FREE_WORDS = (
     "place primarily some someone something sort speak that the there these they thing this to "
     "town type typically use used usually was were what which will with would you your"
 )
+_ENDINGS = ("ing", "ed", "or", "er")
+_IT = "it"
 _WORD = re.compile(r"[a-z0-9]+")
 _STEMMER = snowballstemmer.stemmer("english")
 
@@ -56,9 +62,36 @@ def stems(text: str) -> tuple[str, ...]:
     >>> stems("Is it used in São Paulo's sports?")
     ('is', 'it', 'use', 'in', 'sao', 'paulo', 'sport')
     """
+    return tuple(map(_stem, _words(text)))
+
+
+def _words(text: str) -> list[str]:
+    """A text's words in small letters, without accents."""
     plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode("ascii")
-    words = _WORD.findall(plain.replace("'s", ""))
-    return tuple(_stem(word) for word in words)
+    return _WORD.findall(plain.replace("'s", ""))
+
+
+@lru_cache(maxsize=10_000)
+def _noun(word: str) -> str:
+    """The stem of a word and its ending, if that makes another word of it and no plural.
+
+    >>> _noun("paintings") == _noun("painting") != _noun("painted")
+    True
+    """
+    ending = next((e for e in _ENDINGS if word.removesuffix("s").endswith(e)), "")
+    return f"{_stem(word)}-{ending}"
+
+
+def _nouns(text: str) -> tuple[str, ...]:
+    return tuple(map(_noun, _words(text)))
+
+
+def _phrase(text: str) -> tuple[str, ...]:
+    return _without_it(stems(text))
+
+
+def _without_it(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word for word in words if word != _IT)
 
 
 _GUESS, _YES_NO, _OPEN, _FREE = (
@@ -93,23 +126,25 @@ class Reader:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self._names = _index("name", table.names)
-        self._phrases = _index("phrase", [fact.phrases for fact in table.facts])
+        self._names = _index("name", table.names, _nouns)
+        self._phrases = _index("phrase", [fact.phrases for fact in table.facts], _phrase)
         self._longest = max(map(len, self._phrases))
 
     def read(self, text: str) -> Reading | None:
         """What a text asks for, by the rules of this module; None if it cannot be read."""
         if len(text) > LONGEST_QUESTION:
             return None
-        words = stems(text)
-        return self._guess(words) or self._question(words)
+        words = _words(text)
+        told = [_stem(word) for word in words]
+        guess = None if _without_it(told) in self._phrases else self._guess(words)
+        return guess or self._question(told)
 
     def _guess(self, words: Sequence[str]) -> Guess | None:
         for start in range(len(words)):
-            name = tuple(words[start:])
+            name = tuple(map(_noun, words[start:]))
             if name in self._names:
                 return Guess(self._names[name])
-            if words[start] not in _GUESS:
+            if _stem(words[start]) not in _GUESS:
                 return None
         return None
 
@@ -124,6 +159,7 @@ class Reader:
 
     def _phrases_in(self, words: Sequence[str]) -> tuple[list[int], list[str]]:
         """The facts that are asked for, from left to right, and the words that are left."""
+        words = _without_it(words)
         facts: list[int] = []
         rest: list[str] = []
         position = 0
@@ -148,11 +184,13 @@ class Reader:
         return YES if join(answer == YES for answer in answers) else NO
 
 
-def _index(what: str, wordings: Sequence[Sequence[str]]) -> dict[tuple[str, ...], int]:
+def _index(
+    what: str, wordings: Sequence[Sequence[str]], key: Callable[[str], tuple[str, ...]]
+) -> dict[tuple[str, ...], int]:
     found: dict[tuple[str, ...], int] = {}
     for number, texts in enumerate(wordings):
         for text in texts:
-            words = stems(text)
+            words = key(text)
             if not words or found.setdefault(words, number) != number:
                 raise DataError(f"The {what} {text!r} stands for two things or for none.")
     return found
