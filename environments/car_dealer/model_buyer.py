@@ -9,7 +9,7 @@ from numpy.random import Generator
 
 from agentrl.errors import SnapshotUnsupportedError
 from environments.car_dealer.buyer import Reply
-from environments.car_dealer.preferences import Preferences
+from environments.car_dealer.preferences import Preferences, load
 from environments.car_dealer.reading import LONGEST_UTTERANCE, read
 from environments.lmrl.endpoint import Endpoint, encodable
 
@@ -61,6 +61,8 @@ class ModelBuyer:
         said = read(text)
         if said is None:
             return Reply(_SILENCE, valid=False)
+        if said.problem == "several prices":
+            return Reply(load("wordings")["acts"]["one_price"][0], valid=False)
         self._asked_price = said.price or self._asked_price
         system = _SYSTEM.format(**{**vars(self._wanted), "features": self._features()})
         heard = encodable(text).strip()[:LONGEST_UTTERANCE]
