@@ -8,10 +8,10 @@ from typing import NoReturn
 from numpy.random import Generator
 
 from agentrl.errors import SnapshotUnsupportedError
+from agentrl.service import LanguageService, encodable
 from environments.car_dealer.buyer import Reply
 from environments.car_dealer.preferences import Preferences, load
 from environments.car_dealer.reading import LONGEST_UTTERANCE, read
-from environments.lmrl.endpoint import Endpoint, encodable
 
 _LONGEST_REPLY = 500
 _SYSTEM = (
@@ -40,7 +40,7 @@ class ModelBuyer:
         endpoint: where the model is.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: LanguageService) -> None:
         self.endpoint = endpoint
         self._wanted: Preferences | None = None
         self._said: list[str] = []

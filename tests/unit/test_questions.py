@@ -329,8 +329,8 @@ def test_failures_and_timeouts_are_repeated_and_counted(endpoint_server: Endpoin
     endpoint_server.script = [500, 1.0, "Yes."]
     game = with_model(endpoint_server, timeout=0.3, retries=2)
     assert said(game, "Cat", "Does it purr?") == ("Yes.", True)
-    endpoint = game.answerer.endpoint
-    assert (endpoint.requests, endpoint.failures, endpoint.timeouts) == (3, 1, 1)
+    counts = game.answerer.endpoint.counts
+    assert (counts.requests, counts.failures, counts.timeouts) == (3, 1, 1)
 
 
 def test_too_many_failures_are_the_environments_fault(endpoint_server: EndpointServer) -> None:
@@ -341,7 +341,7 @@ def test_too_many_failures_are_the_environments_fault(endpoint_server: EndpointS
     game = with_model(endpoint_server, retries=1)
     with pytest.raises(EnvironmentFaultError, match="refused the request"):
         ask(game, "Cat", "Does it purr?")
-    assert game.answerer.endpoint.requests == 1
+    assert game.answerer.endpoint.counts.requests == 1
 
 
 def test_hostile_text_is_kept_from_the_model(endpoint_server: EndpointServer) -> None:
