@@ -58,7 +58,7 @@ class Turn:
         action_ids: the sampled tokens, the stop token included when one was sampled.
         log_probabilities: of each token of `action_ids` under the sampling policy, before any
             truncation of the distribution (top-k, top-p); same length as `action_ids`, each <= 0.
-        finish_reason: ``"stop"`` if a stop token ended the utterance, ``"length"`` if a limit did.
+        finish_reason: ``"stop"`` if a stop token or text ended it, ``"length"`` if a limit did.
         reward: what the environment paid for this action.
         valid: whether the environment understood and allowed the action.
         policy_version: number of the adapter that sampled the action; 0 is the start.

@@ -32,6 +32,7 @@ from agentrl.errors import reported_errors
 from agentrl.isolation import make_environment
 from agentrl.models.locate import model_path
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.context import Context
 from agentrl.rollout.runner import EpisodeSpec, Runner, turn_seed
 from agentrl.rollout.sampler import Request, build_sampler
 from agentrl.rollout.scripted import draw_specs
@@ -152,10 +153,8 @@ class Ways:
         runner = Runner(
             world,
             self.sampler,
-            self.chat,
+            Context(self.chat, self.config.policy.context_length, self.limit),
             concurrent=size,
-            context_length=self.config.policy.context_length,
-            max_new_tokens=self.limit,
             threads=threads,
         )
         with runner:

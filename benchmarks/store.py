@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agentrl.data.replay import Replay
-from agentrl.data.segment import Segment, segment
+from agentrl.data.segment import Segment, segments_of
 from agentrl.data.store import TrajectoryStore
 from agentrl.trajectory import EndReason, Trajectory, Turn
 
@@ -65,7 +65,7 @@ def fill(store: TrajectoryStore, replay: Replay, transitions: int) -> None:
 def draw(replay: Replay, number: int) -> list[Segment]:
     """A minibatch of whole episodes, as the critic takes it."""
     episodes = replay.draw_episodes(MINIBATCH, np.random.default_rng(number))
-    return [segment(trajectory) for trajectory in episodes]
+    return segments_of(episodes)
 
 
 def measure(transitions: int, folder: Path) -> list[str]:

@@ -22,9 +22,10 @@ from rich.table import Table
 
 from agentrl.config import RunConfig, load_config
 from agentrl.data.replay import Replay
-from agentrl.data.segment import Segment, segment
+from agentrl.data.segment import Segment, segments_of
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
+from agentrl.rollout.context import Context
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.actor_learner import ActorLearner
 from agentrl.training.critic_learner import CriticLearner
@@ -41,8 +42,8 @@ def games(config: RunConfig, tokenizer: Any) -> list[Segment]:
     """Scripted episodes of the configured environment as the learners read them."""
     chat = build_chat(config, tokenizer)
     specs = draw_specs(range(100), GAMES, seed=0)
-    played = play_scripted(config.environment, specs, "scripted", 0.7, chat)
-    return [segment(trajectory) for trajectory in played]
+    played = play_scripted(config.environment, specs, "scripted", 0.7, Context(chat))
+    return segments_of(played)
 
 
 def batch(segments: list[Segment], transitions: int) -> list[Segment]:

@@ -18,7 +18,7 @@ checks:
 An unknown key is an error that names the nearest one. The resolved configuration, every default
 included, is saved with the run. *The paper* is ArCHer (Zhou et al. 2024).
 
-This page is written by `make docs` from the sentences in `agentrl/config/schema.py`.
+This page is written by `make docs` from the sentences in `agentrl/config`.
 """
 
 

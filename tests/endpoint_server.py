@@ -12,7 +12,7 @@ from typing import Any
 
 
 class EndpointServer(ThreadingHTTPServer):
-    """Each request takes the next of `script`, the last one for ever.
+    """Each request takes the next of `script`, the last one for ever, and costs 15 tokens.
 
     Attributes:
         script: texts to answer with, or functions from the request's body to one; a whole number
@@ -47,7 +47,8 @@ class _Handler(BaseHTTPRequestHandler):
         message = {"role": "assistant", "content": said}
         reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
-        data = json.dumps({**reply, "choices": [choice]}).encode()
+        usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+        data = json.dumps({**reply, "choices": [choice], "usage": usage}).encode()
         try:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -71,9 +71,11 @@ class Archer:
             build_chat,
             cloned_start,
             demonstrations,
+            require_known_environment,
             require_plain_sampling,
         )
 
+        require_known_environment(config)
         require_plain_sampling(config)
         self.config = config
         self.run = run = Run(config, resume)
@@ -145,12 +147,16 @@ class Archer:
 
     def collect(self, iteration: int, metrics: dict[str, float]) -> list[Segment]:
         """Play this iteration's episodes; store them; put them into the replay buffer."""
-        from agentrl.data.segment import learnable, segment
+        from agentrl.data.segment import learnable, segments_of
 
         trajectories = self.rollouts.play(iteration, metrics)
         self.run.append_trajectories(iteration, trajectories)
         self.replay.extend(trajectories)
-        return [segment(trajectory) for trajectory in learnable(trajectories)]
+        played = learnable(trajectories)
+        returns = {episode.total_reward for episode in played}
+        if len(returns) == 1:
+            self.run.announce(f"all episodes returned {returns.pop():g}: nothing to learn from")
+        return segments_of(played)
 
     def judge_critic(self, latest: list[Segment], metrics: dict[str, float]) -> None:
         """Let the actor move once what its advantages rest on foretells the new returns."""
@@ -176,10 +182,10 @@ class Archer:
 
     def update_critic(self, memory: Replay, generator: np.random.Generator) -> dict[str, float]:
         """One step; with ``value_target: fresh``, V learns from new samples of the policy."""
-        from agentrl.data.segment import segment
+        from agentrl.data.segment import segments_of
 
         episodes = memory.draw_episodes(self.run.share(self.config.critic.batch_size), generator)
-        segments = [segment(episode) for episode in episodes]
+        segments = segments_of(episodes)
         if self.config.critic.value_target == "stored":
             return self.critic.update(segments)
         states = [(episode, turn) for episode in episodes for turn in range(len(episode.turns))]

@@ -127,13 +127,14 @@ def _demonstrations(
     """Those that can be learned, in random order: the held-out ones are of all sources, too."""
     import numpy as np
 
-    from agentrl.data.segment import segment
-    from agentrl.rollout.episode import Context
+    from agentrl.data.segment import segments_of
+    from agentrl.rollout.context import Context
     from agentrl.rollout.retelling import with_tokens
 
     context = Context(chat, config.context, config.longest_action)
     told = [told for episode in episodes if (told := with_tokens(episode, context))]
-    return [segment(told[i]) for i in np.random.default_rng(seed).permutation(len(told))]
+    order = np.random.default_rng(seed).permutation(len(told))
+    return segments_of(told[i] for i in order)
 
 
 def _log_and_save(model: Any, folder: Path, update: int, metrics: dict[str, float]) -> None:

@@ -3,6 +3,17 @@
 An unknown key is an error with the nearest name.
 """
 
+from agentrl.config.acting import (
+    EnvironmentConfig,
+    HistoryConfig,
+    IsolationConfig,
+    LoraConfig,
+    PolicyConfig,
+    RolloutConfig,
+    SamplerConfig,
+    Section,
+    VllmConfig,
+)
 from agentrl.config.fitting import check_context
 from agentrl.config.pretraining import (
     EncoderPretrainConfig,
@@ -26,18 +37,10 @@ from agentrl.config.schema import (
     CloningConfig,
     CriticConfig,
     DemonstrationsConfig,
-    EnvironmentConfig,
     EvaluationConfig,
-    IsolationConfig,
     LoggingConfig,
-    LoraConfig,
-    PolicyConfig,
     ReplayConfig,
-    RolloutConfig,
     RunConfig,
-    SamplerConfig,
-    Section,
-    VllmConfig,
     WarmupConfig,
 )
 from agentrl.config.unused import without_effect
@@ -52,6 +55,7 @@ __all__ = [
     "EncoderPretrainConfig",
     "EnvironmentConfig",
     "EvaluationConfig",
+    "HistoryConfig",
     "IsolationConfig",
     "LoggingConfig",
     "LoraConfig",

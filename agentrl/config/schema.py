@@ -8,170 +8,17 @@ and a sentence (`python -m agentrl.config` prints them all).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-
-class Section(BaseModel):
-    """A part of the configuration: strict and frozen; docstrings of fields are their help."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True
-    )
-
-
-class IsolationConfig(Section):
-    """Where environments run, and what happens to one that hangs or swells."""
-
-    mode: Literal["none", "worker", "http"] = "none"
-    """In this process, in worker processes of this machine, or behind HTTP at `url`."""
-    url: str | None = None
-    """Of the server (mode http), e.g. ``http://host:8100``; see ``python -m agentrl.isolation``."""
-    environments_per_worker: PositiveInt = 1
-    """Environments that share a worker, its JVM or browser, and its end (mode worker)."""
-    seconds: float = Field(120.0, gt=0.0)
-    """Longest wait for an answer; then the worker is killed and its episodes end as failed."""
-    start_seconds: float = Field(300.0, gt=0.0)
-    """The same for building an environment, a JVM or a browser included."""
-    memory_gib: float | None = Field(None, gt=0.0)
-    """Most data memory of a worker, and of each process that it starts, in GiB; none sets no
-    limit (mode worker, Linux)."""
-
-    @model_validator(mode="after")
-    def _url_goes_with_http(self) -> IsolationConfig:
-        if (self.url is not None) != (self.mode == "http"):
-            raise ValueError(f"mode={self.mode!r} and url={self.url!r}: url goes with mode http")
-        return self
-
-
-class EnvironmentConfig(Section):
-    """The world the agent lives in."""
-
-    id: str
-    """Registered Gymnasium name, e.g. ``agentrl/Wordle-v0``."""
-    arguments: dict[str, Any] = {}
-    """Keyword arguments of the environment; its own docstring lists them."""
-    module: str = "environments"
-    """Python module whose import registers the environment; yours for your own worlds."""
-    instructions: bool = True
-    """Whether the policy gets the environment's rules as a system message."""
-    isolation: IsolationConfig = IsolationConfig()
-    """Where it runs."""
-
-
-class LoraConfig(Section):
-    """The trained part of the policy."""
-
-    rank: PositiveInt = 16
-    """Rank of the adapter's matrices."""
-    alpha: PositiveInt = 32
-    """Scale: the update is multiplied by alpha / rank."""
-    dropout: float = Field(0.0, ge=0.0, lt=1.0)
-    """Dropout in the adapter; above 0, sampler and trainer log-probabilities differ by it."""
-    target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
-    """Which layers carry an adapter: names, or every linear layer."""
-
-
-class PolicyConfig(Section):
-    """The language model that acts: a frozen base with a LoRA adapter."""
-
-    model: str
-    """Hub name, local folder, or ``embedded/NAME`` for a model that comes with the project."""
-    adapter: str | None = None
-    """Folder of a PEFT adapter to start from; none starts from the base itself."""
-    lora: LoraConfig = LoraConfig()
-    """The adapter to train."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Number format of the weights in trainer and sampler."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the trainer computes; auto takes a GPU if there is one."""
-    chat_template: str | None = None
-    """Jinja file that replaces the tokenizer's chat template; none keeps it, or takes one line an
-    utterance for a model without one."""
-    context_length: PositiveInt = 1024
-    """Most tokens of an episode; one that would exceed it is truncated."""
-    gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, a third more time."""
-
-
-class VllmConfig(Section):
-    """Settings of the vLLM engine."""
-
-    in_process: bool = True
-    """Run the engine in the trainer's process (starts in seconds) or in one of its own."""
-    kv_cache_gib: float = Field(1.0, gt=0)
-    """Memory for the key-value cache on a CPU, GiB."""
-    gpu_memory_utilization: float = Field(0.45, gt=0, le=1)
-    """Share of a GPU's memory that the engine may take beside the trainer."""
-    enforce_eager: bool = True
-    """Skip graph compilation: quick start; set to false for long runs on a GPU."""
-    max_sequences: PositiveInt = 256
-    """Most sequences that the engine computes at once."""
-
-
-class ServersConfig(Section):
-    """vLLM servers as the sampler."""
-
-    urls: tuple[str, ...] = ()
-    """Of their OpenAI-compatible interfaces, e.g. ``[http://host:8000/v1]``; each has the policy's
-    base model and sees the run's folder under the same path."""
-    seconds: float = Field(120.0, gt=0.0)
-    """Longest wait for an utterance; then another server is asked."""
-    check_seconds: float = Field(5.0, gt=0.0)
-    """How often a server that failed is asked whether it is back."""
-    patience_seconds: float = Field(600.0, gt=0.0)
-    """How long to wait while no server answers; then the run stops."""
-
-
-class SamplerConfig(Section):
-    """How utterances are sampled."""
-
-    backend: Literal["vllm", "transformers", "server"] = "vllm"
-    """Engine: vLLM in this job, transformers (needs no vLLM, slower), or vLLM servers."""
-    temperature: float = Field(1.0, ge=0)
-    """1 samples from the policy itself; 0 is greedy."""
-    top_p: float = Field(1.0, gt=0, le=1)
-    """Keep the smallest set of tokens with this probability mass; 1 keeps all."""
-    top_k: int = Field(0, ge=0)
-    """Keep this many most likely tokens; 0 keeps all."""
-    max_new_tokens: PositiveInt = 32
-    """Most tokens of an utterance."""
-    vllm: VllmConfig = VllmConfig()
-    """Engine settings."""
-    servers: ServersConfig = ServersConfig()
-    """Where the servers are (backend server)."""
-    probe_tolerance: float = Field(1e-3, gt=0)
-    """Largest mean difference of a probe's token log-probabilities, trainer to sampler, in nats;
-    of those beyond 1 nat as a share of them. bfloat16 needs about 0.1."""
-    mismatch_limit: float = Field(0.05, gt=0)
-    """Stop the run when sampler and trainer differ by more, on average over the sampled tokens."""
-
-    @model_validator(mode="after")
-    def _servers_go_with_their_backend(self) -> SamplerConfig:
-        if self.backend == "server" and not self.servers.urls:
-            raise ValueError("backend='server' and servers.urls is empty: name at least one server")
-        return self
-
-
-class RolloutConfig(Section):
-    """How episodes are played."""
-
-    episodes: PositiveInt = 128
-    """Episodes an iteration, over all ranks."""
-    concurrent: PositiveInt = 64
-    """Episodes in flight at once on a rank."""
-    threads: NonNegativeInt | None = None
-    """Threads in which environments act while the engine computes, for environments that wait (for
-    a network, a program); none: no threads for those of this process, a thread an episode for
-    those elsewhere."""
-    in_order: bool = False
-    """With threads: wait for all environments that are acting before the engine goes on. Slower,
-    and repeatable to the last bit; otherwise who is computed together is a matter of time."""
-    retries: NonNegativeInt = 1
-    """How often an episode whose environment broke is begun again, with the same task and seed."""
-    max_failed_share: float = Field(0.2, ge=0.0, le=1.0)
-    """Stop the run when more than this share of an iteration's episodes failed."""
+from agentrl.config.acting import (
+    EnvironmentConfig,
+    PolicyConfig,
+    RolloutConfig,
+    SamplerConfig,
+    Section,
+)
 
 
 class DemonstrationsConfig(Section):

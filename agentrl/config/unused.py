@@ -44,6 +44,11 @@ def without_effect(config: RunConfig) -> list[str]:
             f"environment.isolation.{key}": config.environment.isolation.mode not in modes
             for key, modes in _ISOLATION_MODES.items()
         },
+        f"policy.history.keep={config.policy.history.keep}": {
+            "policy.history.turns": config.policy.history.keep != "last_turns",
+            "policy.history.budget_share": config.policy.history.keep != "within_budget",
+            "policy.history.first_observation": config.policy.history.keep == "all",
+        },
         "no threads": {"rollout.in_order": not _has_threads(config)},
         f"sampler.backend={config.sampler.backend}": {
             "sampler.vllm": config.sampler.backend != "vllm",

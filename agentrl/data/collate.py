@@ -6,14 +6,14 @@ steps, S states. Steps and states are numbered through the whole batch, in order
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from agentrl.data.segment import Segment
+from agentrl.data.segment import Segment, Step
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -95,9 +95,15 @@ def policy_batch(segments: Sequence[Segment], padding_id: int) -> PolicyBatch:
 
 
 def causal_value_batch(segments: Sequence[Segment], padding_id: int) -> ValueBatch:
-    """Segments for a causal critic: V is read at a prompt's last token, Q at an action's last."""
-    input_ids, attention_mask = _pad([s.ids for s in segments], padding_id)
-    index = _StateIndex(segments)
+    """Segments for a causal critic: V is read at a prompt's last token, Q at an action's last.
+
+    A prompt that begins anew after a segment is a sequence of its own, unless it begins another
+    segment of the batch.
+    """
+    index = _StateIndex(segments, _prompts)
+    input_ids, attention_mask = _pad(
+        [*(s.ids for s in segments), *(s.following for s in index.lacking)], padding_id
+    )
     return index.batch(
         {
             "input_ids": input_ids,
@@ -120,8 +126,9 @@ def two_tower_value_batch(
         tokenizer: the encoder's own.
         max_length: tokens kept of each text, the latest ones (the paper: 512, cut on the left).
     """
-    index = _StateIndex(segments)
-    states = [segments[row].state_text(turn) for row, _, turn in index.states]
+    index = _StateIndex(segments, _conversations)
+    rows = [*segments, *index.lacking]
+    states = [rows[row].state_text(turn) for row, _, turn in index.states]
     actions = [item.action_text(step.turn) for item in segments for step in item.steps]
     state = _tokenize(states, tokenizer, max_length)
     action = _tokenize(actions, tokenizer, max_length)
@@ -136,24 +143,69 @@ def two_tower_value_batch(
     )
 
 
-class _StateIndex:
-    """Numbers the states of a batch: every step's own, and the one behind a truncated episode."""
+def _prompts(segment: Segment) -> tuple[Hashable, Hashable]:
+    """First state of a segment, and the one that begins anew after it, as a causal critic reads."""
+    return segment.ids[: segment.steps[0].state_end], segment.following
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
-        self.states: list[tuple[int, int, int]] = []  # row, length of the prompt, turn
+
+def _conversations(segment: Segment) -> tuple[Hashable, Hashable]:
+    """The same as the two-tower critic reads."""
+    first, last = segment.steps[0].turn, segment.steps[-1].turn
+    return segment.state_text(first), segment.state_text(last + 1)
+
+
+class _StateIndex:
+    """Numbers the states of a batch: every step's own, and those behind the last step of segments.
+
+    Args:
+        segments: of the batch.
+        ends: of a segment, what tells its first state and the one that begins anew after it.
+
+    Attributes:
+        states: row, length of the prompt, turn.
+        lacking: segments whose `following` begins no segment of the batch: rows after all others.
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        ends: Callable[[Segment], tuple[Hashable, Hashable]],
+    ) -> None:
         self.segments = segments
-        numbers: dict[tuple[int, int], int] = {}
+        self.states: list[tuple[int, int, int]] = []
+        self.lacking: list[Segment] = []
+        self.numbers: dict[tuple[int, int], int] = {}
         for row, item in enumerate(segments):
             for step in item.steps:
-                self._number(numbers, row, step.state_end, step.turn)
+                self._number(row, step.state_end, step.turn)
                 if step.next_state_end:
-                    self._number(numbers, row, step.next_state_end, step.turn + 1)
-        self.numbers = numbers
+                    self._number(row, step.next_state_end, step.turn + 1)
+        self._after = self._link(ends) if any(s.following for s in segments) else {}
 
-    def _number(self, numbers: dict[tuple[int, int], int], row: int, end: int, turn: int) -> None:
-        if (row, end) not in numbers:
-            numbers[row, end] = len(self.states)
+    def _number(self, row: int, end: int, turn: int) -> int:
+        if (row, end) not in self.numbers:
+            self.numbers[row, end] = len(self.states)
             self.states.append((row, end, turn))
+        return self.numbers[row, end]
+
+    def _link(self, ends: Callable[[Segment], tuple[Hashable, Hashable]]) -> dict[int, int]:
+        """The state that begins anew after a segment, by the segment's row."""
+        found = {
+            ends(item)[0]: self.numbers[row, item.steps[0].state_end]
+            for row, item in enumerate(self.segments)
+        }
+        after = {}
+        for row, item in enumerate(self.segments):
+            if not item.following:
+                continue
+            _, following = ends(item)
+            if following not in found:
+                place = len(self.segments) + len(self.lacking)
+                self.lacking.append(item)
+                turn = item.steps[-1].turn + 1
+                found[following] = self._number(place, len(item.following), turn)
+            after[row] = found[following]
+        return after
 
     def state_of(self) -> Tensor:
         rows = enumerate(self.segments)
@@ -163,7 +215,7 @@ class _StateIndex:
 
     def batch(self, inputs: dict[str, Tensor]) -> ValueBatch:
         rows = [(row, step) for row, item in enumerate(self.segments) for step in item.steps]
-        following = [self.numbers.get((row, step.next_state_end), -1) for row, step in rows]
+        following = [self._following(row, step) for row, step in rows]
         return ValueBatch(
             inputs=inputs,
             state_of=self.state_of(),
@@ -171,6 +223,12 @@ class _StateIndex:
             rewards=torch.tensor([step.reward for _, step in rows]),
             terminated=torch.tensor([step.terminated for _, step in rows]),
         )
+
+    def _following(self, row: int, step: Step) -> int:
+        """The state after a step; -1 if the batch holds none."""
+        if step.next_state_end:
+            return self.numbers[row, step.next_state_end]
+        return self._after.get(row, -1) if step == self.segments[row].steps[-1] else -1
 
 
 def _pad(sequences: Sequence[Sequence[int]], padding_id: int) -> tuple[Tensor, Tensor]:

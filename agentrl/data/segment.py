@@ -1,8 +1,9 @@
 """What learners read: one token sequence with the turns that are to be judged in it.
 
-A whole episode is one segment, because prompts only append: turn n's prompt is ``ids[:state_end]``
-and its action ``ids[state_end:action_end]``. An action sampled anew at a stored state is a segment
-of its own with that one step. The episode of `agentrl.trajectory`'s example becomes::
+While prompts only append, an episode is one segment: turn n's prompt is ``ids[:state_end]`` and its
+action ``ids[state_end:action_end]``. Where a prompt leaves earlier turns out
+(`agentrl.rollout.context`), a new segment begins. An action sampled anew at a stored state is a
+segment of its own with that one step. The episode of `agentrl.trajectory`'s example becomes::
 
     Segment(ids=(1, 40, 2, 12, 27, 10, 23, 14, 3, 1, 51, 2, 29, 27, 10, 18, 23, 3),
             steps=(Step(turn=0, state_end=3, action_end=9, reward=-1.0, terminated=False, ...),
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agentrl.errors import DataError
-from agentrl.trajectory import EndReason, Trajectory, Turn
+from agentrl.trajectory import EndReason, Trajectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Step:
         turn: its number in the episode.
         state_end: length of its prompt.
         action_end: length of its prompt and action together.
-        next_state_end: length of the prompt that followed, or 0 if the segment does not hold it.
+        next_state_end: length of the prompt that followed, or 0 if `ids` do not hold it.
         reward: paid for the action.
         terminated: the task ended with it, so no value lies beyond.
         log_probabilities: of the action's tokens when they were sampled.
@@ -49,12 +50,14 @@ class Segment:
     Attributes:
         ids: prompt and actions, as sampled.
         steps: the turns to judge, in order.
-        texts: observation, action, observation, ... from the episode's first turn on.
+        texts: observation, action, observation, ... from the episode's first turn on, whole.
+        following: the prompt after the last step, where that begins anew; else empty.
     """
 
     ids: tuple[int, ...]
     steps: tuple[Step, ...]
     texts: tuple[str, ...]
+    following: tuple[int, ...] = ()
 
     def state_text(self, turn: int) -> str:
         """The conversation up to and with the observation of a turn, a line an utterance."""
@@ -65,39 +68,43 @@ class Segment:
         return self.texts[2 * turn + 1]
 
 
-def segment(trajectory: Trajectory) -> Segment:
-    """The whole episode as one segment.
+def segments_of(trajectories: Iterable[Trajectory]) -> list[Segment]:
+    """Episodes as segments: in order, one episode's after the other's, one or more of each.
 
     Raises:
-        DataError: the episode failed, has no turns, was recorded without token ids, or its prompts
-            do not only append.
+        DataError: an episode failed, has no turns, or was recorded without token ids.
     """
-    if trajectory.end_reason is EndReason.FAILED or not trajectory.turns:
-        raise DataError(
-            f"Task {trajectory.task} of {trajectory.environment} ended as "
-            f"{trajectory.end_reason} after {len(trajectory.turns)} turns; failed and empty "
-            "episodes are kept out of learning: filter them with `learnable`."
-        )
+    return [part for trajectory in trajectories for part in _segments(trajectory)]
+
+
+def _segments(trajectory: Trajectory) -> list[Segment]:
+    _check(trajectory)
     truncated = trajectory.end_reason is EndReason.TRUNCATED
     prompts = [turn.prompt_ids for turn in trajectory.turns]
     prompts.append(trajectory.final_prompt_ids if truncated else ())
-    steps = []
-    for number, turn in enumerate(trajectory.turns):
-        following = prompts[number + 1]
-        _check_tokens(turn, following, trajectory, number)
+    texts = _texts(trajectory, len(trajectory.turns))
+    parts: list[Segment] = []
+    steps: list[Step] = []
+    for number, (turn, following) in enumerate(zip(trajectory.turns, prompts[1:], strict=True)):
+        spoken = (*turn.prompt_ids, *turn.action_ids)
+        appends = following[: len(spoken)] == spoken
+        last = number == len(trajectory.turns) - 1
         steps.append(
             Step(
                 turn=number,
                 state_end=len(turn.prompt_ids),
-                action_end=len(turn.prompt_ids) + len(turn.action_ids),
-                next_state_end=len(following),
+                action_end=len(spoken),
+                next_state_end=len(following) if appends else 0,
                 reward=turn.reward,
-                terminated=not truncated and number == len(trajectory.turns) - 1,
+                terminated=last and not truncated,
                 log_probabilities=turn.log_probabilities,
             )
         )
-    ids = prompts[-1] or (*turn.prompt_ids, *turn.action_ids)
-    return Segment(ids, tuple(steps), _texts(trajectory, len(trajectory.turns)))
+        if last or not appends:
+            ids = following if appends else spoken
+            parts.append(Segment(ids, tuple(steps), texts, () if appends else following))
+            steps = []
+    return parts
 
 
 def candidate(
@@ -125,19 +132,17 @@ def _texts(trajectory: Trajectory, turns: int) -> tuple[str, ...]:
     return (*texts, trajectory.final_observation)
 
 
-def _check_tokens(
-    turn: Turn, following: Sequence[int], trajectory: Trajectory, number: int
-) -> None:
-    """Refuse a turn without tokens, and a following prompt that does not begin with them."""
-    spoken = (*turn.prompt_ids, *turn.action_ids)
-    complete = turn.prompt_ids and turn.action_ids
-    if not complete or (following and tuple(following[: len(spoken)]) != spoken):
-        found = (
-            f"the prompt after turn {number} does not begin with that turn's prompt and action"
-            if complete
-            else f"turn {number} was recorded without token ids"
-        )
+def _check(trajectory: Trajectory) -> None:
+    """Refuse what no learner can read."""
+    name = f"Task {trajectory.task} of {trajectory.environment}"
+    if trajectory.end_reason is EndReason.FAILED or not trajectory.turns:
         raise DataError(
-            f"Task {trajectory.task} of {trajectory.environment}: {found}. Expected prompts that "
-            "only append, as agentrl.rollout.chat.Chat makes them, recorded with their token ids."
+            f"{name} ended as {trajectory.end_reason} after {len(trajectory.turns)} turns; failed "
+            "and empty episodes are kept out of learning: filter them with `learnable`."
         )
+    for number, turn in enumerate(trajectory.turns):
+        if not (turn.prompt_ids and turn.action_ids):
+            raise DataError(
+                f"{name}: turn {number} was recorded without token ids. Expected the ids that the "
+                "policy saw and said; `agentrl.rollout.retelling` makes them for a text."
+            )

@@ -28,6 +28,10 @@ PLAIN_TEMPLATE = (
 )
 """Chat template for tokenizers that have none; an utterance is one line."""
 
+_ADVICE = (
+    "Expected a template that only appends: set policy.chat_template to another one. "
+    "`python -m agentrl.training.templates` tries templates."
+)
 _FIRST, _SECOND, _REPLY = "first-observation", "second-observation", "agent-reply"
 
 
@@ -38,38 +42,68 @@ class Chat:
         tokenizer: of the policy.
         instructions: the system message; empty for none. A template that knows no system role gets
             it in front of the first observation.
+        stop: texts that end an utterance, too (``sampler.stop``).
 
     Attributes:
         stop_id: the token that ends an utterance; part of the action, and trained.
 
     Raises:
-        ConfigError: the template is not append-only, or ends an utterance with no single token.
+        ConfigError: the template takes no plain texts, is not append-only, or ends an utterance
+            with no single token.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, instructions: str = "") -> None:
-        self.tokenizer = tokenizer
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        instructions: str = "",
+        stop: Sequence[str] = (),
+    ) -> None:
+        self.tokenizer, self.stop = tokenizer, tuple(stop)
         self._name = tokenizer.name_or_path or "this tokenizer"
         self._markers = _special_tokens(tokenizer)
         self.template = tokenizer.chat_template or PLAIN_TEMPLATE
         self.instructions = instructions
         self._system_role = bool(instructions) and self._knows_system_role()
-        opening = self._render(self._opening(_FIRST), generate=True)
-        closed = self._render([*self._opening(_FIRST), _agent(_REPLY)], generate=False)
-        following = self._render(
-            [*self._opening(_FIRST), _agent(_REPLY), _user(_SECOND)], generate=True
-        )
-        if not (closed.startswith(opening) and following.startswith(closed.rstrip())):
-            raise ConfigError(
-                f"The chat template of {self._name} rewrites earlier turns as new ones come, "
-                "so prompts would not match what was sampled. Expected a template that only "
-                "appends: give the tokenizer another chat_template.\n"
-                f"before: {closed!r}\nafter:  {following!r}"
-            )
+        opening, following = self._two_prompts()
         reply_end = following.index(_REPLY) + len(_REPLY)
         self._lead = following[len(opening) : following.index(_REPLY)]
         before_next, self._after_next = following[reply_end:].split(_SECOND)
         self.stop_id, self._stop_text = self._stop_token(before_next)
         self._before_next = before_next
+
+    def _two_prompts(self) -> tuple[str, str]:
+        """The first prompt, and the second one, which begins with it."""
+        from jinja2 import TemplateError
+
+        first, reply = self._opening(_FIRST), _agent(_REPLY)
+        try:
+            opening = self._render(first, generate=True)
+            closed = self._render([*first, reply], generate=False)
+            following = self._render([*first, reply, _user(_SECOND)], generate=True)
+        except (TemplateError, TypeError) as error:
+            raise ConfigError(self._no_plain_texts(str(error))) from error
+        if not (_FIRST in opening and _REPLY in closed and _SECOND in following):
+            raise ConfigError(self._no_plain_texts(f"a conversation of them is {following!r}"))
+        ended = closed.rstrip().removesuffix(self.tokenizer.eos_token or "").rstrip()
+        shown, found, _ = following.partition(_REPLY)
+        if found and not following.startswith(opening):
+            raise ConfigError(
+                f"The chat template of {self._name} asks for a reply after {opening[-40:]!r} and "
+                f"later shows the reply after {shown[-40:]!r}, as models that think aloud do: "
+                f"{_ADVICE}"
+            )
+        if not following.startswith(ended):
+            raise ConfigError(
+                f"The chat template of {self._name} rewrites earlier turns as new ones come, so "
+                f"prompts would not match what was sampled. {_ADVICE}\n"
+                f"before: {closed!r}\nafter:  {following!r}"
+            )
+        return opening, following
+
+    def _no_plain_texts(self, why: str) -> str:
+        return (
+            f"The chat template of {self._name} takes no plain texts as messages: {why}. {_ADVICE}"
+        )
 
     def begin(self, observation: str) -> list[int]:
         """Ids of the first prompt of an episode."""
@@ -94,11 +128,13 @@ class Chat:
         return [*prompt_ids, *action_ids, *addition]
 
     def action_text(self, action_ids: Sequence[int]) -> str:
-        """What the environment is told: the utterance without its stop token, stripped."""
+        """What the environment is told: the utterance up to its stop token or text, stripped."""
         ids = list(action_ids)
         if ids and ids[-1] == self.stop_id:
             ids.pop()
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        text = str(self.tokenizer.decode(ids, skip_special_tokens=True))
+        found = [text.index(stop) for stop in self.stop if stop in text]
+        return text[: min(found, default=len(text))].strip()
 
     def action_ids(self, text: str) -> list[int]:
         """Ids of a demonstrated utterance, stop token included, as a policy would sample them."""
@@ -121,6 +157,16 @@ class Chat:
         except TemplateError:
             return False
         return _SECOND in rendered
+
+    @property
+    def has_system_role(self) -> bool:
+        """Whether the instructions are a message of their own."""
+        return self._system_role
+
+    @property
+    def stop_text(self) -> str:
+        """What ends an utterance."""
+        return self._stop_text
 
     def _render(self, messages: list[dict[str, str]], generate: bool) -> str:
         rendered: Any = self.tokenizer.apply_chat_template(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agentrl.env import TextEnvironment
 from agentrl.errors import AgentrlError, ConfigError, EnvironmentFaultError
-from agentrl.rollout.chat import Chat
+from agentrl.rollout.context import Context
 from agentrl.rollout.sampler import Completion
 from agentrl.trajectory import EndReason, Trajectory, Turn
 
@@ -28,62 +28,6 @@ class EpisodeSpec:
 
     task: int
     seed: int
-
-
-class Context:
-    """How an episode becomes tokens and how many there may be.
-
-    Every utterance gets its full `max_new_tokens`: an episode whose next prompt leaves less room
-    ends as truncated before the policy is asked, so no limit ever cuts an utterance short that the
-    policy would have finished.
-
-    Args:
-        chat: renders the prompts.
-        length: most tokens of prompt and utterance together.
-        max_new_tokens: room that an utterance needs.
-
-    Raises:
-        ConfigError: an utterance never fits.
-    """
-
-    def __init__(self, chat: Chat, length: int, max_new_tokens: int) -> None:
-        self.chat, self.length, self.max_new_tokens = chat, length, max_new_tokens
-        self._closing = chat.extend((), (), "")
-        if self.longest_prompt < 1:
-            raise ConfigError(
-                f"sampler.max_new_tokens={max_new_tokens} leaves no room for a prompt within "
-                f"policy.context_length={length}: lower the one or raise the other."
-            )
-
-    @property
-    def longest_prompt(self) -> int:
-        """Most tokens of a prompt that leaves room for an utterance and what closes it."""
-        return self.length - self.max_new_tokens - len(self._closing)
-
-    def extend(
-        self, prompt_ids: Sequence[int], action_ids: Sequence[int], observation: str
-    ) -> tuple[int, ...]:
-        """The next prompt, of at most `length` tokens.
-
-        Where it would be longer, the end of the observation is left out and the template's closing
-        marker kept: a state that begins with the old prompt and the action, as every prompt does,
-        and ends where values are read.
-        """
-        full = self.chat.extend(prompt_ids, action_ids, observation)
-        excess = len(full) - self.length
-        if excess <= 0:
-            return tuple(full)
-        end = len(full) - _common_suffix(full, self._closing)
-        return (*full[: end - excess], *full[end:])
-
-
-def _common_suffix(left: Sequence[int], right: Sequence[int]) -> int:
-    length = 0
-    for a, b in zip(reversed(left), reversed(right), strict=False):
-        if a != b:
-            break
-        length += 1
-    return length
 
 
 class Episode:
@@ -129,7 +73,7 @@ class Episode:
             return
         if self.context is None:
             return
-        self.prompt_ids = tuple(self.context.chat.begin(self.observation))
+        self.prompt_ids = self.context.begin(self.observation)
         if len(self.prompt_ids) > self.context.longest_prompt:
             message = (
                 f"The first prompt has {len(self.prompt_ids)} tokens, which leaves no room for an "
@@ -175,7 +119,8 @@ class Episode:
             return
         full = False
         if self.context is not None:
-            self.prompt_ids = self.context.extend(self.prompt_ids, completion.ids, observation)
+            past = [(turn.observation, turn.action_ids) for turn in self.turns]
+            self.prompt_ids = self.context.follow(self.prompt_ids, past, observation)
             full = len(self.prompt_ids) > self.context.longest_prompt
         if truncated or full:
             self._end(EndReason.TRUNCATED, success)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agentrl.rollout.episode import Context
+from agentrl.rollout.context import Context
 from agentrl.trajectory import EndReason, Trajectory
 
 
@@ -23,7 +23,8 @@ def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
     """
     if episode.end_reason is EndReason.FAILED or not episode.turns:
         return None
-    prompt = tuple(context.chat.begin(episode.turns[0].observation))
+    prompt = context.begin(episode.turns[0].observation)
+    past: list[tuple[str, tuple[int, ...]]] = []
     following = [*(turn.observation for turn in episode.turns[1:]), episode.final_observation]
     turns = []
     for turn, observation in zip(episode.turns, following, strict=True):
@@ -38,7 +39,8 @@ def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
         ids = tuple(context.chat.action_ids(turn.action))
         told = replace(turn, prompt_ids=prompt, action_ids=ids, log_probabilities=(0.0,) * len(ids))
         turns.append(told)
-        prompt = context.extend(prompt, ids, observation)
+        past.append((turn.observation, ids))
+        prompt = context.follow(prompt, past, observation)
     if not turns:
         return None
     truncated = episode.end_reason is EndReason.TRUNCATED

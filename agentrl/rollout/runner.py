@@ -19,8 +19,8 @@ from agentrl.config import EnvironmentConfig
 from agentrl.env import TextEnvironment
 from agentrl.errors import EnvironmentFaultError
 from agentrl.isolation import RemoteEnvironment, make_environment
-from agentrl.rollout.chat import Chat
-from agentrl.rollout.episode import Context, Episode, EpisodeSpec
+from agentrl.rollout.context import Context
+from agentrl.rollout.episode import Episode, EpisodeSpec
 from agentrl.rollout.sampler import Completion, Request, Sampler
 from agentrl.trajectory import EndReason, Trajectory
 
@@ -85,36 +85,30 @@ class Runner:
         environment: which environment to play; one instance for each episode in flight, kept from
             one `play` to the next.
         sampler: answers the prompts; its current adapter is used at each turn.
-        chat: renders the prompts.
+        context: makes the prompts, and says when an episode has no room for another utterance.
         concurrent: most episodes at once.
-        context_length: most tokens of an episode. One that has no room for another utterance is
-            truncated; see `agentrl.rollout.episode.Context`.
-        max_new_tokens: most tokens of an utterance.
         retries: how often an episode whose environment broke is begun again.
         threads: act in so many threads; 0 acts in the caller's, unless the environments are
             elsewhere: None is as many as `concurrent` for those and 0 for others.
         in_order: wait for all environments that are acting before the sampler goes on.
 
     Raises:
-        ConfigError: the environment cannot be built, or an utterance does not fit the context.
+        ConfigError: the environment cannot be built.
     """
 
     def __init__(
         self,
         environment: EnvironmentConfig,
         sampler: Sampler,
-        chat: Chat,
+        context: Context,
         *,
         concurrent: int,
-        context_length: int,
-        max_new_tokens: int,
         retries: int = 0,
         threads: int | None = None,
         in_order: bool = False,
     ) -> None:
-        self.environment, self.sampler = environment, sampler
+        self.environment, self.sampler, self.context = environment, sampler, context
         self.concurrent, self.retries, self.in_order = concurrent, retries, in_order
-        self.context = Context(chat, context_length, max_new_tokens)
         self._idle: list[TextEnvironment] = []
         elsewhere = environment.isolation.mode != "none"
         self._workers = threads if threads is not None else concurrent * elsewhere

@@ -26,7 +26,8 @@ class Completion:
         ids: the sampled tokens, at least one; the stop token, if sampled, is the last.
         log_probabilities: of each of `ids` under the model itself: natural logarithm, before
             temperature, top-k and top-p; each <= 0.
-        finish_reason: ``"stop"`` if the stop token ended it, ``"length"`` if a limit did.
+        finish_reason: ``"stop"`` if the stop token or a text of ``sampler.stop`` ended it,
+            ``"length"`` if a limit did.
     """
 
     ids: tuple[int, ...]
@@ -247,8 +248,17 @@ def checked_completion(
     finish_reason: str,
     stop_id: int,
     vocabulary_size: int,
+    stop_text: str | None = None,
 ) -> Completion:
     """Take over what an engine of somebody else's returned.
+
+    Args:
+        token_ids: of the utterance.
+        log_probabilities: of its tokens.
+        finish_reason: as `Completion` has it.
+        stop_id: the stop token.
+        vocabulary_size: ids are below.
+        stop_text: the text that ended it, where one did.
 
     Raises:
         TokenMismatchError: an id outside the vocabulary, a stop token before the end, or other
@@ -261,14 +271,14 @@ def checked_completion(
         and all(0 <= token < vocabulary_size for token in ids)
         and stop_id not in ids[:-1]
         and bool(ids)
-        and stopped == (ids[-1] == stop_id)
+        and stopped == (ids[-1] == stop_id or stop_text is not None)
     )
     if not sound:
         raise TokenMismatchError(
             f"vLLM returned the tokens {ids} with {len(log_probabilities)} log-probabilities and "
             f"finish reason {finish_reason!r}; expected ids below {vocabulary_size}, one "
             f"log-probability for each, and the stop token {stop_id} as the last one if and only "
-            "if the reason is 'stop'."
+            f"if the reason is 'stop' (a stop text: {stop_text!r})."
         )
     scores = tuple(min(float(score), 0.0) for score in log_probabilities)
     return Completion(ids, scores, "stop" if stopped else "length")

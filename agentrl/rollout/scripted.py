@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -14,8 +13,8 @@ from agentrl.config import DemonstrationsConfig, EnvironmentConfig
 from agentrl.env import Agent, Split, TextEnvironment
 from agentrl.errors import ConfigError, EnvironmentFaultError
 from agentrl.isolation import knows_argument, make_environment
-from agentrl.rollout.chat import Chat
-from agentrl.rollout.episode import Context, Episode, EpisodeSpec
+from agentrl.rollout.context import Context
+from agentrl.rollout.episode import Episode, EpisodeSpec
 from agentrl.rollout.runner import (
     close_quietly,
     environment_or_stand_in,
@@ -56,10 +55,8 @@ def play_scripted(
     specs: Sequence[EpisodeSpec],
     agent: Literal["scripted", "random"],
     strength: float = 1.0,
-    chat: Chat | None = None,
+    context: Context | None = None,
     *,
-    context_length: int | None = None,
-    max_new_tokens: int = 1,
     retries: int = 0,
 ) -> list[Trajectory]:
     """Play an episode for each spec with a script.
@@ -70,11 +67,9 @@ def play_scripted(
         specs: tasks and seeds; an episode's seed also decides the script's choices.
         agent: the environment's own expert, or uniform over the admissible actions.
         strength: of the expert, 0 to 1; a random agent has none.
-        chat: fills `prompt_ids` and `action_ids` as a policy would see and say them, each
-            log-probability 0.0: a script is certain. None leaves the three empty.
-        context_length: with a chat, truncate episodes as `agentrl.rollout.runner.Runner` does;
-            None never.
-        max_new_tokens: room that an utterance needs within `context_length`.
+        context: fills `prompt_ids` and `action_ids` as a policy would see and say them, each
+            log-probability 0.0: a script is certain. Episodes are truncated as
+            `agentrl.rollout.runner.Runner` does. None leaves the three empty.
         retries: how often an episode whose environment broke is begun again, in a new one.
 
     Returns:
@@ -84,12 +79,7 @@ def play_scripted(
         ConfigError: the environment has no such agent, or an action has more tokens than a policy
             with these limits can say.
     """
-    limited = chat is not None and context_length is not None
-    context = None
-    if chat is not None:
-        context = Context(chat, context_length or sys.maxsize, max_new_tokens)
     config = _listing_actions(environment) if agent == "random" else environment
-    longest_action = max_new_tokens if limited else None
     trajectories = []
     world = environment_or_stand_in(config)
     try:
@@ -97,7 +87,7 @@ def play_scripted(
             begun = 0
             while True:
                 episode = Episode(world, environment.id, spec, context)
-                _play(episode, agent, strength, longest_action)
+                _play(episode, agent, strength)
                 begun += 1
                 if not episode.broken:
                     break
@@ -113,29 +103,33 @@ def play_scripted(
     return trajectories
 
 
-def _play(episode: Episode, kind: str, strength: float, longest_action: int | None) -> None:
+def _play(episode: Episode, kind: str, strength: float) -> None:
     """Play an episode to its end; one whose agent's place is gone ends as failed, too."""
     if episode.trajectory is None:
         try:
             seed = turn_seed(episode.spec, _AGENT_TURN)
-            _play_with(episode, _agent(episode.environment, kind, strength, seed), longest_action)
+            _play_with(episode, _agent(episode.environment, kind, strength, seed))
         except EnvironmentFaultError as error:
             episode.fail(error)
 
 
-def _play_with(episode: Episode, agent: Agent, longest_action: int | None) -> None:
+def _play_with(episode: Episode, agent: Agent) -> None:
     while episode.trajectory is None:
         action = agent.act(episode.observation, episode.info)
         ids: tuple[int, ...] = ()
         if episode.context is not None:
             ids = tuple(episode.context.chat.action_ids(action))
-        if longest_action is not None and len(ids) > longest_action:
-            raise ConfigError(
-                f"A scripted action of task {episode.spec.task} has {len(ids)} tokens, more than "
-                f"sampler.max_new_tokens={longest_action}, so no policy could learn to say it: "
-                f"{action!r}. Raise the setting."
-            )
+            _check_length(action, len(ids), episode.context.max_new_tokens, episode.spec)
         episode.act(action, Completion(ids, (0.0,) * len(ids), "stop"))
+
+
+def _check_length(action: str, tokens: int, limit: int, spec: EpisodeSpec) -> None:
+    if tokens > limit:
+        raise ConfigError(
+            f"A scripted action of task {spec.task} has {tokens} tokens, more than "
+            f"sampler.max_new_tokens={limit}, so no policy could learn to say it: {action!r}. "
+            "Raise the setting."
+        )
 
 
 def _agent(world: TextEnvironment, agent: str, strength: float, seed: int) -> Agent:
@@ -144,7 +138,10 @@ def _agent(world: TextEnvironment, agent: str, strength: float, seed: int) -> Ag
     try:
         return world.scripted_agent(strength, seed)
     except NotImplementedError as error:
-        raise ConfigError(f"{error} Choose the random agent, or no demonstrations.") from error
+        raise ConfigError(
+            f"{error} A run needs none: set demonstrations=null cloning=null "
+            "critic.pretraining_updates=0. An evaluation can do without the agent 'scripted'."
+        ) from error
 
 
 def _listing_actions(environment: EnvironmentConfig) -> EnvironmentConfig:

@@ -99,6 +99,7 @@ class ServerSampler(Sampler):
             "seed": request.seed,
             "max_tokens": limit,
             "logprobs": 0,
+            "stop": list(self.config.stop) or None,
             "extra_body": {
                 "top_k": self.config.top_k,
                 "stop_token_ids": [self.stop_id],
@@ -134,12 +135,14 @@ class ServerSampler(Sampler):
         self.prompt_tokens += answer.usage.prompt_tokens
         details = answer.usage.prompt_tokens_details
         self.cached_tokens += (details.cached_tokens or 0) if details else 0
+        reason = getattr(choice, "stop_reason", None)
         return checked_completion(
             choice.token_ids,
             choice.logprobs.token_logprobs,
             choice.finish_reason,
             self.stop_id,
             self.vocabulary_size,
+            stop_text=reason if isinstance(reason, str) else None,
         )
 
     @property

@@ -30,7 +30,7 @@ class TransformersSampler(Sampler):
         self, policy: PolicyConfig, sampler: SamplerConfig, model_path: str, stop_id: int
     ) -> None:
         import torch
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
         super().__init__(policy, sampler, model_path, stop_id)
         self._waiting: dict[int, tuple[Request, int]] = {}
@@ -40,6 +40,7 @@ class TransformersSampler(Sampler):
         dtype = getattr(torch, policy.dtype)
         model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype)
         self._model = model.to(device).eval().requires_grad_(False)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(model_path) if sampler.stop else None
 
     def submit(self, requests: Sequence[Request]) -> list[int]:
         """Hand in requests; see `Sampler.submit`."""
@@ -66,7 +67,7 @@ class TransformersSampler(Sampler):
         )
         ids, log_probabilities = self._generate([r.prompt for r in requests], uniform, heat, limits)
         completions = [
-            Completion(tuple(i), tuple(p), "stop" if i[-1] == self.stop_id else "length")
+            Completion(tuple(i), tuple(p), "stop" if self._ended(i) else "length")
             for i, p in zip(ids, log_probabilities, strict=True)
         ]
         return list(zip(waiting, completions, strict=True))
@@ -114,7 +115,8 @@ class TransformersSampler(Sampler):
                 for row, token, score in zip(rows, tokens.tolist(), scores, strict=True):
                     ids[row].append(token)
                     log_probabilities[row].append(min(score, 0.0))
-                going = np.flatnonzero((tokens != self.stop_id) & (step + 1 < limits[rows]))
+                ended = np.array([self._ended(ids[row]) for row in rows])
+                going = np.flatnonzero(~ended & (step + 1 < limits[rows]))
                 if not going.size:
                     break
                 kept = torch.as_tensor(going, device=logits.device)
@@ -123,6 +125,15 @@ class TransformersSampler(Sampler):
                 rows, inputs = rows[going], chosen[kept, None]
                 mask = torch.cat([mask[kept], mask.new_ones(going.size, 1)], dim=1)
         return ids, log_probabilities
+
+    def _ended(self, ids: Sequence[int]) -> bool:
+        """Whether the last token of an utterance ended it."""
+        if ids[-1] == self.stop_id:
+            return True
+        if self._tokenizer is None:
+            return False
+        text = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return any(stop in text for stop in self.config.stop)
 
     def _pad(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Left-padded ids and their mask, both (B, longest prompt)."""

@@ -87,7 +87,7 @@ class VllmSampler(Sampler):
         return {
             "model": model_path,
             "dtype": policy.dtype,
-            "skip_tokenizer_init": True,
+            "skip_tokenizer_init": not self.config.stop,
             "generation_config": "vllm",
             "logprobs_mode": "raw_logprobs",
             "max_model_len": policy.context_length,
@@ -128,8 +128,9 @@ class VllmSampler(Sampler):
             max_tokens=limit,
             logprobs=0,
             stop_token_ids=[self.stop_id],
+            stop=list(self.config.stop),
             ignore_eos=True,
-            detokenize=False,
+            detokenize=bool(self.config.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
@@ -208,8 +209,14 @@ class VllmSampler(Sampler):
             entry[token].logprob
             for token, entry in zip(output.token_ids, output.logprobs, strict=False)
         ]
+        reason = output.stop_reason
         return checked_completion(
-            output.token_ids, scores, output.finish_reason, self.stop_id, self.vocabulary_size
+            output.token_ids,
+            scores,
+            output.finish_reason,
+            self.stop_id,
+            self.vocabulary_size,
+            stop_text=reason if isinstance(reason, str) else None,
         )
 
     def score(self, prompt_ids: Sequence[int], action_ids: Sequence[int]) -> list[float]:

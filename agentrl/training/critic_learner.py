@@ -127,15 +127,10 @@ class CriticLearner:
             segments: episodes with the rewards that came.
             decay: lambda, 0 to 1.
         """
-        parts = []
-        for part in chunks(segments, self.config.micro_batch_size):
-            [(batch, _, value)] = self.values(part)
-            table = EpisodeTable.of(part, batch, value.min(dim=-1).values)
-            advantages = generalized_advantages(
-                table.rewards, table.values, table.bootstrap, self.config.discount, decay
-            )
-            parts.append(advantages[table.present])
-        return torch.cat(parts)
+        table = EpisodeTable.of(segments, self.values(segments))
+        return generalized_advantages(
+            table.rewards, table.values, table.bootstrap, self.config.discount, decay
+        )[table.present]
 
     def q_values(self, segments: Sequence[Segment]) -> Tensor:
         """min_i Q_i(s, a) of every step of the segments, in order, on the CPU: [M]."""
@@ -147,23 +142,16 @@ class CriticLearner:
         In the correlations an episode's return is what was really paid: V beyond a cut would agree
         with itself.
         """
-        columns: list[Array] = []
-        done = 0
-        for part in chunks(segments, self.config.micro_batch_size):
-            [(batch, q, v)] = self.values(part)
-            value = v.min(dim=-1).values
-            table = EpisodeTable.of(part, batch, value)
-            bootstraps = (table.bootstrap, torch.zeros_like(table.bootstrap))
-            returns = [
-                discounted_returns(table.rewards, self.config.discount, beyond)[table.present]
-                for beyond in bootstraps
-            ]
-            judged = (advantage(q, v[batch.state_of]), value[batch.state_of], *returns)
-            turns = [len(segment.steps) for segment in part]
-            number = np.repeat(np.arange(done, done + len(part)), turns)
-            columns.append(np.stack([*(x.float().cpu().numpy() for x in judged), number]))
-            done += len(part)
-        shares = gather(np.concatenate(columns, axis=1))
+        judged = self.values(segments)
+        table = EpisodeTable.of(segments, judged)
+        bootstraps = (table.bootstrap, torch.zeros_like(table.bootstrap))
+        returns = [
+            discounted_returns(table.rewards, self.config.discount, beyond)[table.present]
+            for beyond in bootstraps
+        ]
+        advantages = torch.cat([advantage(q, v[batch.state_of]) for batch, q, v in judged])
+        columns = [advantages, table.values[table.present], *returns, table.episode]
+        shares = gather(np.stack([x.double().cpu().numpy() for x in columns]))
         for rank, share in enumerate(shares):
             share[4] = share[4] * len(shares) + rank
         return Assessment.of(np.concatenate(shares, axis=1), self.config.warmup.confidence)
@@ -216,7 +204,7 @@ class EpisodeTable:
         rewards: [B, N].
         values: [B, N], V of each turn's state.
         bootstrap: [B, N], V beyond the last turn of an episode that was cut short.
-        present: [B, N], which entries are steps; row by row they are the batch's steps in order.
+        present: [B, N], which entries are steps; row by row they are the segments' steps in order.
     """
 
     rewards: Tensor
@@ -225,17 +213,36 @@ class EpisodeTable:
     present: Tensor
 
     @classmethod
-    def of(cls, segments: Sequence[Segment], batch: ValueBatch, value: Tensor) -> EpisodeTable:
-        """Lay out a batch of whole episodes; `value` is V of its states, [S]."""
-        counts = torch.tensor([len(segment.steps) for segment in segments])
-        present = torch.arange(int(counts.max()))[None, :] < counts[:, None]
-        value, following = value.float().cpu(), batch.next_state_of.cpu()
-        last = counts.cumsum(0) - 1
-        cut = ~batch.terminated.cpu()[last] & (following[last] >= 0)
-        beyond = torch.where(cut, value[following[last].clamp(min=0)], 0.0)
-        bootstrap = torch.zeros(present.shape)
-        bootstrap[torch.arange(len(counts)), counts - 1] = beyond
-        rewards, values = torch.zeros(present.shape), torch.zeros(present.shape)
-        rewards[present] = batch.rewards.float().cpu()
-        values[present] = value[batch.state_of.cpu()]
-        return cls(rewards, values, bootstrap, present)
+    def of(
+        cls, segments: Sequence[Segment], judged: Sequence[tuple[ValueBatch, Tensor, Tensor]]
+    ) -> EpisodeTable:
+        """Lay out whole episodes with `CriticLearner.values` of their segments."""
+        columns = [_step_columns(batch, v.min(dim=-1).values) for batch, _, v in judged]
+        rewards, values, beyond = (torch.cat(column) for column in zip(*columns, strict=True))
+        turn = torch.tensor([step.turn for segment in segments for step in segment.steps])
+        episode = (turn == 0).cumsum(0) - 1
+        last = torch.cat([turn[1:] == 0, torch.tensor([True])])
+        shape = (int(episode[-1]) + 1, int(turn.max()) + 1)
+
+        def table(column: Tensor) -> Tensor:
+            return torch.zeros(shape, dtype=column.dtype).index_put((episode, turn), column)
+
+        return cls(
+            rewards=table(rewards),
+            values=table(values),
+            bootstrap=table(beyond * last),
+            present=table(torch.ones_like(turn, dtype=torch.bool)),
+        )
+
+    @property
+    def episode(self) -> Tensor:
+        """[M], the number of each step's episode."""
+        return self.present.nonzero()[:, 0]
+
+
+def _step_columns(batch: ValueBatch, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of every step, [M] each on the CPU: reward, V, V of what followed it (0 if nothing did)."""
+    value, following = value.float().cpu(), batch.next_state_of.cpu()
+    known = ~batch.terminated.cpu() & (following >= 0)
+    beyond = torch.where(known, value[following.clamp(min=0)], 0.0)
+    return batch.rewards.float().cpu(), value[batch.state_of.cpu()], beyond

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentrl.config import RunConfig
-from agentrl.data.segment import learnable, segment
+from agentrl.data.segment import learnable, segments_of
 from agentrl.data.store import TrajectoryStore
+from agentrl.env import check_environment_config
 from agentrl.errors import ConfigError
 from agentrl.files import ADAPTER_FILES
 from agentrl.isolation import make_environment
@@ -15,6 +16,7 @@ from agentrl.models.adapter import check_adapter, find_adapter
 from agentrl.models.locate import model_path
 from agentrl.models.policy import Policy
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.context import Context
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.sampler import Sampler, build_sampler
 from agentrl.rollout.scripted import demonstration_specs, play_scripted
@@ -30,6 +32,16 @@ if TYPE_CHECKING:
 
 DEMONSTRATIONS = "demonstrations"
 """Begins the names of the shards that hold a run's scripted episodes."""
+
+
+def require_known_environment(config: RunConfig) -> None:
+    """Find mistakes in the environment's section before anything heavy starts.
+
+    Raises:
+        ConfigError: no such module, environment or argument. A server's is asked later.
+    """
+    if config.environment.isolation.mode != "http":
+        check_environment_config(config.environment)
 
 
 def require_plain_sampling(config: RunConfig) -> None:
@@ -62,7 +74,13 @@ def build_chat(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Chat:
     environment = make_environment(config.environment)
     rules = environment.instructions if config.environment.instructions else ""
     environment.close()
-    return Chat(tokenizer, rules)
+    return Chat(tokenizer, rules, config.sampler.stop)
+
+
+def build_context(config: RunConfig, chat: Chat) -> Context:
+    """How a run's episodes become prompts."""
+    policy = config.policy
+    return Context(chat, policy.context_length, config.sampler.max_new_tokens, policy.history)
 
 
 def build_runner(config: RunConfig, chat: Chat) -> tuple[Sampler, Runner]:
@@ -72,10 +90,8 @@ def build_runner(config: RunConfig, chat: Chat) -> tuple[Sampler, Runner]:
     runner = Runner(
         config.environment,
         sampler,
-        chat,
+        build_context(config, chat),
         concurrent=config.rollout.concurrent,
-        context_length=config.policy.context_length,
-        max_new_tokens=config.sampler.max_new_tokens,
         retries=config.rollout.retries,
         threads=config.rollout.threads,
         in_order=config.rollout.in_order,
@@ -101,9 +117,7 @@ def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> lis
         specs[rank() :: world_size()],
         "scripted",
         wanted.strength,
-        chat,
-        context_length=config.policy.context_length,
-        max_new_tokens=config.sampler.max_new_tokens,
+        build_context(config, chat),
         retries=config.rollout.retries,
     )
     if not min(gather(len(learnable(played)))):
@@ -146,7 +160,7 @@ def cloned_start(
         return None
     if all((folder / name).is_file() for name in ADAPTER_FILES):
         return folder
-    segments = [segment(trajectory) for trajectory in learnable(episodes)]
+    segments = segments_of(learnable(episodes))
     if not segments:
         raise ConfigError(
             "There is nothing to clone: no demonstration of this rank can be learned from. Raise "

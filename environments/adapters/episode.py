@@ -13,8 +13,8 @@ from gymnasium.error import ResetNeeded
 
 from agentrl.env import Split, TextEnvironment
 from agentrl.errors import AgentrlError, EnvironmentFaultError, SnapshotUnsupportedError
+from agentrl.service import encodable
 from environments.adapters.settings import SuccessRule
-from environments.lmrl.endpoint import encodable
 from environments.lmrl.settings import check_at_least
 
 _OWN_KEYS = ("task", "valid", "success", "admissible_actions")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from agentrl.errors import ConfigError, nearest, require
+from agentrl.service import RETRIES, TIMEOUT, LanguageService
 from environments.adapters.episode import Adapter, Played
 from environments.adapters.randomness import OwnRandomness
 from environments.adapters.settings import (
@@ -15,7 +16,6 @@ from environments.adapters.settings import (
     load,
     seed_splits,
 )
-from environments.lmrl.endpoint import RETRIES, TIMEOUT, Endpoint
 from environments.lmrl.settings import check_choice
 
 OPPONENT_INSTRUCTIONS = (
@@ -46,6 +46,9 @@ class TextArena(Adapter):
         model: the model's name there.
         timeout: seconds to wait for one reply of the model.
         retries: how often a request to the model is repeated.
+        replies: file that keeps the model's replies, for later runs to read; None keeps none.
+        most_tokens: that the model may use before the run stops, counted in `replies` by all who
+            share the file, else by this instance; None sets no limit.
         seeds: the tasks, see `seed_splits`.
         instructions: the system message; the game's rules are in the first observation.
         max_turns: limit of an episode beside the game's own.
@@ -70,6 +73,8 @@ class TextArena(Adapter):
         model: str = "",
         timeout: float = TIMEOUT,
         retries: int = RETRIES,
+        replies: str | None = None,
+        most_tokens: int | None = None,
         seeds: Seeds = DEFAULT_SEEDS,
         instructions: str = "",
         max_turns: int = 100,
@@ -85,10 +90,18 @@ class TextArena(Adapter):
         rule = SuccessRule(self.name, success or {"reward": 1.0})
         super().__init__(seed_splits(self.name, seeds), instructions, max_turns, 0.0, rule)
         self.game, self.arguments, self.player = game, dict(arguments or {}), player
-        self._endpoint: Endpoint | None = None
+        self._endpoint: LanguageService | None = None
         self._opponent: Callable[[str], str] | None = None
         if opponent == "model":
-            self._endpoint = Endpoint(self.name, base_url, model, timeout, retries)
+            self._endpoint = LanguageService(
+                self.name,
+                base_url,
+                model,
+                timeout=timeout,
+                retries=retries,
+                store=replies,
+                most_tokens=most_tokens,
+            )
             self._opponent = self._ask
         elif opponent is not None:
             found = load(self.name, "opponent", opponent)

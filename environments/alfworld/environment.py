@@ -149,6 +149,7 @@ class ALFWorld(TextEnvironment):
         for command in actions:
             self._reply = self.engine.act(command)
         if self._reply is None or self._reply.text != text:
+            self._over = True
             raise SnapshotUnsupportedError(
                 f"{self.game} did not go the same way again: expected {text[:200]!r}, found "
                 f"{(self._reply.text if self._reply else '')[:200]!r}."

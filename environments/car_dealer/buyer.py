@@ -81,6 +81,9 @@ class Buyer(Protocol):
         ...
 
 
+_Car = tuple[str | None, str | None, frozenset[str]]
+
+
 @dataclass(frozen=True)
 class Talk:
     """State of a talk with a `ScriptedBuyer`.
@@ -96,6 +99,7 @@ class Talk:
         told: subjects that the buyer has spoken of.
         last_price: the seller's last price that was not absurd.
         offered: the buyer has named an offer for the car on the table.
+        described: the cars that were on the table so far: brand, type, features.
     """
 
     wanted: Preferences
@@ -110,6 +114,11 @@ class Talk:
     told: frozenset[Subject] = frozenset()
     last_price: int | None = None
     offered: bool = False
+    described: frozenset[_Car] = frozenset({(None, None, frozenset())})
+
+    def news_after(self, before: Talk) -> bool:
+        """Whether a car is on the table that was not there before; to take back is no news."""
+        return (self.brand, self.type, self.features) not in before.described
 
     @property
     def fits(self) -> bool:
@@ -145,8 +154,14 @@ class Talk:
         kept = frozenset() if changed else self.features
         features = (kept | said.features) - said.without
         same = (self.brand, self.type, self.features) == (brand, type_, features)
-        offered = self.offered and same
-        return replace(self, brand=brand, type=type_, features=features, offered=offered)
+        return replace(
+            self,
+            brand=brand,
+            type=type_,
+            features=features,
+            offered=self.offered and same,
+            described=self.described | {(brand, type_, features)},
+        )
 
     def hearing_price(self, price: int) -> Talk:
         """With the concession that a price brings about, and the price noted."""
@@ -244,7 +259,7 @@ def _answer(before: Talk, talk: Talk, said: Utterance) -> _Answer:
         return _haggle(talk, said.price)
     if said.agrees and talk.offered:
         return _Answer(talk, (), price=talk.offer)
-    cost = int(talk == before)
+    cost = int(not talk.news_after(before))
     if talk.missing:
         return _telling(talk, ("missing", "price_please"), cost)
     return _Answer(talk, ("price_please",), cost)
@@ -268,7 +283,8 @@ def _told(before: Talk, talk: Talk, asks: frozenset[Subject]) -> _Answer:
     subjects = [subject for subject in (*_TELLING, "budget") if subject in asks]
     subjects.sort(key=lambda subject: subject in talk.told)
     acts = tuple(subjects[:most])
-    return _telling(talk, acts, cost=int(talk == before and before.told >= set(acts)))
+    repeats = not talk.news_after(before) and before.told >= set(acts)
+    return _telling(talk, acts, cost=int(repeats))
 
 
 def _next_wish(before: Talk, talk: Talk) -> _Answer:
@@ -276,7 +292,7 @@ def _next_wish(before: Talk, talk: Talk) -> _Answer:
     for subject in _TELLING:
         if subject not in talk.told:
             return _telling(talk, (subject,), cost=0)
-    return _Answer(talk, ("which_car",), cost=int(talk == before))
+    return _Answer(talk, ("which_car",), cost=int(not talk.news_after(before)))
 
 
 def _telling(talk: Talk, acts: tuple[str, ...], cost: int) -> _Answer:

@@ -8,11 +8,11 @@ from typing import Any, Literal
 from gymnasium.error import ResetNeeded
 
 from agentrl.env import Agent, TextEnvironment
+from agentrl.service import RETRIES, TIMEOUT, LanguageService
 from environments.car_dealer.buyer import Buyer, ScriptedBuyer
 from environments.car_dealer.model_buyer import ModelBuyer
 from environments.car_dealer.preferences import COUNT, preferences
 from environments.car_dealer.seller import ScriptedSeller
-from environments.lmrl.endpoint import RETRIES, TIMEOUT, Endpoint
 from environments.lmrl.settings import check_at_least, check_choice, shuffled_splits
 
 INSTRUCTIONS = (
@@ -42,6 +42,9 @@ class CarDealer(TextEnvironment):
         model: the model's name there.
         timeout: seconds to wait for one answer.
         retries: how often a request is repeated that failed or timed out.
+        replies: file that keeps the model's replies, for later runs to read; None keeps none.
+        most_tokens: that the model may use before the run stops, counted in `replies` by all who
+            share the file, else by this instance; None sets no limit.
 
     Raises:
         ConfigError: a value that is none of the above.
@@ -59,6 +62,8 @@ class CarDealer(TextEnvironment):
         model: str = "",
         timeout: float = TIMEOUT,
         retries: int = RETRIES,
+        replies: str | None = None,
+        most_tokens: int | None = None,
     ) -> None:
         check_choice("CarDealer", "buyer", buyer, ("scripted", "model"))
         check_choice("CarDealer", "reward", reward, ("revenue", "budget"))
@@ -67,7 +72,16 @@ class CarDealer(TextEnvironment):
         self.reward, self.utterances = reward, utterances
         self.buyer: Buyer = ScriptedBuyer()
         if buyer == "model":
-            self.buyer = ModelBuyer(Endpoint("CarDealer", base_url, model, timeout, retries))
+            service = LanguageService(
+                "CarDealer",
+                base_url,
+                model,
+                timeout=timeout,
+                retries=retries,
+                store=replies,
+                most_tokens=most_tokens,
+            )
+            self.buyer = ModelBuyer(service)
         self._task = -1
         self._said = 0
 

@@ -8,10 +8,10 @@ from typing import NoReturn
 from numpy.random import Generator
 
 from agentrl.errors import SnapshotUnsupportedError
+from agentrl.service import LanguageService, encodable
 from environments.car_dealer.buyer import Reply
-from environments.car_dealer.preferences import Preferences
+from environments.car_dealer.preferences import Preferences, load
 from environments.car_dealer.reading import LONGEST_UTTERANCE, read
-from environments.lmrl.endpoint import Endpoint, encodable
 
 _LONGEST_REPLY = 500
 _SYSTEM = (
@@ -40,7 +40,7 @@ class ModelBuyer:
         endpoint: where the model is.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: LanguageService) -> None:
         self.endpoint = endpoint
         self._wanted: Preferences | None = None
         self._said: list[str] = []
@@ -61,6 +61,8 @@ class ModelBuyer:
         said = read(text)
         if said is None:
             return Reply(_SILENCE, valid=False)
+        if said.problem == "several prices":
+            return Reply(load("wordings")["acts"]["one_price"][0], valid=False)
         self._asked_price = said.price or self._asked_price
         system = _SYSTEM.format(**{**vars(self._wanted), "features": self._features()})
         heard = encodable(text).strip()[:LONGEST_UTTERANCE]

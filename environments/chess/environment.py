@@ -45,6 +45,8 @@ _NOTATIONS_IN_WORDS = {
 _EXAMPLES = {"san": ("e4", "Nf3", "O-O", "exd8=Q"), "uci": ("e2e4", "g1f3", "e1g1", "e7d8q")}
 _COLORS = ("white", "black")
 _RANDOM_PLIES = 4
+ILLEGAL = "Illegal move."
+"""What is observed after one where replies alone are shown."""
 
 Snapshot = tuple[str, tuple[str, ...], int, int, int, bool]
 
@@ -163,7 +165,8 @@ class ChessGame(TextEnvironment):
             reward, ended = self._play(move, info)
         truncated = not ended and self._turns >= self.max_turns
         self._over = ended or truncated
-        return self._observation(), reward, ended, truncated, self._with_actions(info)
+        text = self._observation(illegal=move is None)
+        return text, reward, ended, truncated, self._with_actions(info)
 
     def _play(self, move: chess.Move, info: dict[str, Any]) -> tuple[float, bool]:
         """The agent's move and the answer to it; returns the reward and whether the game ended."""
@@ -191,8 +194,14 @@ class ChessGame(TextEnvironment):
         """A legal move as the agent has to say it."""
         return format_text(write_move(self.board, move, self.notation), self.format)
 
-    def _observation(self) -> str:
-        return format_text(write_position(self.board, self.observation, self.notation), self.format)
+    def _observation(self, illegal: bool = False) -> str:
+        """The position; where replies alone are shown, what happened if there is none."""
+        text = write_position(self.board, self.observation, self.notation)
+        if self.observation == "reply" and illegal:
+            text = ILLEGAL
+        elif self.observation == "reply" and self.board.turn != self.side:
+            text = self.board.result()
+        return format_text(text, self.format)
 
     def _with_actions(self, info: dict[str, Any]) -> dict[str, Any]:
         if self.list_actions:
@@ -245,8 +254,12 @@ class Chess(ChessGame):
     starts = ("standard", "random")
 
     def _first_position(self, task: int) -> chess.Board:
-        plies = _RANDOM_PLIES if self.start == "random" else 0
-        return random_opening(plies, random.Random(f"opening {task}"))
+        import chess
+
+        if self.start == "standard":
+            return chess.Board()
+        split = next(split for split, tasks in self.splits.items() if task in tasks)
+        return random_opening(_RANDOM_PLIES, random.Random(f"opening {task}"), split)
 
 
 class ChessEndgames(ChessGame):

@@ -20,7 +20,11 @@ _REFUSED_FIRST = _REFUSED_ANYWHERE | frozenset(word[:_LETTERS] for word in _TEST
 _SENTENCES = re.compile(r"[.;]|\bthen\b")
 _CLAUSES = re.compile(r",|\band\b")
 _PROMPT = re.compile(r"\n>[^\n]*$")
-_NOTE = re.compile(r"\bscored?(?:\s+(?:is|would\s+be|of))?\s+(-?\d+)(?:\D{1,30}?(\d+))?")
+_NOTE = re.compile(
+    r"(?:\byour\s+score(?:\s+(?:is|would\s+be|of))?|\b(?:you|have)(?:\s+so\s+far)?\s+scored|^\s*score:?)"
+    r"\s+(-?\d+)(?:\D{1,30}?(\d+))?",
+    re.IGNORECASE | re.MULTILINE,
+)
 _END = re.compile(r"^\s*\*{3,4} *(.+?) *\*{3,4}\s*$", re.MULTILINE)
 
 
@@ -34,7 +38,8 @@ class Note(NamedTuple):
 def read_action(action: str) -> str | None:
     """The action in one line of printable ASCII, or None if it must not reach the interpreter.
 
-    A backslash would begin a command to the interpreter itself, which then loops for ever.
+    Several sentences would be several moves for one turn. A backslash would begin a command to the
+    interpreter itself, which then loops for ever.
     """
     if len(action) > LONGEST * 4:
         return None
@@ -43,8 +48,8 @@ def read_action(action: str) -> str | None:
         return None
     if not (text.isascii() and text.isprintable()):
         return None
-    sentences = _SENTENCES.split(text.lower())
-    return None if any(map(_is_refused, sentences)) else text
+    sentences = [part for part in _SENTENCES.split(text.lower()) if part.strip()]
+    return text if len(sentences) == 1 and not _is_refused(sentences[0]) else None
 
 
 def _is_refused(sentence: str) -> bool:
@@ -68,12 +73,13 @@ _DEFEAT = re.compile(r"\b(?:died|dead|die|lost|lose|killed|failed)\b", re.IGNORE
 
 
 def read_score(reply: str) -> Note | None:
-    """The score that a reply names, in the words of Inform's and Infocom's libraries.
+    """The player's score that a reply names, in the words of Inform's and Infocom's libraries.
 
     >>> read_score("You have so far scored 10 out of a possible 360, in 5 turns.")
     Note(score=10, most=360)
     >>> read_score("Your score is 5 (total of 350 points), in 9 moves.")
     Note(score=5, most=350)
+    >>> read_score("The scoreboard reads: score 99")
     """
     found = _NOTE.search(reply)
     if found is None:

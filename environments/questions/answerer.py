@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Protocol
 
-from environments.lmrl.endpoint import Endpoint, encodable
+from agentrl.service import LanguageService, encodable
 from environments.questions.reading import LONGEST_QUESTION, Question, Reader
 from environments.questions.table import NO, YES
 
@@ -60,7 +60,7 @@ class ModelAnswerer:
     """
 
     def __init__(
-        self, endpoint: Endpoint, reader: Reader, instructions: str, yes_or_no_only: bool
+        self, endpoint: LanguageService, reader: Reader, instructions: str, yes_or_no_only: bool
     ) -> None:
         self.endpoint = endpoint
         self.reader = reader

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from gymnasium.error import ResetNeeded
 
 from agentrl.env import Agent, TextEnvironment
-from environments.lmrl.endpoint import RETRIES, TIMEOUT, Endpoint
+from agentrl.service import RETRIES, TIMEOUT, LanguageService
 from environments.lmrl.settings import check_at_least, check_choice, shuffled_splits
 from environments.questions.answerer import Answerer, ModelAnswerer, TableAnswerer
 from environments.questions.player import ScriptedPlayer
@@ -33,6 +33,9 @@ class QuestionGame(TextEnvironment):
         model: the model's name there.
         timeout: seconds to wait for one answer.
         retries: how often a request is repeated that failed or timed out.
+        replies: file that keeps the model's replies, for later runs to read; None keeps none.
+        most_tokens: that the model may use before the run stops, counted in `replies` by all who
+            share the file, else by this instance; None sets no limit.
         list_actions: fill ``info["admissible_actions"]`` with every question of the table and
             every name.
 
@@ -57,6 +60,8 @@ class QuestionGame(TextEnvironment):
         model: str = "",
         timeout: float = TIMEOUT,
         retries: int = RETRIES,
+        replies: str | None = None,
+        most_tokens: int | None = None,
         list_actions: bool = False,
     ) -> None:
         name = type(self).__name__
@@ -69,9 +74,17 @@ class QuestionGame(TextEnvironment):
         self.instructions = self.rules.format(questions)  # type: ignore[misc]
         self.answerer: Answerer = TableAnswerer(self.reader)
         if answerer == "model":
-            endpoint = Endpoint(name, base_url, model, timeout, retries)
+            service = LanguageService(
+                name,
+                base_url,
+                model,
+                timeout=timeout,
+                retries=retries,
+                store=replies,
+                most_tokens=most_tokens,
+            )
             self.answerer = ModelAnswerer(
-                endpoint, self.reader, self.model_instructions, self.yes_or_no_only
+                service, self.reader, self.model_instructions, self.yes_or_no_only
             )
         self._thing = -1
         self._asked = 0

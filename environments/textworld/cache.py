@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from agentrl.errors import DataError, EnvironmentFaultError
 STORY = "game.z8"
 _ROOT = Path(__file__).parents[2]
 _TIME_LIMIT = 600
+_DRAFT = ".draft-"
+_DRAFT_SECONDS = 10 * _TIME_LIMIT
+"""Older drafts belong to nobody."""
 
 
 def default_folder() -> Path:
@@ -55,7 +60,8 @@ def _make(specification: str, target: Path) -> None:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
+        _sweep(target.parent)
+        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=target.parent))
     except OSError as error:
         raise DataError(
             f"TextWorld cannot keep compiled games in {target.parent}: {error}. Give another "
@@ -70,6 +76,14 @@ def _make(specification: str, target: Path) -> None:
                 raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed in mid-compilation left behind."""
+    for draft in folder.glob(f"{_DRAFT}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - draft.stat().st_mtime > _DRAFT_SECONDS:
+                shutil.rmtree(draft, ignore_errors=True)
 
 
 def _compile(specification: str, folder: Path) -> None:

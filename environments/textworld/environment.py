@@ -197,7 +197,7 @@ class TextWorld(TextEnvironment):
         Raises:
             ResetNeeded: no episode has begun.
         """
-        if not self._verbs:
+        if not self._verbs:  # before the first reset, and after close
             raise ResetNeeded("There is no game to save: call reset() first.")
         commands = tuple(self.commands)
         story = self.story.save()

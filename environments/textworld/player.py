@@ -10,10 +10,14 @@ if TYPE_CHECKING:
     from environments.textworld.environment import TextWorld
 
 
+_RECIPE = "examine cookbook"
+
+
 class ScriptedPlayer:
     """Plays the environment's current episode.
 
-    It knows the game's rules and where everything is, not only what the observations say.
+    It knows the game's rules and where everything is, not only what the observations say; but a
+    recipe it reads before it cooks by it, so that its play can be learned.
 
     Args:
         environment: the game being played.
@@ -34,8 +38,12 @@ class ScriptedPlayer:
 
     def _expert(self) -> str | None:
         """The walkthrough while the episode has followed it, then the first command of a plan."""
-        walkthrough, sent = self.environment.story.walkthrough, self.environment.commands
-        if len(sent) < len(walkthrough) and sent == walkthrough[: len(sent)]:
-            return walkthrough[len(sent)]
-        plan = self.environment.story.policy()
+        story, sent = self.environment.story, self.environment.commands
+        if len(sent) < len(story.walkthrough) and sent == story.walkthrough[: len(sent)]:
+            return story.walkthrough[len(sent)]
+        if _RECIPE in story.walkthrough and _RECIPE not in sent:
+            way = story.way_to(_RECIPE)
+            if way is not None:
+                return way[0] if way else _RECIPE
+        plan = story.policy()
         return plan[0] if plan else None

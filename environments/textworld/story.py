@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,8 @@ from environments.textworld import text
 _PURPOSE = "TextWorld"
 _SEED = 1
 _GAMES_REMEMBERED = 32
+_TAKING = "taking the "
+_WALKING = ("go ", "open ")
 
 
 def require_textworld() -> None:
@@ -162,11 +165,55 @@ class Story:
 
             self._progress, self._followed = GameProgression(self.game, track_quests=quests), 0
         for event in self._done[self._followed :]:
-            action = self._names.detect_action(event, self._progress.valid_actions)
+            action = self._action_of(event, self._progress.valid_actions)
             if action is not None:
                 self._progress.update(action)
         self._followed = len(self._done)
         return self._progress
+
+    def _action_of(self, event: str, actions: Any) -> Any:
+        """The action of the rules that the game's trace names; None where nothing changed.
+
+        "get key" is *taking the key* in the trace wherever the key is, and "take key from chest" is
+        another action of the rules than taking it from the floor.
+        """
+        found = self._names.detect_action(event, actions)
+        if found is None and event.lower().startswith(_TAKING):
+            begun = f"take {event[len(_TAKING) :].lower()} from "
+            for action in actions:
+                [command] = self._names.gen_commands_from_actions([action])
+                if command.lower().startswith(begun):
+                    return action
+        return found
+
+    def way_to(self, command: str) -> list[str] | None:
+        """The shortest commands through rooms and doors after which one is allowed; None: no way.
+
+        Args:
+            command: one of the game's, e.g. ``examine cookbook``.
+        """
+        ways: deque[tuple[Any, list[str]]] = deque([(self._world().copy(), [])])
+        seen = set()
+        while ways:
+            world, way = ways.popleft()
+            named = self._named(world)
+            if command in named:
+                return way
+            place = tuple(sorted(named))
+            if place in seen:
+                continue
+            seen.add(place)
+            for step, action in named.items():
+                if step.startswith(_WALKING):
+                    further = world.copy()
+                    further.update(action)
+                    ways.append((further, [*way, step]))
+        return None
+
+    def _named(self, world: Any) -> dict[str, Any]:
+        """The actions that the rules allow, by their commands."""
+        actions = list(world.valid_actions)
+        return dict(zip(self._names.gen_commands_from_actions(actions), actions, strict=True))
 
 
 @lru_cache(maxsize=_GAMES_REMEMBERED)

@@ -13,6 +13,9 @@ _SYNONYMS = frozenset({
     "insert", "remove", "eat", "drink", "lock", "unlock", "wait", "z",
 })  # fmt: skip
 
+_SEVERAL = frozenset({"then", "and", "all", "both", "everything", "every", "each", "them"})
+"""Words that make several moves of a command, or one with several things. No name has one."""
+
 _SUCCEEDED = re.compile(r"\[([^\]()]+) - succeeded\]")
 _TRACE = re.compile(r"\[[^\]]*\]\n?")
 _EXTRA = re.compile(r"<(score|moves)>\n(.*?)</\1>", re.DOTALL)
@@ -29,14 +32,15 @@ def read_command(action: str, verbs: Iterable[str]) -> str | None:
     """The command that an action is, blanks tidied; none if it is not sent to the interpreter.
 
     A command has at most 150 letters, digits, blanks, hyphens and apostrophes and begins with a
-    verb of the game or of a short list. So one action is one move (no full stop, no *then*), and
-    commands to the interpreter (save, restart, quit, undo) do not reach it.
+    verb of the game or of a short list. So one action is one move with one thing (no full stop, no
+    *then*, *and*, *all*), and commands to the interpreter (save, restart, quit, undo) do not reach
+    it.
     """
     if len(action) > _LONGEST:
         return None
     words = action.split()
     command = " ".join(words)
-    if not _COMMAND.fullmatch(command) or "then" in command.lower().split():
+    if not _COMMAND.fullmatch(command) or _SEVERAL & set(command.lower().split()):
         return None
     verb = words[0].lower()
     return command if verb in _SYNONYMS or verb in verbs else None

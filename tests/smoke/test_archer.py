@@ -34,6 +34,7 @@ ALWAYS = {
     "rollout/turns",
     "rollout/invalid_share",
     "rollout/cut_share",
+    "rollout/cached_share",
     "rollout/truncated_share",
     "rollout/failed_share",
     "rollout/retries",
@@ -65,7 +66,6 @@ ACTING = {
     "sampler/log_probability_difference",
     "sampler/log_probability_difference_max",
     "sampler/effective_share",
-    "rollout/cached_share",
     "time/actor",
     "time/synchronize",
 }

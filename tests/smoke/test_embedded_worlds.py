@@ -11,6 +11,7 @@ from agentrl.isolation import make_environment
 from agentrl.models.locate import model_path
 from agentrl.models.policy import load_tokenizer
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.context import Context
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.sampler import Sampler, build_sampler
 from agentrl.rollout.scripted import draw_specs
@@ -54,10 +55,8 @@ def test_most_replies_are_understood(
     with Runner(
         config.environment,
         sampler,
-        chat,
+        Context(chat, config.policy.context_length // 2, config.sampler.max_new_tokens),
         concurrent=EPISODES,
-        context_length=config.policy.context_length // 2,
-        max_new_tokens=config.sampler.max_new_tokens,
     ) as runner:
         played = runner.play(specs)
 

@@ -18,9 +18,9 @@ import torch
 from processes import succeed
 from tabular import BEST_DOOR, DOORS, ROOMS, Array, exact_values, optimum, rooms, texts, visits
 
-from agentrl.config import CloningConfig, CriticConfig, PolicyConfig, RunConfig
+from agentrl.config import CloningConfig, CriticConfig, HistoryConfig, PolicyConfig, RunConfig
 from agentrl.data.replay import Replay
-from agentrl.data.segment import Segment, Step, candidate, learnable, segment
+from agentrl.data.segment import Segment, Step, candidate, learnable, segments_of
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import ActionLikelihood, load_tokenizer
 from agentrl.models.tiny import (
@@ -30,6 +30,7 @@ from agentrl.models.tiny import (
     train_tokenizer,
 )
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.context import Context
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.cloning import clone
 from agentrl.training.critic_learner import CriticLearner
@@ -48,11 +49,17 @@ START = 0.4
 """Probability of the best door at the start: the policy has to change its mind in every room."""
 
 
-def random_episodes(chat: Chat, count: int, seed: int, **world: float) -> list[Trajectory]:
+EVERYTHING, ALONE = HistoryConfig(), HistoryConfig(keep="last_turns", first_observation=False)
+"""A room's name tells the state: prompts that show nothing else have the same exact values."""
+
+
+def random_episodes(
+    chat: Chat, history: HistoryConfig, count: int, seed: int, **world: float
+) -> list[Trajectory]:
     """Episodes of an agent that takes each door with probability one half."""
     specs = draw_specs(range(400), count, seed)
-    limits = {"context_length": CONTEXT, "max_new_tokens": UTTERANCE}
-    return learnable(play_scripted(rooms(**world), specs, "random", chat=chat, **limits))
+    context = Context(chat, CONTEXT, UTTERANCE, history)
+    return learnable(play_scripted(rooms(**world), specs, "random", context=context))
 
 
 def make_base(folder: Path) -> None:
@@ -66,7 +73,8 @@ def make_base(folder: Path) -> None:
     decoder = new_decoder(tokenizer, hidden_size=32, layers=2, heads=2, context=CONTEXT, seed=0)
     torch.nn.init.normal_(decoder.model.embed_tokens.weight, std=0.3)
     specs = draw_specs(range(400), 1600, seed=0)
-    episodes = learnable(play_scripted(rooms(), specs, "scripted", START, Chat(tokenizer)))
+    context = Context(Chat(tokenizer))
+    episodes = learnable(play_scripted(rooms(), specs, "scripted", START, context))
     config = CloningConfig(updates=200, batch_size=64, learning_rate=5e-3, observation_weight=1.0)
     engine = Engine(
         ActionLikelihood(decoder),
@@ -74,7 +82,7 @@ def make_base(folder: Path) -> None:
         learning_rate=config.learning_rate,
         max_gradient_norm=config.max_gradient_norm,
     )
-    segments = [segment(episode) for episode in episodes]
+    segments = segments_of(episodes)
     clone(engine, segments, config, tokenizer.pad_token_id, 0, lambda update, metrics: None)
     decoder.save_pretrained(folder)
 
@@ -93,10 +101,18 @@ class CriticProof:
         base: the decoder.
         updates: of the critic.
         world: arguments of the environment.
+        history: what prompts show.
         settings: of the critic.
     """
 
-    def __init__(self, base: Path, updates: int, world: dict[str, float], **settings: Any) -> None:
+    def __init__(
+        self,
+        base: Path,
+        updates: int,
+        world: dict[str, float],
+        history: HistoryConfig = EVERYTHING,
+        **settings: Any,
+    ) -> None:
         initialize_distributed()
         policy = PolicyConfig(model=str(base), device="cpu", context_length=CONTEXT)
         tokenizer = load_tokenizer(policy)
@@ -106,8 +122,8 @@ class CriticProof:
         )
         model = CriticModel(self.config, policy, None, tokenizer, seed=0)
         self.learner = CriticLearner(model, self.config, "zero0.json")
-        self.updates, self.world = updates, world
-        self.episodes = random_episodes(self.chat, 1600, seed=0, **world)
+        self.updates, self.world, self.history = updates, world, history
+        self.episodes = random_episodes(self.chat, history, 1600, seed=0, **world)
 
     def learn(self, target_policy: Array | None = None) -> None:
         """As the trainer does: draws from the replay buffer, one update each.
@@ -123,7 +139,7 @@ class CriticProof:
             fresh = None
             if target_policy is not None:
                 fresh = self.anew(drawn, target_policy, generator)
-            self.learner.update([segment(episode) for episode in drawn], fresh)
+            self.learner.update(segments_of(drawn), fresh)
 
     def anew(
         self, episodes: Sequence[Trajectory], policy: Array, generator: np.random.Generator
@@ -147,7 +163,7 @@ class CriticProof:
 
         Q is read at each turn's two doors, V at its prompt.
         """
-        episodes = random_episodes(self.chat, 200, seed=1, **self.world)
+        episodes = random_episodes(self.chat, self.history, 200, seed=1, **self.world)
         turns = [(e, n) for e, episode in enumerate(visits(episodes)) for n in range(len(episode))]
         room = np.array([visits(episodes)[e][n][0] for e, n in turns])
         q = np.zeros((len(turns), 2))
@@ -218,6 +234,12 @@ def test_critic_is_exact_where_episodes_end_by_themselves(base: Path) -> None:
 
 
 @pytest.mark.slow
+def test_critic_is_exact_where_prompts_leave_turns_out(base: Path) -> None:
+    world = {"slip": 0.1, "cut": 0.25}
+    succeed(critic_is_exact, base, world, truncates=0.5, updates=350, history=ALONE)
+
+
+@pytest.mark.slow
 def test_critic_would_be_wrong_if_truncation_were_an_end(base: Path) -> None:
     succeed(truncation_as_end_is_wrong, base)
 
@@ -243,7 +265,12 @@ def test_two_tower_critic_is_exact(base: Path, tmp_path: Path) -> None:
 
 
 def loop_finds_the_optimum(
-    base: Path, output: Path, objective: str, iterations: int, **actor: Any
+    base: Path,
+    output: Path,
+    objective: str,
+    iterations: int,
+    history: HistoryConfig = EVERYTHING,
+    **actor: Any,
 ) -> None:
     """The trainer, from `START`: every room's best door gets a probability above 0.9."""
     from trainers.archer import Archer
@@ -254,7 +281,12 @@ def loop_finds_the_optimum(
             "output": str(output),
             "iterations": iterations,
             "environment": rooms(cut=0.1).model_dump(),
-            "policy": {"model": str(base), "device": "cpu", "context_length": CONTEXT},
+            "policy": {
+                "model": str(base),
+                "device": "cpu",
+                "context_length": CONTEXT,
+                "history": history.model_dump(),
+            },
             "sampler": {"backend": "transformers", "max_new_tokens": UTTERANCE},
             "rollout": {"episodes": 96, "concurrent": 96},
             "critic": {
@@ -313,6 +345,10 @@ def test_ppo_finds_the_optimum(base: Path, tmp_path: Path) -> None:
             "reinforce", 40, {"actions": "fresh", "updates": 4}, id="reinforce, fresh actions"
         ),
         pytest.param("dpo", 34, {"updates": 4}, id="dpo"),
+        pytest.param("ppo", 24, {"epochs": 2, "history": ALONE}, id="ppo, observation alone"),
+        pytest.param(
+            "ppo", 24, {"epochs": 2, "history": ALONE, "advantage": "gae"}, id="gae, the same"
+        ),
     ],
 )
 def test_other_objectives_find_the_optimum(
@@ -334,7 +370,7 @@ def test_a_random_walk_earns_the_exact_value(base: Path) -> None:
     chat = Chat(load_tokenizer(PolicyConfig(model=str(base))))
     exact = dict(zip(ROOMS, exact_values(UNIFORM, DISCOUNT, slip=0.2)[1], strict=True))
     returns: dict[str, list[float]] = {room: [] for room in ROOMS}
-    for episode in random_episodes(chat, 4000, seed=2, slip=0.2, cut=0.1):
+    for episode in random_episodes(chat, EVERYTHING, 4000, seed=2, slip=0.2, cut=0.1):
         earned = sum(DISCOUNT**n * turn.reward for n, turn in enumerate(episode.turns))
         if episode.end_reason is EndReason.TRUNCATED:
             earned += DISCOUNT ** len(episode.turns) * exact[episode.final_observation]

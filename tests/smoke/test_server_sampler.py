@@ -22,6 +22,7 @@ pytest.importorskip("vllm")
 from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig, load_config
 from agentrl.errors import ConfigError, SamplerError
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.context import Context
 from agentrl.rollout.handover import Probe, hand_over
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.sampler import Request, Sampler, build_sampler
@@ -170,8 +171,7 @@ def test_a_server_dies_in_mid_run_and_comes_back_with_the_adapter_of_now(
     specs = draw_specs(range(28), 40, seed=2)
     first, second = make_adapter(seed=3), make_adapter(seed=4)
     sampler.load_adapter(first.folder, 1)
-    limits = {"concurrent": 8, "context_length": CONTEXT, "max_new_tokens": NEW}
-    with Runner(wordle, sampler, chat, **limits) as runner:
+    with Runner(wordle, sampler, Context(chat, CONTEXT, NEW), concurrent=8) as runner:
         before = runner.play(specs)
         sampler.submit([Request(prompt, seed) for prompt, seed in zip(PROMPTS, SEEDS, strict=True)])
         servers[0].kill()

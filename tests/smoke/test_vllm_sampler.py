@@ -22,6 +22,7 @@ from transformers import AutoTokenizer
 from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig, VllmConfig
 from agentrl.errors import ConfigError, SamplerError, StaleAdapterError, TokenMismatchError
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.context import Context
 from agentrl.rollout.handover import Probe, adapter_digest, hand_over
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.sampler import Completion, build_sampler
@@ -243,9 +244,8 @@ def test_episodes_do_not_depend_on_how_many_are_in_flight(
     specs = draw_specs(range(28), 8, seed=2)
     played = []
     for concurrent in (1, 3, 8):
-        with Runner(
-            wordle, vllm, chat, concurrent=concurrent, context_length=CONTEXT, max_new_tokens=NEW
-        ) as runner:
+        context = Context(chat, CONTEXT, NEW)
+        with Runner(wordle, vllm, context, concurrent=concurrent) as runner:
             played.append([[t.action_ids for t in game.turns] for game in runner.play(specs)])
     assert played[0] == played[1] == played[2]
 
@@ -265,16 +265,22 @@ def test_what_an_engine_returns_is_checked(vllm: VllmSampler) -> None:
     def entry(token: int) -> dict[int, SimpleNamespace]:
         return {token: SimpleNamespace(logprob=-0.5)}
 
-    def answer(ids: list[int], reason: str, scores: int | None = None) -> SimpleNamespace:
+    def answer(
+        ids: list[int], reason: str, scores: int | None = None, text: str | None = None
+    ) -> SimpleNamespace:
         logprobs = [entry(token) for token in ids][:scores]
-        return SimpleNamespace(token_ids=ids, finish_reason=reason, logprobs=logprobs)
+        return SimpleNamespace(
+            token_ids=ids, finish_reason=reason, logprobs=logprobs, stop_reason=text
+        )
 
     assert vllm._completion(answer([9, STOP], "stop")).ids == (9, STOP)
+    assert vllm._completion(answer([9, 9], "stop", text="ab")).finish_reason == "stop"
     wrong = [
         answer([9, vllm.vocabulary_size], "length"),
         answer([STOP, 9], "length"),
         answer([9, 9], "stop"),
         answer([9, STOP], "length"),
+        answer([9, 9], "length", text="ab"),
         answer([9, 9], "length", scores=1),
         answer([], "length"),
     ]
@@ -306,6 +312,33 @@ def test_adapters_of_this_suite_are_active(make_adapter: AdapterMaker) -> None:
     assert max(abs(a - b) for a, b in zip(adapted, base, strict=True)) > 0.05
     saved = json.loads((adapter.folder / "adapter_config.json").read_text())
     assert saved["peft_type"] == "LORA"
+
+
+def stops_at_the_same_texts(model: Path) -> None:
+    """Greedy utterances end at a text of two letters that some of them say."""
+    policy = PolicyConfig(model=str(model), context_length=CONTEXT, device="cpu")
+    plain = SamplerConfig(max_new_tokens=NEW, temperature=0.0, vllm=VllmConfig(kv_cache_gib=0.05))
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    whole = TransformersSampler(policy, plain, str(model), STOP).sample(RAGGED, SEEDS)
+    said = [tokenizer.decode(each.ids, skip_special_tokens=True).strip() for each in whole]
+    text = next(letters[3:5] for letters in said if len(letters) > 6)
+    settings = plain.model_copy(update={"stop": (text, "never said")})
+    expected = TransformersSampler(policy, settings, str(model), STOP).sample(RAGGED, SEEDS)
+    engine = build_sampler(policy, settings, str(model), STOP)
+    try:
+        found = engine.sample(RAGGED, SEEDS)
+    finally:
+        engine.close()
+    assert [each.ids for each in found] == [each.ids for each in expected]
+    assert [each.finish_reason for each in found] == [each.finish_reason for each in expected]
+    shortened = [len(a.ids) < len(b.ids) for a, b in zip(expected, whole, strict=True)]
+    assert any(shortened)
+    for before, after in zip(said, found, strict=True):
+        assert Chat(tokenizer, stop=[text]).action_text(after.ids) == before.split(text)[0].strip()
+
+
+def test_both_engines_stop_at_the_same_texts(tiny_policy: Path) -> None:
+    succeed(stops_at_the_same_texts, tiny_policy)
 
 
 def beside_other_ranks(model: Path, adapter: Path, expected: list[float]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import openenv_server
 import pytest
+from gymnasium.error import ResetNeeded
 
 from agentrl.contract import check_environment, check_hostile_actions
 from agentrl.errors import ConfigError, EnvironmentFaultError, MissingExtraError
@@ -97,6 +98,8 @@ def test_an_error_of_the_server_is_a_fault_or_a_refusal(url: str) -> None:
 
     with pytest.raises(EnvironmentFaultError, match="server is on fire"):
         strict.step("burn")
+    with pytest.raises(ResetNeeded):
+        strict.step("take 1")
     assert kind.step("burn")[-1]["valid"] is False
 
     strict.reset(options={"task": 3})  # connects again
@@ -111,6 +114,8 @@ def test_a_slow_answer_is_a_fault(url: str) -> None:
 
     with pytest.raises(EnvironmentFaultError, match="failed to step"):
         environment.step("sleep")
+    with pytest.raises(ResetNeeded):
+        environment.step("take 1")
 
 
 def test_closing_ends_the_session(url: str) -> None:

@@ -10,6 +10,7 @@ import opponents
 import pytest
 import textarena
 from endpoint_server import serving
+from gymnasium.error import ResetNeeded
 
 from agentrl.contract import check_environment, check_hostile_actions
 from agentrl.errors import ConfigError, EnvironmentFaultError, MissingExtraError
@@ -171,6 +172,8 @@ def test_a_game_that_breaks_is_a_fault() -> None:
 
     with pytest.raises(EnvironmentFaultError, match="TicTacToe-v0 raised"):
         environment.step("[4]")
+    with pytest.raises(ResetNeeded):
+        environment.step("[3]")
 
 
 @pytest.mark.parametrize(

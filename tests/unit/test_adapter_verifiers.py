@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from gymnasium.error import ResetNeeded
 
 from agentrl.contract import check_environment, check_hostile_actions
 from agentrl.errors import ConfigError, EnvironmentFaultError, MissingExtraError
@@ -116,6 +117,8 @@ def test_an_error_of_the_environment_is_a_fault() -> None:
     failing = Verifiers(MANY, arguments={"fails": True})
     failing.reset(options={"task": 3})
     with pytest.raises(EnvironmentFaultError, match="no answer today"):
+        failing.step("7")
+    with pytest.raises(ResetNeeded):
         failing.step("7")
     failing.close()
 

@@ -145,6 +145,8 @@ def test_a_snapshot_is_played_again(world: ALFWorld, rooms: Path) -> None:
         assert [environment.step(command) for command in plan[1:]] == rest
     with pytest.raises(SnapshotUnsupportedError, match="same way"):
         other.restore((*saved[:3], "another text", False))
+    with pytest.raises(ResetNeeded):
+        other.step(plan[1])
     other.close()
 
 

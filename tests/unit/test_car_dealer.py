@@ -190,6 +190,19 @@ def test_patience_ends_the_talk() -> None:
         dealer.step("Hello")
 
 
+def test_what_is_said_and_taken_back_brings_nothing_new() -> None:
+    """Patience ends as if the same were said again and again."""
+    first, second = "It has leather seats.", "It comes without leather seats."
+    dealer = CarDealer()
+    dealer.reset(options={"task": TASK})
+    dealer.restore((TASK, 0, START))
+    turns, ended = 0, False
+    while not ended:
+        ended = dealer.step((first, second)[turns % 2])[2]
+        turns += 1
+    assert turns <= 12  # six of patience, two descriptions, and what the buyer wants in parts
+
+
 def test_the_last_offer_is_called_so() -> None:
     answers = talk(f"{CAR} $60,000", "$59,000", "$58,000", "$57,000", "$56,000", "Deal!")
     assert ["last offer" in answer[0].lower() for answer in answers] == [False] * 4 + [True, False]
@@ -323,6 +336,13 @@ def test_a_purchase_that_does_not_count(
     answer = with_model(endpoint_server, reply).step(said)
     assert answer[1:4] == (0.0, False, False)
     assert not answer[4]["success"]
+
+
+def test_two_prices_are_not_sent_to_the_model(endpoint_server: EndpointServer) -> None:
+    dealer = with_model(endpoint_server, "I take the second.\nDecision: buy for $1")
+    answer = dealer.step("$9,000, or $8,000 for you.")
+    assert (answer[2], answer[4]["valid"]) == (False, False)
+    assert endpoint_server.seen == []
 
 
 def test_a_model_can_leave_and_be_silent(endpoint_server: EndpointServer) -> None:

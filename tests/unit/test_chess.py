@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from itertools import combinations
 from typing import Any, Literal
 
 import pytest
@@ -13,6 +14,7 @@ pytest.importorskip("chess")
 import chess
 
 from environments.chess import Chess, ChessEndgames, ChessGame
+from environments.chess.environment import ILLEGAL
 from environments.chess.search import material, search_move
 
 HOSTILE = (
@@ -179,7 +181,7 @@ def test_moves_and_replies_as_observations(notation: str, moves: tuple[str, str]
     assert shown == chess.STARTING_FEN
     made = []
     for move in moves:
-        assert replies.step("nonsense")[0] == shown
+        assert replies.step("nonsense")[0] == ILLEGAL
         answer, (shown, *_) = listed.step(move), replies.step(move)
         assert shown == answer[4]["opponent_move"]
         made += [move, shown]
@@ -239,6 +241,26 @@ def test_all_endgames_take_turns_and_splits_are_disjoint() -> None:
 def begin_of(environment: ChessGame, task: int) -> str:
     position, _ = environment.reset(options={"task": task})
     return "".join(letter for letter in position.split()[0] if letter.isalpha())
+
+
+def test_what_ends_the_game_is_observed_once() -> None:
+    """The opponent's mate is its move; one's own leaves the result."""
+    mates = begin("7k/8/5KQ1/8/8/8/8/8 w - - 0 1", observation="reply")
+    assert mates.step("Qg7#")[0] == "1-0"
+    fools = "rnbqkbnr/pppp1ppp/8/4p3/8/5P2/PPPPP1PP/RNBQKBNR w KQkq - 0 2"
+    mated = begin(fools, observation="reply")
+    assert mated.step("g4")[:3] == ("Qh4#", -1.0, True)
+
+
+def test_an_opening_belongs_to_one_split() -> None:
+    environment = Chess("random", "random", task_count=600)
+    first = {
+        split: {environment.reset(options={"task": task})[0] for task in environment.tasks(split)}
+        for split in ("train", "dev", "test")
+    }
+    assert len(first["train"]) > 400
+    for one, other in combinations(first.values(), 2):
+        assert not one & other
 
 
 def test_random_openings_are_the_tasks_own() -> None:

@@ -74,6 +74,47 @@ def test_states_and_steps_of_the_causal_batch_by_hand() -> None:
     assert batch.terminated.tolist() == [False, True, False, False]
 
 
+ONE_TURN = Segment(
+    ids=(1, 40, 2, 12, 3),
+    steps=(Step(0, 3, 5, 0, -1.0, False, (-1.0, -2.0)),),
+    texts=("guess", "a", "page", "b c", "end"),
+    following=(1, 51, 2),
+)
+THE_NEXT = Segment(
+    ids=(1, 51, 2, 29, 3),
+    steps=(Step(1, 3, 5, 0, 0.5, False, (-3.0, -4.0)),),
+    texts=("guess", "a", "page", "b c", "end"),
+    following=(1, 52, 2),
+)
+
+
+def test_a_prompt_that_begins_anew_is_the_next_state() -> None:
+    """It is the next segment's first, where that is in the batch, or a sequence of its own."""
+    batch = causal_value_batch([ONE_TURN, WITHOUT_NEXT, THE_NEXT], PAD)
+    inputs = {name: tensor.tolist() for name, tensor in batch.inputs.items()}
+    assert inputs["input_ids"][3] == [1, 52, 2, PAD, PAD]
+    assert inputs["state_rows"] == [0, 1, 2, 3]
+    assert inputs["state_positions"] == [2, 2, 2, 2]
+    assert inputs["action_rows"] == [0, 1, 2]
+    assert batch.state_of.tolist() == [0, 1, 2]
+    assert batch.next_state_of.tolist() == [2, -1, 3]
+
+
+def test_two_towers_read_the_whole_conversation_of_a_prompt_that_begins_anew(
+    tiny_policy: Path,
+) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    segments = [ONE_TURN, WITHOUT_NEXT, THE_NEXT]
+    batch = two_tower_value_batch(segments, tokenizer, max_length=64)
+    assert batch.next_state_of.tolist() == causal_value_batch(segments, PAD).next_state_of.tolist()
+    states = ["guess", "third", "guess\na\npage", "guess\na\npage\nb c\nend"]
+    for row, text in enumerate(states):
+        mask = batch.inputs["state_mask"][row].bool()
+        assert batch.inputs["state_ids"][row][mask].tolist() == tokenizer(text)["input_ids"]
+
+
 def test_values_are_read_at_the_last_token_of_prompt_and_action() -> None:
     batch = causal_value_batch(BATCH, PAD)
     ids, inputs = batch.inputs["input_ids"], batch.inputs

@@ -29,6 +29,7 @@ from agentrl.errors import ConfigError, EnvironmentFaultError, SnapshotUnsupport
 from agentrl.isolation import make_environment
 from agentrl.isolation.wire import to_json
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.context import Context
 from agentrl.rollout.runner import EpisodeSpec, Runner
 from agentrl.rollout.scripted import play_scripted
 from agentrl.trajectory import EndReason
@@ -346,8 +347,8 @@ def test_a_retry_is_not_given_a_neighbour_of_the_dead(tiny_policy: Path, tmp_pat
     chat = Chat(AutoTokenizer.from_pretrained(tiny_policy))
     world = {**FAULTY, "arguments": {"dies_once": str(died)}}
     config = worker(world, environments_per_worker=4)
-    limits = {"concurrent": 4, "context_length": 256, "max_new_tokens": 8}
-    with Runner(config, CannedSampler(chat.action_ids("go")), chat, **limits, retries=1) as runner:
+    sampler, context = CannedSampler(chat.action_ids("go")), Context(chat, 256, 8)
+    with Runner(config, sampler, context, concurrent=4, retries=1) as runner:
         runner.play(SPECS)
         died.unlink()
         [again] = runner.play(SPECS[:1])
@@ -367,9 +368,7 @@ def test_every_one_of_a_thousand_episodes_is_accounted_for(
     )
     specs = [EpisodeSpec(task, seed=task) for task in range(1000)]
     sampler = CannedSampler(chat.action_ids("go"))
-    with Runner(
-        config, sampler, chat, concurrent=8, context_length=256, max_new_tokens=8, retries=1
-    ) as runner:
+    with Runner(config, sampler, Context(chat, 256, 8), concurrent=8, retries=1) as runner:
         played = runner.play(specs)
     assert [(t.task, t.seed) for t in played] == [(s.task, s.seed) for s in specs]
     failed = [t for t in played if t.end_reason is EndReason.FAILED]

@@ -91,7 +91,8 @@ def test_the_limit_cuts_off(games: Games) -> None:
 
 @pytest.mark.parametrize(
     "action",
-    ["save", "SAVE now", "restor", "look. restart", "n then quit", "take coin and undo", "script",
+    ["save", "SAVE now", "restor", "look. restart", "n then quit", "n. s",
+     "n; s", "take coin then go north", "take coin and undo", "script",
      "\\help", "look \\_ quit", "gonear coin", "tw-print player", "#record", "x" * 81, "", "漢字",
      "\ud800", "look\x00", "x" * 100_000],
 )  # fmt: skip
@@ -104,7 +105,8 @@ def test_what_must_not_reach_the_interpreter(games: Games, action: str) -> None:
 
 @pytest.mark.parametrize(
     ("action", "line"),
-    [(" take\n the\tlamp ", "take the lamp"), ("take lamp, test tube",) * 2, ("ask, go on",) * 2],
+    [(" take\n the\tlamp ", "take the lamp"), ("take lamp.", "take lamp."),
+     ("take lamp, test tube",) * 2, ("ask, go on",) * 2],
 )  # fmt: skip
 def test_what_reaches_it(action: str, line: str) -> None:
     assert read_action(action) == line
@@ -122,6 +124,8 @@ def test_the_parsers_complaint_is_an_invalid_action(games: Games) -> None:
         ("Your score is -5 (total of 350 points), in 9 moves.", Note(-5, 350)),
         ("Your score would be 7 (total of 350 points).", Note(7, 350)),
         ("You scored a bargain at the shop.", None),
+        ("The scoreboard reads: home score 99 to 3.", None),
+        ("Score: 25   Moves: 7", Note(25, 7)),
     ],
 )
 def test_scores_are_read_from_the_usual_phrases(reply: str, note: Note | None) -> None:

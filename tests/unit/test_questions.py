@@ -71,6 +71,24 @@ def test_questions_in_free_text(thing: str, question: str, answer: str) -> None:
     assert said(TwentyQuestions(), thing, question) == (answer, True)
 
 
+@pytest.mark.parametrize(
+    ("guess", "thing"),
+    [
+        ("Is it an orange?", "Orange"),
+        ("orange", "Orange"),
+        ("Is it the Orange?", "Orange"),
+        ("Is it a painting?", "Painting"),
+        ("Are they pairs of scissors?", "Scissors"),
+        ("Is it a calculator?", "Calculator"),
+    ],
+)
+def test_a_guess_is_a_noun(guess: str, thing: str) -> None:
+    game = TwentyQuestions()
+    task = next(n for n, names in enumerate(game.table.names) if names[0] == thing)
+    game.reset(options={"task": task})
+    assert game.step(guess)[4]["success"]
+
+
 def test_there_are_100_cities() -> None:
     game = GuessMyCity()
     assert len(game.table.names) == 100
@@ -217,8 +235,8 @@ def test_failures_and_timeouts_are_repeated_and_counted(endpoint_server: Endpoin
     endpoint_server.script = [500, 1.0, "Yes."]
     game = with_model(endpoint_server, timeout=0.3, retries=2)
     assert said(game, "Cat", "Does it purr?") == ("Yes.", True)
-    endpoint = game.answerer.endpoint
-    assert (endpoint.requests, endpoint.failures, endpoint.timeouts) == (3, 1, 1)
+    counts = game.answerer.endpoint.counts
+    assert (counts.requests, counts.failures, counts.timeouts) == (3, 1, 1)
 
 
 def test_too_many_failures_are_the_environments_fault(endpoint_server: EndpointServer) -> None:
@@ -229,7 +247,7 @@ def test_too_many_failures_are_the_environments_fault(endpoint_server: EndpointS
     game = with_model(endpoint_server, retries=1)
     with pytest.raises(EnvironmentFaultError, match="refused the request"):
         ask(game, "Cat", "Does it purr?")
-    assert game.answerer.endpoint.requests == 1
+    assert game.answerer.endpoint.counts.requests == 1
 
 
 def test_hostile_text_is_kept_from_the_model(endpoint_server: EndpointServer) -> None:

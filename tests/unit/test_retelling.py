@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from agentrl.config import EnvironmentConfig
+from agentrl.config import EnvironmentConfig, HistoryConfig
 from agentrl.rollout.chat import Chat
-from agentrl.rollout.episode import Context
+from agentrl.rollout.context import Context
 from agentrl.rollout.retelling import with_tokens
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.trajectory import EndReason, Trajectory
@@ -27,26 +27,19 @@ def chat(tiny_policy: Path) -> Chat:
     return Chat(AutoTokenizer.from_pretrained(tiny_policy))
 
 
-def played(
-    chat: Chat | None, strength: float, context_length: int | None = None
-) -> list[Trajectory]:
-    return play_scripted(
-        WORDLE,
-        SPECS,
-        "scripted",
-        strength,
-        chat,
-        context_length=context_length,
-        max_new_tokens=LONGEST,
-    )
+def played(context: Context | None, strength: float) -> list[Trajectory]:
+    return play_scripted(WORDLE, SPECS, "scripted", strength, context)
 
 
 @pytest.mark.parametrize("length", [50, 80, 1000])
-def test_told_anew_as_if_played_with_the_chat(chat: Chat, length: int) -> None:
-    told = [with_tokens(game, Context(chat, length, LONGEST)) for game in played(None, 0.2)]
+@pytest.mark.parametrize("keep", ["all", "last_turns", "within_budget"])
+def test_told_anew_as_if_played_with_the_chat(chat: Chat, length: int, keep: str) -> None:
+    history = HistoryConfig.model_validate({"keep": keep})
+    context = Context(chat, length, LONGEST, history)
+    told = [with_tokens(game, context) for game in played(None, 0.2)]
 
-    assert told == played(chat, 0.2, length)
-    if length == 50:
+    assert told == played(context, 0.2)
+    if length == 50 and keep == "all":
         assert EndReason.TRUNCATED in {game.end_reason for game in told if game}
 
 

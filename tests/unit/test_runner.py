@@ -16,7 +16,7 @@ from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig
 from agentrl.env import TextEnvironment
 from agentrl.errors import ConfigError
 from agentrl.rollout.chat import Chat
-from agentrl.rollout.episode import Context
+from agentrl.rollout.context import Context
 from agentrl.rollout.runner import EpisodeSpec, Runner, turn_seed
 from agentrl.rollout.sampler import Sampler, build_sampler
 from agentrl.rollout.scripted import draw_specs
@@ -106,10 +106,8 @@ def play(
     with Runner(
         environment,
         sampler,
-        chat,
+        Context(chat, context_length, NEW),
         concurrent=concurrent,
-        context_length=context_length,
-        max_new_tokens=NEW,
     ) as runner:
         return runner.play(specs, temperature=temperature)
 
@@ -212,8 +210,9 @@ def test_an_overlong_observation_loses_its_end_and_keeps_the_marker(chat: Chat) 
     page = "guess a word " * 30
     full = chat.extend(prompt, action, page)
     context = Context(chat, length=40, max_new_tokens=NEW)
-    assert context.extend(prompt, action, page) == (*full[:39], full[-1])
-    assert context.extend(prompt, action, "x") == tuple(chat.extend(prompt, action, "x"))
+    past = [("guess", action)]
+    assert context.follow(prompt, past, page) == (*full[:39], full[-1])
+    assert context.follow(prompt, past, "x") == tuple(chat.extend(prompt, action, "x"))
 
 
 def test_a_first_prompt_that_does_not_fit_fails_with_advice(sampler: Sampler, chat: Chat) -> None:
@@ -270,9 +269,7 @@ if "agentrl-test/Relay-v0" not in gymnasium.registry:
 def canned_runner(
     sampler: CannedSampler, chat: Chat, environment: EnvironmentConfig, **settings: Any
 ) -> Runner:
-    return Runner(
-        environment, sampler, chat, context_length=CONTEXT, max_new_tokens=NEW, **settings
-    )
+    return Runner(environment, sampler, Context(chat, CONTEXT, NEW), **settings)
 
 
 def test_an_environment_that_takes_its_time_holds_nobody_back(chat: Chat) -> None:

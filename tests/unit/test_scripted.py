@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 from agentrl.config import EnvironmentConfig
 from agentrl.errors import ConfigError
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.context import Context
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.trajectory import EndReason
 from environments.wordle import Wordle
@@ -57,7 +58,9 @@ def test_without_a_chat_there_are_no_tokens() -> None:
 
 def test_with_a_chat_demonstrations_look_like_the_policys_own(tiny_policy: Path) -> None:
     chat = Chat(AutoTokenizer.from_pretrained(tiny_policy))
-    for game in play_scripted(WORDLE, draw_specs(range(28), 5, seed=0), "scripted", 0.5, chat):
+    for game in play_scripted(
+        WORDLE, draw_specs(range(28), 5, seed=0), "scripted", 0.5, Context(chat)
+    ):
         prompt = chat.begin(game.turns[0].observation)
         for turn, following in zip(game.turns, game.turns[1:], strict=False):
             assert turn.prompt_ids == tuple(prompt)
@@ -81,10 +84,8 @@ def test_random_actions_are_uniform_over_the_admissible_ones() -> None:
 def test_limits_truncate_and_refuse_what_a_policy_could_not_say(tiny_policy: Path) -> None:
     chat = Chat(AutoTokenizer.from_pretrained(tiny_policy))
     specs = draw_specs(range(28), 4, seed=0)
-    games = play_scripted(
-        WORDLE, specs, "scripted", 0.0, chat, context_length=50, max_new_tokens=12
-    )
+    games = play_scripted(WORDLE, specs, "scripted", 0.0, Context(chat, 50, 12))
     assert {game.end_reason for game in games} == {EndReason.TRUNCATED}
     assert all(len(game.final_prompt_ids) <= 50 for game in games)
     with pytest.raises(ConfigError, match=r"more than sampler\.max_new_tokens=2"):
-        play_scripted(WORDLE, specs, "scripted", 0.0, chat, context_length=200, max_new_tokens=2)
+        play_scripted(WORDLE, specs, "scripted", 0.0, Context(chat, 200, 2))

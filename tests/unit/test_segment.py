@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agentrl.data.segment import Segment, Step, candidate, learnable, segment
+from agentrl.data.segment import Segment, Step, candidate, learnable, segments_of
 from agentrl.errors import DataError
 from agentrl.trajectory import EndReason, Trajectory, Turn
 
@@ -47,6 +47,12 @@ CUT = replace(
 ALL_IDS = (1, 40, 2, 12, 27, 10, 23, 14, 3, 1, 51, 2, 29, 27, 10, 18, 23, 3)
 
 
+def segment(episode: Trajectory) -> Segment:
+    """The one segment of an episode whose prompts only append."""
+    [whole] = segments_of([episode])
+    return whole
+
+
 def test_worked_example_becomes_the_documented_segment() -> None:
     assert segment(SOLVED) == Segment(
         ids=ALL_IDS,
@@ -84,30 +90,51 @@ def test_final_prompt_of_a_terminated_episode_is_ignored() -> None:
     assert segment(replace(SOLVED, final_prompt_ids=CUT.final_prompt_ids)) == segment(SOLVED)
 
 
+NOW_ALONE = replace(SECOND, prompt_ids=(1, 51, 2))
+
+
+@pytest.mark.parametrize("end", [EndReason.TERMINATED, EndReason.TRUNCATED])
+def test_a_prompt_that_leaves_turns_out_begins_another_segment(end: EndReason) -> None:
+    final = (1, 52, 2) if end is EndReason.TRUNCATED else ()
+    episode = replace(SOLVED, turns=(FIRST, NOW_ALONE), end_reason=end, final_prompt_ids=final)
+    texts = ("guess", "crane", "bggyb", "train", "solved")
+    terminated = end is EndReason.TERMINATED
+    assert segments_of([episode]) == [
+        Segment(
+            ids=(*FIRST.prompt_ids, *FIRST.action_ids),
+            steps=(Step(0, 3, 9, 0, -1.0, False, FIRST.log_probabilities),),
+            texts=texts,
+            following=(1, 51, 2),
+        ),
+        Segment(
+            ids=(1, 51, 2, *SECOND.action_ids),
+            steps=(Step(1, 3, 9, 0, 0.0, terminated, SECOND.log_probabilities),),
+            texts=texts,
+            following=final,
+        ),
+    ]
+
+
 @pytest.mark.parametrize(
-    "broken",
+    "turn",
     [
+        pytest.param(replace(FIRST, reward=0.0), id="the same prompt again"),
+        pytest.param(replace(SECOND, prompt_ids=ALL_IDS[:8]), id="a prompt that cuts the action"),
         pytest.param(
-            replace(SOLVED, turns=(FIRST, replace(SECOND, prompt_ids=(1, 51, 2)))),
-            id="history is left out",
-        ),
-        pytest.param(
-            replace(SOLVED, turns=(FIRST, replace(FIRST, reward=0.0))),
-            id="the same prompt again",
-        ),
-        pytest.param(
-            replace(SOLVED, turns=(replace(FIRST, action_ids=(13, 27, 10, 23, 14, 3)), SECOND)),
-            id="another action",
-        ),
-        pytest.param(replace(CUT, final_prompt_ids=(1, 52, 2)), id="final prompt"),
-        pytest.param(
-            replace(CUT, final_prompt_ids=ALL_IDS[:-1]), id="final prompt cuts the action"
+            replace(SECOND, prompt_ids=(1, 40, 2, 13, *SECOND.prompt_ids[4:])), id="another action"
         ),
     ],
 )
-def test_prompts_that_do_not_append_are_refused(broken: Trajectory) -> None:
-    with pytest.raises(DataError, match=r"Task 7 .* does not begin with .* only append"):
-        segment(broken)
+def test_only_a_prompt_that_begins_with_all_that_was_said_goes_on(turn: Turn) -> None:
+    first, second = segments_of([replace(SOLVED, turns=(FIRST, turn))])
+    assert first.ids == (*FIRST.prompt_ids, *FIRST.action_ids)
+    assert second.ids == (*turn.prompt_ids, *turn.action_ids)
+
+
+def test_episodes_keep_their_order() -> None:
+    cut = replace(SOLVED, turns=(FIRST, NOW_ALONE))
+    parts = segments_of([SOLVED, cut, CUT])
+    assert [[step.turn for step in part.steps] for part in parts] == [[0, 1], [0], [1], [0, 1]]
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,8 @@ HOSTILE = (
     "", " \n\t", "x" * 100_000, "look " * 20_000, "\x00look", "\x1b[31mlook", "\ud800", "看", "🙂",
     "save", "restore", "restart", "quit", "undo", "again", "script", "verify", "look. look",
     "look then look", "look\nlook", "take coin, look", "tw-print score", "tw-trace-actions",
-    "{0}%s", "go nowhere", "take", "the the the", "open 'coin'", "look--", "showme coin",
+    "take all", "drop all", "take coin and cookbook", "get everything", "{0}%s", "go nowhere",
+    "take", "the the the", "open 'coin'", "look--", "showme coin",
 )  # fmt: skip
 
 
@@ -151,6 +152,49 @@ def test_what_is_no_command_is_invalid_and_changes_nothing(cache: str, action: s
     assert info["admissible_actions"] == before
     observation.encode()
     assert environment.step(environment.story.walkthrough[0])[4]["valid"]
+
+
+@pytest.mark.parametrize("game", ["cooking", "text_nav"])
+def test_a_thing_is_taken_in_any_words(cache: str, game: str) -> None:
+    """The world by the rules, and so commands, expert and reward, follow the game's own words."""
+    environment, _, _ = begin(cache, game=game, settings=SETTINGS.get(game), max_steps=500)
+    story, tried = environment.story, 0
+    for command in story.walkthrough:
+        before = environment.snapshot()
+        for canonical in story.admissible_commands():
+            thing, _, holder = canonical.removeprefix("take ").partition(" from ")
+            if canonical.startswith("take ") and holder:
+                tried += 1
+                expected = after(environment, before, canonical)
+                for said in (f"get {thing}", f"pick up {thing}", f"get the {thing} from {holder}"):
+                    assert after(environment, before, said) == expected
+        environment.restore(before)
+        environment.step(command)
+    assert tried >= 5
+
+
+def after(environment: TextWorld, state: Any, command: str) -> tuple[list[str], int, Any]:
+    environment.restore(state)
+    assert environment.step(command)[4]["valid"]
+    story = environment.story
+    return story.admissible_commands(), story.score, story.policy()
+
+
+def test_a_strayed_cook_reads_the_recipe_first(cache: str) -> None:
+    """What it does without having read could not be learned from what is seen."""
+    strayed = 0
+    for seed in range(4):
+        environment, _, _ = begin(
+            cache, game="cooking", settings=SETTINGS["cooking"], max_steps=200
+        )
+        answers = play(environment, strength=0.7, seed=seed)
+        sent = environment.commands
+        strayed += sent != environment.story.walkthrough
+        if answers[-1][4]["success"]:
+            assert sent.index("examine cookbook") < sent.index("prepare meal")
+        if "examine cookbook" not in sent:
+            assert not answers[-1][4]["success"]
+    assert strayed >= 3
 
 
 def test_commands_are_read_in_any_dress() -> None:
@@ -259,6 +303,15 @@ def test_where_games_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         TextWorld(cache=str(tmp_path / "file")).reset()
 
 
+def test_what_killed_compilers_left_is_swept_away(tmp_path: Path) -> None:
+    old, new = tmp_path / ".draft-old", tmp_path / ".draft-new"
+    for draft in (old, new):
+        draft.mkdir()
+    os.utime(old, (0, 0))
+    TextWorld(cache=str(tmp_path), settings={"level": 1}).reset(options={"task": 0})
+    assert (old.exists(), new.exists()) == (False, True)
+
+
 def test_close_frees_the_interpreter_and_reset_starts_another(cache: str) -> None:
     environment, first, _ = begin(cache)
     environment.close()
@@ -295,6 +348,13 @@ def test_a_wrong_setting_is_a_clear_error(arguments: dict[str, Any], message: st
 def test_there_is_nothing_to_save_before_the_first_reset(tmp_path: Path) -> None:
     with pytest.raises(ResetNeeded, match="call reset"):
         TextWorld(cache=str(tmp_path)).snapshot()
+
+
+def test_there_is_nothing_to_save_after_close(cache: str) -> None:
+    environment, _, _ = begin(cache)
+    environment.close()
+    with pytest.raises(ResetNeeded, match="call reset"):
+        environment.snapshot()
 
 
 def test_a_compiler_that_does_not_finish_is_a_fault(

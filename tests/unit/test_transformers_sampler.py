@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from pydantic import ValidationError
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import ConfigError, SamplerError, StaleAdapterError
@@ -51,6 +52,30 @@ def test_probabilities_by_hand() -> None:
     squared = [0.25, 0.09, 0.0225, 0.0025]
     expected = [x / sum(squared) for x in squared]
     assert probabilities(logits, ONE / 2, 0, 1.0)[0].tolist() == pytest.approx(expected)
+
+
+def test_a_text_ends_an_utterance(sampler: Sampler, tiny_policy: Path) -> None:
+    """With the token that completes it, as the stop token would."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    [whole] = sampler.sample(PROMPTS[:1], SEEDS[:1])
+    beginnings = [
+        tokenizer.decode(whole.ids[: end + 1], skip_special_tokens=True)
+        for end in range(len(whole.ids))
+    ]
+    text = beginnings[-2][2:4]
+    expected = next(end for end, begun in enumerate(beginnings) if text in begun)
+    ended = build(tiny_policy, stop=["never said", text])
+    [found] = ended.sample(PROMPTS[:1], SEEDS[:1])
+    ended.close()
+    assert 0 < expected < len(whole.ids) - 1
+    assert found.ids == whole.ids[: expected + 1]
+    assert found.log_probabilities == whole.log_probabilities[: expected + 1]
+    assert found.finish_reason == "stop"
+
+
+def test_an_empty_stop_text_is_refused() -> None:
+    with pytest.raises(ValidationError, match="would end every utterance"):
+        SamplerConfig(stop=("",))
 
 
 def test_draw_inverts_the_cumulative_distribution() -> None:
