@@ -2,17 +2,19 @@
 
 The rules, in this order:
 
-1. Text over 200 characters is not read. Accents, case, punctuation, articles, plurals and adverbs such
-   as "usually" do not matter.
-2. **A guess** is a name of the table, alone or behind `GUESS_OPENINGS`: "Is it a cat?", "My guess is
-   the cat", "cat". A name that is also an adjective ("orange") needs the article there, or to be alone.
-3. **An open question** is one of `OPEN_FORMS` with a noun of the table: "What language do you speak?"
-4. **A yes-no question** is rewritten as a statement about "it" (`environments.questions.wording`). It is
-   read if the whole statement is a phrase of a fact, never by a part of it: what is left out could
-   change the meaning.
-5. Else it is cut in two at a word of `JOINTS` or `PREPOSITIONS` ("a pet or a farm animal", "an animal
-   with stripes"). Both parts must be read by rule 4, the second perhaps with words of the first before it.
-   With "or" one of them must hold, otherwise both.
+1. Text over 200 characters is not read. Accents, case, punctuation, articles, plurals and adverbs
+   such as "usually" do not matter.
+2. **A guess** is a name of the table, alone or behind `GUESS_OPENINGS`: "Is it a cat?", "My guess
+   is the cat", "cat". Where the name is an adjective of the table, too, only the article makes it
+   a guess: "Is it orange?" asks for the colour.
+3. **An open question** has the form `OPEN_FORM` with a noun of the table: "What language do you
+   speak?"
+4. **A yes-no question** is rewritten as a statement about "it" (`environments.questions.wording`).
+   It is read if the whole statement is a phrase of a fact, never by a part of it: what is left out
+   could change the meaning.
+5. Else it is cut in two at a word of `JOINTS` or `PREPOSITIONS` ("a pet or a farm animal", "an
+   animal with stripes"). Both parts must be read by rule 4, the second perhaps with words of the
+   first before it. With "or" one of them must hold, otherwise both.
 """
 
 from __future__ import annotations
@@ -27,27 +29,29 @@ from environments.questions.wording import keys, plain_words, statements, withou
 
 LONGEST_QUESTION = 200
 GUESS_OPENINGS = (
-    "is it", "is this", "is that", "is it maybe", "is it perhaps", "is it possibly", "is it called",
-    "are they", "are these", "are those", "was it", "could it be", "could this be", "can it be",
-    "would it be", "might it be", "may it be", "is the object", "is the thing", "is the item",
-    "is the answer", "is the word", "is your object", "is it the object", "it is", "it", "this is",
-    "that is", "is", "they are", "the object is", "the answer is", "the word is", "answer",
-    "the answer", "my answer", "final answer", "my final answer", "my answer is", "guess", "my guess",
-    "i guess", "i guess it is", "i guess it", "my guess is", "my final guess is",
-    "my guess is that it is", "i think it is", "i think it", "i say it is", "i believe it is",
-    "are you thinking of", "were you thinking of", "you are thinking of", "do you mean", "are you",
+    "", "is it", "is this", "is that", "is it maybe", "is it perhaps", "is it possibly", "are they",
+    "are these", "are those", "was it", "could it be", "could this be", "can it be", "would it be",
+    "might it be", "is it called", "is the object", "is the thing", "is the item", "is the answer",
+    "is the word", "is your object", "is it the object", "it is", "it", "this is", "that is", "is",
+    "they are", "the object is", "the answer is", "the word is", "answer", "the answer", "guess",
+    "my answer", "my answer is", "final answer", "my final answer", "my guess", "my guess is",
+    "my final guess is", "my guess is that it is", "i guess", "i guess it", "i guess it is",
+    "i think it", "i think it is", "i say it is", "i believe it is", "are you", "do you mean",
+    "are you thinking of", "were you thinking of", "you are thinking of",
 )  # fmt: skip
-_BEFORE = ("", "so ", "now ", "ok ", "okay ", "well ", "then ", "perhaps ", "maybe ", "and ")
-OPEN_FORMS = (
-    r"(?:in |on )?(?:what|which) (?:is )?(?:it )?(?:(?:main|official|local|native) )?{}"
-    r"(?: (?:is (?:it|city|hometown)|are you|do you (?:live|come))"
-    r"(?: located)?(?: (?:on|in|from))?| (?:do|does) (?:you|they|people|most people|local)"
-    r" speak(?: (?:there|in (?:it|city|hometown)))?| is spoken(?: (?:there|in (?:it|city|hometown)))?"
-    r"| (?:there|of city|of it))?"
+_BEFORE = ("", "so", "now", "ok", "okay", "well", "then", "perhaps", "maybe", "and")
+ARTICLES = frozenset({"a", "an", "the", "some"})
+_PLACE = r"(?:there|in (?:it|city|hometown))"
+OPEN_FORM = (
+    r"(?:in |on )?(?:what|which) (?:is )?(?:main |official |local )?{noun}(?:"
+    r"| (?:is (?:it|city|hometown)|are you|do you (?:live|come))(?: located)?(?: (?:on|in|from))?"
+    rf"| (?:do|does) (?:you|they|people|most people|local) speak(?: {_PLACE})?"
+    rf"|(?: is)? spoken(?: {_PLACE})?| there| of (?:it|city|hometown))"
 )
-ARTICLES = frozenset("a an the some".split())
-JOINTS = frozenset("and or that which".split())
-PREPOSITIONS = frozenset("with in on of for from used made found known".split())
+JOINTS = frozenset({"and", "or", "that", "which"})
+PREPOSITIONS = frozenset(
+    {"with", "in", "on", "of", "for", "from", "used", "made", "found", "known"}
+)
 
 
 @dataclass(frozen=True)
@@ -78,36 +82,20 @@ class Reader:
     def __init__(self, table: Table) -> None:
         self.table = table
         self._names = _index("name", table.names, lambda name: (_plain(name),))
-        self._phrases = _index(
-            "phrase",
-            [() if fact.is_open else fact.phrases for fact in table.facts],
-            keys,
-        )
+        closed = [() if fact.is_open else fact.phrases for fact in table.facts]
+        self._phrases = _index("phrase", closed, keys)
+        self._open: list[tuple[int, re.Pattern[str]]] = []
         for number, fact in enumerate(table.facts):
-            if not fact.is_open:
-                (own, *_) = statements(without_articles(plain_words(fact.question)))
-                if self._phrases.setdefault(own, number) != number:
-                    raise DataError(f"The question {fact.question!r} asks for two facts.")
-        self._open = [
-            (
-                number,
-                re.compile(
-                    OPEN_FORMS.format(
-                        f"(?:{'|'.join(without_articles(plain_words(p)) for p in fact.phrases)})"
-                    )
-                ),
-            )
-            for number, fact in enumerate(table.facts)
-            if fact.is_open
-        ]
-        openings = [
-            f"{before}{words} "
-            for before in _BEFORE
-            for words in (*GUESS_OPENINGS, *table.openings)
-        ]
-        self._openings = frozenset(_plain(words) for words in openings) | frozenset(
-            b.strip() for b in _BEFORE
-        )
+            if fact.is_open:
+                nouns = "|".join(without_articles(plain_words(noun)) for noun in fact.phrases)
+                form = OPEN_FORM.format(noun=f"(?:{nouns})")
+                self._open.append((number, re.compile(form)))
+                continue
+            own = statements(without_articles(plain_words(fact.question)))[0]
+            if self._phrases.setdefault(own, number) != number:
+                raise DataError(f"The question {fact.question!r} asks for two facts.")
+        openings = (*GUESS_OPENINGS, *table.openings)
+        self._openings = {_plain(f"{word} {opening}") for word in _BEFORE for opening in openings}
 
     def read(self, text: str) -> Reading | None:
         """What a text asks for, by the rules of this module; None if it cannot be read."""

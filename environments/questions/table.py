@@ -1,9 +1,11 @@
 """What is true of the things to guess: a table of facts, read from a TOML file.
 
-The file has ``openings`` (words that may stand before a name in a guess), ``[categories]`` with the names of the things (accepted spellings apart by ``/``), and
-one ``[[facts]]`` per question: the question in words, the phrases that ask for it, and either the
-things it is true of (``yes``) or an answer for every thing (``answers``). ``@Name`` stands for all
-things of a category, ``-Name`` takes one out.
+The file has ``openings`` (what may stand before a name in a guess, beside what every table allows),
+``[categories]`` with the names of the things (accepted spellings apart by ``/``), and one
+``[[facts]]`` per question: the question in words, the phrases that ask for it (their forms:
+`environments.questions.wording`; nouns for an open question), and either the things it is true of
+(``yes``) or an answer for every thing (``answers``). ``@Name`` stands for all things of a category,
+``-Name`` takes one out.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ class Fact:
 
     Attributes:
         question: the question as the scripted player asks it.
-        phrases: wordings that ask for this fact.
+        phrases: statements that ask for this fact; of an open question its nouns.
         answers: one a thing, in the table's order: `YES` or `NO`, or a text if `is_open`.
         is_open: the question asks for more than yes or no.
     """

@@ -14,8 +14,9 @@ be         "Can it be peeled?"                          be peeled
 used, ...  "Is it used in sports?", "Is it on a wall?"  used in sport, found on wall
 ========== ============================================ ==========================
 
-Plain words have no accents, case, articles, possessives, plurals and adverbs of frequency; behind "to"
-and "can" they are stems (Porter 2), so that "for cutting" and "to cut" are one.
+"Mostly" stands before the statement; without it comes second ("mostly made of metal", "made of
+metal"). Plain words have no accents, case, articles, possessives, plurals and adverbs such as
+"usually"; behind "to" and "can" they are stems (Porter 2): "for cutting" and "to cut" are one.
 """
 
 from __future__ import annotations
@@ -29,17 +30,20 @@ import snowballstemmer
 _STEMMER = snowballstemmer.stemmer("english")
 _WORD = re.compile(r"[a-z0-9]+")
 _DROPPED = frozenset(
-    "a an the any some my your its their our his her either both also commonly generally "
-    "ever mainly mostly normally often primarily typically usually".split()
+    {
+        *("a", "an", "the", "any", "some", "my", "your", "its", "their", "our", "his", "her"),
+        *("either", "both", "also", "ever", "commonly", "generally", "normally", "often"),
+        *("typically", "usually"),
+    }
 )
 _SPELLINGS = {
     "men": "man", "women": "woman", "children": "child", "kids": "child", "kid": "child",
-    "feet": "foot", "teeth": "tooth", "leaves": "leaf", "knives": "knife", "humans": "human",
-    "colour": "color", "colours": "color", "coloured": "colored", "colourful": "colorful",
-    "grey": "gray", "jewellery": "jewelry", "metres": "meter", "centre": "center",
-    "bigger": "larger", "famous": "known", "situated": "located", "movies": "film", "movie": "film",
-    "photo": "picture", "photos": "picture", "photograph": "picture", "photographs": "picture",
-    "does": "does", "harbour": "harbor", "math": "mathematics", "maths": "mathematics",
+    "feet": "foot", "teeth": "tooth", "leaves": "leaf", "knives": "knife", "colour": "color",
+    "colours": "color", "coloured": "colored", "grey": "gray", "jewellery": "jewelry",
+    "metres": "meter", "bigger": "larger", "famous": "known", "situated": "located",
+    "movies": "film", "movie": "film", "photo": "picture", "photos": "picture",
+    "photograph": "picture", "photographs": "picture", "mainly": "mostly", "primarily": "mostly",
+    "harbour": "harbor", "math": "mathematics", "maths": "mathematics", "does": "does",
 }  # fmt: skip
 
 
@@ -110,6 +114,9 @@ def statements(question: str) -> tuple[str, ...]:
     >>> statements("is it used for cutting paper")
     ('to cut paper',)
     """
+    if "mostly" in question.split():
+        known = statements(" ".join(word for word in question.split() if word != "mostly"))
+        return (*(f"mostly {statement}" for statement in known), *known)
     question = _TRAILING.sub("", _LEADING.sub("", question))
     if found := _COLOR.match(question):
         return (f"is {found[1]} in color",)
