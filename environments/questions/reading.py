@@ -50,7 +50,10 @@ OPEN_FORM = (
 )
 JOINTS = frozenset({"and", "or", "that", "which"})
 PREPOSITIONS = frozenset(
-    {"with", "in", "on", "of", "for", "from", "used", "made", "found", "known"}
+    {
+        *("with", "in", "on", "of", "for", "from", "used", "made", "found", "known"),
+        *("worn", "played", "larger", "grown"),
+    }
 )
 
 
