@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from agentrl.config import RunConfig, load_config
-from agentrl.errors import ConfigError, reported_errors
+from agentrl.errors import ConfigError, EnvironmentFaultError, reported_errors
 from agentrl.evaluation.report import (
     comparison_table,
     results_table,
@@ -65,6 +65,11 @@ def run(
         evaluations = evaluate(resolved, agents, checkpoint)
         folder = output or _default_folder(resolved, checkpoint, evaluations)
         _save(evaluations, folder, json)
+        if broken := [each.agent for each in evaluations if not each.summary.episodes]:
+            raise EnvironmentFaultError(
+                f"Every episode of {', '.join(broken)} failed. The messages above and the "
+                "episodes' page say why."
+            )
 
 
 @app.command()

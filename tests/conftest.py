@@ -90,3 +90,10 @@ def make_adapter(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) ->
         return SavedAdapter(folder, model)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def games(pytestconfig: pytest.Config) -> str:
+    """Folder of compiled games of TextWorld, kept from run to run."""
+    assert pytestconfig.cache is not None
+    return str(pytestconfig.cache.mkdir("textworld"))

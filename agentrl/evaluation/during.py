@@ -50,6 +50,8 @@ def evaluate_now(
         return found
     name = name or (f"iteration {iteration}" if iteration else "start")
     temperature = config.evaluation.temperature
+    if rank() == 0:
+        print(f"evaluating {name}: {len(panel.specs)} episodes", flush=True)
     mine = rollouts.play_specs(panel.specs, temperature, f"evaluating {name}")
     shares = gather(mine)
     trajectories = [shares[i % len(shares)][i // len(shares)] for i in range(len(panel.specs))]

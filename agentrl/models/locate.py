@@ -30,5 +30,8 @@ def model_path(name: str) -> str:
             )
         return str(EMBEDDED / rest)
     if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
-        raise ConfigError(f"The model folder {name!r} does not exist. Give a folder or a hub name.")
+        raise ConfigError(
+            f"The model folder {name!r} does not exist. Give a folder or a hub name; `make "
+            "smollm2` makes ./models/smollm2."
+        )
     return str(Path(name).expanduser()) if name.startswith("~") else name

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from agentrl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+_SILENT_SECONDS = 5.0
+"""How long a wait for another process may last before it is said."""
 
 
 def initialize_distributed(device: str = "auto") -> None:
@@ -56,18 +63,44 @@ def _load_shared_memory_operator() -> None:
     builder = get_accelerator().create_op_builder("ShareMemCommBuilder")
     if builder is None or not builder.is_compatible():
         return
-    with _extensions_folder() as folder, FileLock(folder / ".lock"):
+    with _extensions_folder() as folder, _held(FileLock(folder / ".lock")):
         (folder / builder.name / "lock").unlink(missing_ok=True)
+        if not any((folder / builder.name).glob("*.so")):
+            print(f"Compiling DeepSpeed's extension into {folder}, once: a minute or two.")
         builder.load()
 
 
 @contextmanager
+def _held(lock: FileLock) -> Iterator[None]:
+    """Hold a lock; whoever waits for long says for what."""
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=_SILENT_SECONDS)
+    except Timeout:
+        print(
+            f"Waiting for another process that compiles DeepSpeed's extension and holds "
+            f"{lock.lock_file}.",
+            flush=True,
+        )
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def _extensions_folder() -> Iterator[Path]:
-    """Where PyTorch compiles to within the block: a folder for each virtual environment."""
+    """Where PyTorch compiles to within the block: a folder for each environment and its ninja.
+
+    Another version of ninja would compile all anew, and the first one again at its next turn.
+    """
     from torch.utils.cpp_extension import get_default_build_root
 
     given = os.environ.get("TORCH_EXTENSIONS_DIR")
-    environment = hashlib.sha256(sys.prefix.encode()).hexdigest()[:8]
+    tools = f"{sys.prefix}\n{shutil.which('ninja')}"
+    environment = hashlib.sha256(tools.encode()).hexdigest()[:8]
     folder = Path(given or get_default_build_root(), f"agentrl-{environment}-{torch.__version__}")
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["TORCH_EXTENSIONS_DIR"] = str(folder)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 
 _RECIPE = "examine cookbook"
+_READING = "examining the cookbook"
 
 
 class ScriptedPlayer:
@@ -41,7 +42,7 @@ class ScriptedPlayer:
         story, sent = self.environment.story, self.environment.commands
         if len(sent) < len(story.walkthrough) and sent == story.walkthrough[: len(sent)]:
             return story.walkthrough[len(sent)]
-        if _RECIPE in story.walkthrough and _RECIPE not in sent:
+        if _RECIPE in story.walkthrough and not story.has_done(_READING):
             way = story.way_to(_RECIPE)
             if way is not None:
                 return way[0] if way else _RECIPE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 
 from agentrl.errors import require
 from environments.textworld import text
+from environments.textworld.actions import action_of, named_actions, way_to
 
 _PURPOSE = "TextWorld"
 _SEED = 1
 _GAMES_REMEMBERED = 32
-_TAKING = "taking the "
-_WALKING = ("go ", "open ")
+_SEVERAL = "One thing at a time."
 
 
 def require_textworld() -> None:
@@ -94,8 +93,15 @@ class Story:
         return text.opening(raw)
 
     def send(self, command: str) -> Reply:
-        """Give a command that `text.read_command` has passed."""
+        """Give a command that `text.read_command` has passed.
+
+        One that leads to several actions (*take two coins*) is taken back and is not understood.
+        """
+        before = self._machine.get_state()
         raw = self._machine.step(command)[0]
+        if text.attempts(raw) > 1:
+            self._machine.set_state(before)
+            return Reply(_SEVERAL, False)
         done = text.events(raw)
         self._done += done
         points = text.score(raw)
@@ -118,13 +124,24 @@ class Story:
 
     def admissible_commands(self) -> list[str]:
         """Every command that the rules allow now, in alphabetical order."""
-        actions = self._world().valid_actions
-        return sorted(set(self._names.gen_commands_from_actions(actions)))
+        return sorted(named_actions(self._world(), self._names))
 
     def policy(self) -> list[str] | None:
         """Commands that solve the game from here, or none where the rules do not give them."""
         actions = self._world(quests=True).winning_policy
         return None if actions is None else self._names.gen_commands_from_actions(actions)
+
+    def way_to(self, command: str) -> list[str] | None:
+        """The fewest commands through rooms and doors after which a command is allowed, or none.
+
+        Args:
+            command: one of the game's, e.g. ``examine cookbook``.
+        """
+        return way_to(command, self._world(), self._names)
+
+    def has_done(self, event: str) -> bool:
+        """Whether something happened since the start, e.g. ``examining the cookbook``."""
+        return event in self._done
 
     def save(self) -> StoryState:
         """The state, for `restore`."""
@@ -165,55 +182,11 @@ class Story:
 
             self._progress, self._followed = GameProgression(self.game, track_quests=quests), 0
         for event in self._done[self._followed :]:
-            action = self._action_of(event, self._progress.valid_actions)
+            action = action_of(event, self._progress, self._names)
             if action is not None:
                 self._progress.update(action)
         self._followed = len(self._done)
         return self._progress
-
-    def _action_of(self, event: str, actions: Any) -> Any:
-        """The action of the rules that the game's trace names; None where nothing changed.
-
-        "get key" is *taking the key* in the trace wherever the key is, and "take key from chest" is
-        another action of the rules than taking it from the floor.
-        """
-        found = self._names.detect_action(event, actions)
-        if found is None and event.lower().startswith(_TAKING):
-            begun = f"take {event[len(_TAKING) :].lower()} from "
-            for action in actions:
-                [command] = self._names.gen_commands_from_actions([action])
-                if command.lower().startswith(begun):
-                    return action
-        return found
-
-    def way_to(self, command: str) -> list[str] | None:
-        """The shortest commands through rooms and doors after which one is allowed; None: no way.
-
-        Args:
-            command: one of the game's, e.g. ``examine cookbook``.
-        """
-        ways: deque[tuple[Any, list[str]]] = deque([(self._world().copy(), [])])
-        seen = set()
-        while ways:
-            world, way = ways.popleft()
-            named = self._named(world)
-            if command in named:
-                return way
-            place = tuple(sorted(named))
-            if place in seen:
-                continue
-            seen.add(place)
-            for step, action in named.items():
-                if step.startswith(_WALKING):
-                    further = world.copy()
-                    further.update(action)
-                    ways.append((further, [*way, step]))
-        return None
-
-    def _named(self, world: Any) -> dict[str, Any]:
-        """The actions that the rules allow, by their commands."""
-        actions = list(world.valid_actions)
-        return dict(zip(self._names.gen_commands_from_actions(actions), actions, strict=True))
 
 
 @lru_cache(maxsize=_GAMES_REMEMBERED)

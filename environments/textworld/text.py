@@ -16,6 +16,7 @@ _SYNONYMS = frozenset({
 _SEVERAL = frozenset({"then", "and", "all", "both", "everything", "every", "each", "them"})
 """Words that make several moves of a command, or one with several things. No name has one."""
 
+_ATTEMPTED = re.compile(r"^\[(?![^\]]* - )[^\]()]+\]", re.MULTILINE)
 _SUCCEEDED = re.compile(r"\[([^\]()]+) - succeeded\]")
 _TRACE = re.compile(r"\[[^\]]*\]\n?")
 _EXTRA = re.compile(r"<(score|moves)>\n(.*?)</\1>", re.DOTALL)
@@ -49,6 +50,11 @@ def read_command(action: str, verbs: Iterable[str]) -> str | None:
 def events(raw: str) -> list[str]:
     """Names of the actions that succeeded, from the trace that the game prints."""
     return [name.strip() for name in _SUCCEEDED.findall(raw)]
+
+
+def attempts(raw: str) -> int:
+    """How many actions a command led to by the same trace, not counting what these led to."""
+    return len(_ATTEMPTED.findall(raw))
 
 
 def score(raw: str) -> int | None:

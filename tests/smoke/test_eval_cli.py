@@ -95,6 +95,19 @@ def test_four_agents_play_the_same_panel(run: Path, tmp_path: Path) -> None:
     assert page.count("<details ") == 48
 
 
+def test_nothing_but_failures_is_an_error(run: Path, tmp_path: Path) -> None:
+    """The results are written all the same; a script that calls the command learns of it."""
+    code, output, error = call(
+        *("run", "--config", run / "config.yaml", "--agent", "scripted", "--episodes", 3),
+        *("--output", tmp_path / "broken", "environment.module=faulty_world"),
+        *("environment.id=tests/Faulty-v0", "environment.arguments={rates: {raise: 1.0}}"),
+    )
+    assert code == 2
+    assert "3 failed" in output
+    assert "Every episode of scripted failed" in error
+    assert (tmp_path / "broken" / "results.json").is_file()
+
+
 def test_the_same_command_gives_the_same_results(run: Path, tmp_path: Path) -> None:
     """The run's own configuration is found, and results lie in the run's folder by default."""
     arguments = ("run", "--checkpoint", run, "--episodes", 6, "--temperature", 0.5)
