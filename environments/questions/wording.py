@@ -43,7 +43,7 @@ _SPELLINGS = {
     "metres": "meter", "bigger": "larger", "famous": "known", "situated": "located",
     "movies": "film", "movie": "film", "photo": "picture", "photos": "picture",
     "photograph": "picture", "photographs": "picture", "mainly": "mostly", "primarily": "mostly",
-    "harbour": "harbor", "math": "mathematics", "maths": "mathematics", "does": "does",
+    "harbour": "harbor", "math": "mathematics", "maths": "mathematics",
 }  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def singular(word: str) -> str:
     """
     if word in _SPELLINGS:
         return _SPELLINGS[word]
-    if len(word) < 4 or word.endswith(("ss", "us", "is")) or not word.endswith("s"):
+    if len(word) < 4 or word == "does" or word.endswith(("ss", "us", "is")) or word[-1] != "s":
         return word
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"

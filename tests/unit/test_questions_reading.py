@@ -215,7 +215,8 @@ Did it host the Winter Olympics? Is it in northern India? Is it near China? Is i
 Is it in the north of Brazil? Is it bigger than Paris? Is it not in Asia? Is it a continent?
 Do people speak Spanish there? Is Spanish spoken there? Are you near Paris? What country is it in?
 Which country are you from? What continent and language? Is it language? What is your city?
-Is it a former capital? Does it have a film industry? Does it have a harbor? Is it tropical? Is it an island? Is your country in Asia?
+Is it a former capital? Does it have a film industry? Does it have a harbor? Is it tropical?
+Is it an island? Is your country in Asia?
 Do you like Asian food? Is it the largest city in its country? Is the Nile in it?
 """
 
