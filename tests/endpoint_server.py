@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,11 +15,12 @@ class EndpointServer(ThreadingHTTPServer):
     """Each request takes the next of `script`, the last one for ever, and costs 15 tokens.
 
     Attributes:
-        script: texts to answer with; a whole number is a status, a fraction the seconds to wait.
+        script: texts to answer with, or functions from the request's body to one; a whole number
+            is a status, a fraction the seconds to wait.
         seen: the requests' bodies.
     """
 
-    script: list[str | int | float]
+    script: list[str | int | float | Callable[[dict[str, Any]], str]]
     seen: list[dict[str, Any]]
 
     @property
@@ -33,12 +34,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.seen.append(json.loads(body))
+        request = json.loads(body)
+        self.server.seen.append(request)
         script = self.server.script
         said = script.pop(0) if len(script) > 1 else script[0]
         if isinstance(said, float):
             time.sleep(said)
             said = "late"
+        elif callable(said):
+            said = said(request)
         status = said if isinstance(said, int) else 200
         message = {"role": "assistant", "content": said}
         reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}

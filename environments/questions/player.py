@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from environments.questions.reading import FREE_WORDS, Guess, Question, stems
+from environments.questions.reading import Guess
 from environments.questions.table import NO, YES
 
 if TYPE_CHECKING:
     from environments.questions.environment import QuestionGame
 
 _GUESS_BELOW = 3
-_WITHOUT_MEANING = {*stems(FREE_WORDS), "both"}
-_YES_OR_NO = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+_LITTLE_WORDS = {"and", "both", "in"}
 
 
 class ScriptedPlayer:
@@ -26,8 +25,9 @@ class ScriptedPlayer:
     Args:
         environment: the game being played.
         strength: probability of the question whose answer has the greatest entropy over the things
-            that agree with all answers so far (with less than three left, of naming one of them);
-            otherwise it asks any question of the table, or names any thing, with equal odds.
+            that contradict the fewest answers so far (with less than three left, of naming one of
+            them); otherwise it asks any question of the table, or names any thing, with equal
+            odds. It never asks anything twice.
         seed: of its draws.
     """
 
@@ -37,67 +37,58 @@ class ScriptedPlayer:
         self.generator = np.random.default_rng(seed)
 
     def act(self, observation: str, info: Mapping[str, Any]) -> str:
-        """The next question or guess."""
+        """The next question or guess, none of which was answered before."""
         del observation, info
         game, table = self.environment, self.environment.table
+        asked = {question for question, _ in game.history}
+        unasked = np.array([fact.question not in asked for fact in table.facts])
+        costs = self.disagreements()
         if self.generator.random() >= self.strength:
-            if self.generator.random() < 0.5:
-                return table.facts[self.generator.integers(len(table.facts))].question
-            return game.guess_question(int(self.generator.integers(len(table.names))))
-        left = self.candidates()
+            if self.generator.random() < 0.5 and unasked.any():
+                return table.facts[int(self.generator.choice(np.flatnonzero(unasked)))].question
+            return game.guess_question(int(self.generator.choice(np.flatnonzero(costs < np.inf))))
+        left = np.flatnonzero(costs == costs.min())
         if len(left) >= _GUESS_BELOW:
-            entropies = answer_entropies(table.codes[:, left])
-            entropies[self._asked()] = 0.0
+            entropies = answer_entropies(table.codes[:, left]) * unasked
             best = int(entropies.argmax())
             if entropies[best] > 0:
                 return table.facts[best].question
         return game.guess_question(int(self.generator.choice(left)))
 
-    def candidates(self) -> NDArray[np.intp]:
-        """Numbers of the things not named yet that the fewest answers contradict.
+    def disagreements(self) -> NDArray[np.float64]:
+        """How many answers contradict the table, for each thing; infinite for what was named.
 
-        With the table none does; a language model that answers may see a thing otherwise, or
-        differently from one question to the next.
+        With a model as answerer even the thing that is meant may have some.
         """
         game = self.environment
-        against = np.zeros(len(game.table.names))
+        counts = np.zeros(len(game.table.names))
         for question, answer in game.history:
             reading = game.reader.read(question)
             if isinstance(reading, Guess):
-                against[reading.thing] = np.inf
+                counts[reading.thing] = np.inf
             elif reading is not None:
-                told = [game.reader.answer(reading, thing) for thing in range(len(against))]
-                if answer in told:
-                    against += [expected != answer for expected in told]
-                else:
-                    against += [contradicts(expected, answer) for expected in told]
-        return np.flatnonzero(against == against.min())
-
-    def _asked(self) -> list[int]:
-        """Numbers of the facts that were asked for alone."""
-        read = (self.environment.reader.read(question) for question, _ in self.environment.history)
-        return [
-            each.facts[0] for each in read if isinstance(each, Question) and len(each.facts) == 1
-        ]
+                expected = [game.reader.answer(reading, i) for i in range(len(counts))]
+                agree = np.array([is_said(each, answer) for each in expected])
+                counts += ~agree if agree.any() else 0
+        return counts
 
 
-def contradicts(expected: str, answer: str) -> bool:
-    """Whether an answer in a model's words says otherwise than the table; not if it says neither.
+def is_said(expected: str, answer: str) -> bool:
+    """Whether a sentence gives an answer of the table.
 
-    >>> [contradicts("No.", said) for said in ("Yes, it is.", "No, never.", "Who knows?")]
-    [True, False, False]
-    >>> contradicts("It is in Asia.", "We are in Asia, of course."), contradicts("Asia.", "Europe.")
-    (False, True)
+    "Yes." and "No." stand at its beginning; of any other answer every word occurs.
+
+    >>> is_said("No.", "No, it isn't."), is_said("In both Europe and Asia.", "It is in Asia.")
+    (True, False)
     """
+    words = _words(answer)
     if expected in (YES, NO):
-        said = _YES_OR_NO.match(answer)
-        return said is not None and said[1].lower() != expected.rstrip(".").lower()
-    return not _content(expected) <= _content(answer)
+        return words[:1] == _words(expected)
+    return set(_words(expected)) - _LITTLE_WORDS <= set(words)
 
 
-def _content(text: str) -> set[str]:
-    """The stems that carry a meaning."""
-    return set(stems(text)) - _WITHOUT_MEANING
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
 
 
 def answer_entropies(codes: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,100 +2,58 @@
 
 The rules, in this order:
 
-1. Text over 200 characters is not read. Accents, case and punctuation do not matter; words are
-   compared by their stems (Porter 2), so that "sports" and "sport" are one.
-2. **A guess** ends with a name of the table and has before it nothing but `GUESS_WORDS`: "Is it a
-   cat?", "My guess is the cat", "cat". The name may be a plural but no other form of the word: "Is
-   it painted?" does not guess the painting. A text that as a whole is a phrase of a fact is no
-   guess: "Is it orange?" asks for the colour, "Is it an orange?" guesses the fruit.
-3. **A question** begins with a word of `YES_NO_WORDS` ("Is", "Does", "Can", ...), for an open
-   question with one of `OPEN_WORDS` ("What", "Where", ...). From left to right the longest phrase
-   of any fact is taken, whether "it" stands in it or not ("Do you use it for cooking?"); every
-   other word must be one of `FREE_WORDS`, which carry no meaning of their own. A question with any
-   unknown word is not read: to answer half of it would be wrong. For the same reason phrases are
-   seldom single nouns: "Does it have an airport?" and "Is it the main airport?" are two questions.
-4. Several yes-no facts are joined: with "or" one of them must hold, otherwise all.
+1. Text over 200 characters is not read. Accents, case, punctuation, articles, plurals and adverbs
+   such as "usually" do not matter.
+2. **A guess** is a name of the table, alone or behind `GUESS_OPENINGS`: "Is it a cat?", "My guess
+   is the cat", "cat". Where the name is an adjective of the table, too, only the article makes it
+   a guess: "Is it orange?" asks for the colour.
+3. **An open question** has the form `OPEN_FORM` with a noun of the table: "What language do you
+   speak?"
+4. **A yes-no question** is rewritten as a statement about "it" (`environments.questions.wording`).
+   It is read if the whole statement is a phrase of a fact, never by a part of it: what is left out
+   could change the meaning.
+5. Else it is cut in two at a word of `JOINTS` or `PREPOSITIONS` ("a pet or a farm animal", "an
+   animal with stripes"). Both parts must be read by rule 4, the second perhaps with words of the
+   first before it. With "or" one of them must hold, otherwise both.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-
-import snowballstemmer
 
 from agentrl.errors import DataError
 from environments.questions.table import NO, YES, Table
+from environments.questions.wording import keys, plain_words, statements, without_articles
 
 LONGEST_QUESTION = 200
-GUESS_WORDS = (
-    "a am an answer are be born city come could did do does from guess hometown i in is it its "
-    "like live living maybe my now object of or other perhaps so that the then thing think "
-    "thinking this they town was were word would you your"
+GUESS_OPENINGS = (
+    "", "is it", "is this", "is that", "is it maybe", "is it perhaps", "is it possibly", "are they",
+    "are these", "are those", "was it", "could it be", "could this be", "can it be", "would it be",
+    "might it be", "is it called", "is the object", "is the thing", "is the item", "is the answer",
+    "is the word", "is your object", "is it the object", "it is", "it", "this is", "that is", "is",
+    "they are", "the object is", "the answer is", "the word is", "answer", "the answer", "guess",
+    "my answer", "my answer is", "final answer", "my final answer", "my guess", "my guess is",
+    "my final guess is", "my guess is that it is", "i guess", "i guess it", "i guess it is",
+    "i think it", "i think it is", "i say it is", "i believe it is", "are you", "do you mean",
+    "are you thinking of", "were you thinking of", "you are thinking of",
+)  # fmt: skip
+_BEFORE = ("", "so", "now", "ok", "okay", "well", "then", "perhaps", "maybe", "and")
+ARTICLES = frozenset({"a", "an", "the", "some"})
+_PLACE = r"(?:there|in (?:it|city|hometown))"
+OPEN_FORM = (
+    r"(?:in |on )?(?:what|which) (?:is )?(?:main |official |local )?{noun}(?:"
+    r"| (?:is (?:it|city|hometown)|are you|do you (?:live|come))(?: located)?(?: (?:on|in|from))?"
+    rf"| (?:do|does) (?:you|they|people|most people|local) speak(?: {_PLACE})?"
+    rf"|(?: is)? spoken(?: {_PLACE})?| there| of (?:it|city|hometown))"
 )
-YES_NO_WORDS = "are can could did do does has have is was were will would"
-OPEN_WORDS = "how in what whats where which"
-FREE_WORDS = (
-    "a about able an and any are as at be been by can category city come commonly could did do "
-    "does find for found from generally get has have home hometown i in is it item its kind "
-    "known live located made mainly mostly most normally object of often on one or people person "
-    "place primarily some someone something sort speak that the there these they thing this to "
-    "town type typically use used usually was were what which will with would you your"
-)
-_ENDINGS = ("ing", "ed", "or", "er")
-_IT = "it"
-_WORD = re.compile(r"[a-z0-9]+")
-_STEMMER = snowballstemmer.stemmer("english")
-
-
-@lru_cache(maxsize=10_000)
-def _stem(word: str) -> str:
-    return str(_STEMMER.stemWord(word))
-
-
-def stems(text: str) -> tuple[str, ...]:
-    """The stems of a text's words, without accents.
-
-    >>> stems("Is it used in São Paulo's sports?")
-    ('is', 'it', 'use', 'in', 'sao', 'paulo', 'sport')
-    """
-    return tuple(map(_stem, _words(text)))
-
-
-def _words(text: str) -> list[str]:
-    """A text's words in small letters, without accents."""
-    plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode("ascii")
-    return _WORD.findall(plain.replace("'s", ""))
-
-
-@lru_cache(maxsize=10_000)
-def _noun(word: str) -> str:
-    """The stem of a word and its ending, if that makes another word of it and no plural.
-
-    >>> _noun("paintings") == _noun("painting") != _noun("painted")
-    True
-    """
-    ending = next((e for e in _ENDINGS if word.removesuffix("s").endswith(e)), "")
-    return f"{_stem(word)}-{ending}"
-
-
-def _nouns(text: str) -> tuple[str, ...]:
-    return tuple(map(_noun, _words(text)))
-
-
-def _phrase(text: str) -> tuple[str, ...]:
-    return _without_it(stems(text))
-
-
-def _without_it(words: Sequence[str]) -> tuple[str, ...]:
-    return tuple(word for word in words if word != _IT)
-
-
-_GUESS, _YES_NO, _OPEN, _FREE = (
-    frozenset(stems(words)) for words in (GUESS_WORDS, YES_NO_WORDS, OPEN_WORDS, FREE_WORDS)
+JOINTS = frozenset({"and", "or", "that", "which"})
+PREPOSITIONS = frozenset(
+    {
+        *("with", "in", "on", "of", "for", "from", "used", "made", "found", "known"),
+        *("worn", "played", "larger", "grown"),
+    }
 )
 
 
@@ -126,54 +84,73 @@ class Reader:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self._names = _index("name", table.names, _nouns)
-        self._phrases = _index("phrase", [fact.phrases for fact in table.facts], _phrase)
-        self._longest = max(map(len, self._phrases))
+        self._names = _index("name", table.names, lambda name: (_plain(name),))
+        closed = [() if fact.is_open else fact.phrases for fact in table.facts]
+        self._phrases = _index("phrase", closed, keys)
+        self._open: list[tuple[int, re.Pattern[str]]] = []
+        for number, fact in enumerate(table.facts):
+            if fact.is_open:
+                nouns = "|".join(without_articles(plain_words(noun)) for noun in fact.phrases)
+                form = OPEN_FORM.format(noun=f"(?:{nouns})")
+                self._open.append((number, re.compile(form)))
+                continue
+            own = statements(without_articles(plain_words(fact.question)))[0]
+            if self._phrases.setdefault(own, number) != number:
+                raise DataError(f"The question {fact.question!r} asks for two facts.")
+        openings = (*GUESS_OPENINGS, *table.openings)
+        self._openings = {_plain(f"{word} {opening}") for word in _BEFORE for opening in openings}
 
     def read(self, text: str) -> Reading | None:
         """What a text asks for, by the rules of this module; None if it cannot be read."""
         if len(text) > LONGEST_QUESTION:
             return None
-        words = _words(text)
-        told = [_stem(word) for word in words]
-        guess = None if _without_it(told) in self._phrases else self._guess(words)
-        return guess or self._question(told)
+        words = plain_words(text)
+        plain = without_articles(words)
+        return self._guess(words, plain) or self._open_question(plain) or self._question(plain)
 
-    def _guess(self, words: Sequence[str]) -> Guess | None:
+    def _guess(self, words: Sequence[str], plain: str) -> Guess | None:
         for start in range(len(words)):
-            name = tuple(map(_noun, words[start:]))
-            if name in self._names:
-                return Guess(self._names[name])
-            if _stem(words[start]) not in _GUESS:
-                return None
+            thing = self._names.get(" ".join(words[start:]))
+            if thing is None:
+                continue
+            opening = list(words[:start])
+            has_article = opening[-1:] and opening[-1] in ARTICLES
+            if has_article:
+                opening.pop()
+            if " ".join(opening) not in self._openings:
+                continue
+            is_bare = opening and not has_article
+            return None if is_bare and self._fact(plain) is not None else Guess(thing)
         return None
 
-    def _question(self, words: Sequence[str]) -> Question | None:
-        facts, rest = self._phrases_in(words)
-        if not facts or not set(rest) <= _FREE | _OPEN:
-            return None
-        open_facts = [fact for fact in facts if self.table.facts[fact].is_open]
-        if open_facts:
-            return Question((open_facts[0],)) if words[0] in _OPEN and len(facts) == 1 else None
-        return Question(tuple(facts), either="or" in rest) if words[0] in _YES_NO else None
+    def _open_question(self, plain: str) -> Question | None:
+        for number, form in self._open:
+            if form.fullmatch(plain):
+                return Question((number,))
+        return None
 
-    def _phrases_in(self, words: Sequence[str]) -> tuple[list[int], list[str]]:
-        """The facts that are asked for, from left to right, and the words that are left."""
-        words = _without_it(words)
-        facts: list[int] = []
-        rest: list[str] = []
-        position = 0
-        while position < len(words):
-            for length in range(min(self._longest, len(words) - position), 0, -1):
-                fact = self._phrases.get(tuple(words[position : position + length]))
-                if fact is not None:
-                    facts.append(fact)
-                    position += length
-                    break
-            else:
-                rest.append(words[position])
-                position += 1
-        return list(dict.fromkeys(facts)), rest
+    def _question(self, plain: str) -> Question | None:
+        fact = self._fact(plain)
+        if fact is not None:
+            return Question((fact,))
+        words = plain.split()
+        for place, word in enumerate(words):
+            if word not in JOINTS | PREPOSITIONS:
+                continue
+            first = self._fact(" ".join(words[:place]))
+            if first is None:
+                continue
+            for second in map(self._fact, _second_parts(words, place)):
+                if second is not None:
+                    return Question(tuple(dict.fromkeys((first, second))), either=word == "or")
+        return None
+
+    def _fact(self, plain: str) -> int | None:
+        """The fact that a whole question asks for."""
+        for statement in statements(plain):
+            if statement in self._phrases:
+                return self._phrases[statement]
+        return None
 
     def answer(self, question: Question, thing: int) -> str:
         """The table's answer to a question about a thing."""
@@ -184,13 +161,31 @@ class Reader:
         return YES if join(answer == YES for answer in answers) else NO
 
 
+def _plain(text: str) -> str:
+    return " ".join(plain_words(text))
+
+
+def _second_parts(words: Sequence[str], place: int) -> Iterator[str]:
+    """The question that begins at a joint, with what it may share with the first one."""
+    joint, rest = words[place], " ".join(words[place + 1 :])
+    if joint in PREPOSITIONS:
+        yield f"is it {joint} {rest}"
+    elif joint in ("that", "which"):
+        yield f"is it something that {rest}"
+    else:
+        yield rest
+        for shared in range(place - 1, 0, -1):
+            yield f"{' '.join(words[:shared])} {rest}"
+        yield f"is it {rest}"
+
+
 def _index(
-    what: str, wordings: Sequence[Sequence[str]], key: Callable[[str], tuple[str, ...]]
-) -> dict[tuple[str, ...], int]:
-    found: dict[tuple[str, ...], int] = {}
+    what: str, wordings: Sequence[Sequence[str]], normal: Callable[[str], Iterable[str]]
+) -> dict[str, int]:
+    found: dict[str, int] = {}
     for number, texts in enumerate(wordings):
         for text in texts:
-            words = key(text)
-            if not words or found.setdefault(words, number) != number:
-                raise DataError(f"The {what} {text!r} stands for two things or for none.")
+            for form in normal(text):
+                if not form or found.setdefault(form, number) != number:
+                    raise DataError(f"The {what} {text!r} stands for two things or for none.")
     return found

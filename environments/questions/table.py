@@ -1,9 +1,11 @@
 """What is true of the things to guess: a table of facts, read from a TOML file.
 
-The file has ``[categories]`` with the names of the things (accepted spellings apart by ``/``), and
-one ``[[facts]]`` per question: the question in words, the phrases that ask for it, and either the
-things it is true of (``yes``) or an answer for every thing (``answers``). ``@Name`` stands for all
-things of a category, ``-Name`` takes one out.
+The file has ``openings`` (what may stand before a name in a guess, beside what every table allows),
+``[categories]`` with the names of the things (accepted spellings apart by ``/``), and one
+``[[facts]]`` per question: the question in words, the phrases that ask for it (their forms:
+`environments.questions.wording`; nouns for an open question), and either the things it is true of
+(``yes``) or an answer for every thing (``answers``). ``@Name`` stands for all things of a category,
+``-Name`` takes one out.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ class Fact:
 
     Attributes:
         question: the question as the scripted player asks it.
-        phrases: wordings that ask for this fact.
+        phrases: statements that ask for this fact; of an open question its nouns.
         answers: one a thing, in the table's order: `YES` or `NO`, or a text if `is_open`.
         is_open: the question asks for more than yes or no.
     """
@@ -45,11 +47,13 @@ class Table:
     """Things and facts.
 
     Attributes:
+        openings: what may stand before a name in a guess, beside what every table allows.
         names: for every thing its accepted names, the usual one first.
         facts: the questions that the table can answer.
         codes: the answers as numbers, equal where answers are equal; shape (facts, things).
     """
 
+    openings: tuple[str, ...]
     names: tuple[tuple[str, ...], ...]
     facts: tuple[Fact, ...]
     codes: NDArray[np.int64]
@@ -72,7 +76,8 @@ def load_table(name: str) -> Table:
     usual = [entry[0] for entry in names]
     facts = tuple(_fact(raw, usual, members) for raw in data["facts"])
     codes = [np.unique(fact.answers, return_inverse=True)[1] for fact in facts]
-    return Table(names, facts, np.array(codes, dtype=np.int64))
+    openings = tuple(data.get("openings", ()))
+    return Table(openings, names, facts, np.array(codes, dtype=np.int64))
 
 
 def _fact(

@@ -10,9 +10,9 @@ from gymnasium.error import ResetNeeded
 
 from agentrl.errors import ConfigError, EnvironmentFaultError, MissingExtraError
 from environments.questions import GuessMyCity, QuestionGame, TwentyQuestions
-from environments.questions.answerer import TableAnswerer, blotted
+from environments.questions.answerer import blotted
 from environments.questions.player import answer_entropies
-from environments.questions.reading import Guess, Question, Reader
+from environments.questions.reading import Guess, Question
 
 GAMES: list[type[QuestionGame]] = [TwentyQuestions, GuessMyCity]
 Answer = tuple[str, float, bool, bool, dict[str, Any]]
@@ -72,65 +72,6 @@ def test_questions_in_free_text(thing: str, question: str, answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("thing", "question", "answer"),
-    [
-        ("Apple", "Can you eat it?", "Yes."),
-        ("Apple", "Is it a type of food?", "Yes."),
-        ("Fork", "Is it used to eat food?", "Yes."),
-        ("Fork", "Do you eat with it?", "Yes."),
-        ("Fork", "Is it food?", "No."),
-        ("Pan", "Is it used to cook food?", "Yes."),
-        ("Pan", "Do you use it for cooking?", "Yes."),
-        ("Cup", "Can you drink from it?", "Yes."),
-        ("Shirt", "Is it a piece of clothing?", "Yes."),
-        ("Shirt", "Do people wear it?", "Yes."),
-        ("Bed", "Is it a piece of furniture?", "Yes."),
-        ("Knife", "Is it used for cutting?", "Yes."),
-        ("Pen", "Can you write with it?", "Yes."),
-        ("Carrot", "Is it orange?", "Yes."),
-        ("Cat", "Is it orange?", "No."),
-        ("Bus", "Does it have wheels?", "Yes."),
-        ("Chair", "Can you sit on it?", "Yes."),
-    ],
-)
-def test_questions_that_a_model_would_ask(thing: str, question: str, answer: str) -> None:
-    assert said(TwentyQuestions(), thing, question) == (answer, True)
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        "Can you cook it?", "Can it be cooked?", "Does it have ears?", "Does it have hair?",
-        "Does it have a leg?", "Does it have feet?", "Does it have a door?", "Can it be cut?",
-        "Can it be used in water?", "Does it float?", "Is it used by hand?", "Is it thin?",
-        "Is it long?", "Is it flat?", "Is it a continent?", "Is it dangerous?", "Is it a ball?",
-        "Can you drink it?", "Does it sleep?", "Does it have teeth?", "Is it displayed?",
-        "Can it be eaten raw?", "Does it need batteries?", "Is it an accessory?", "Is it soft?",
-        "Does it grow?", "Does it contain water?", "Is it sold in a store?", "Is it painted?",
-        "Does it have a hole?", "Does it have nails?", "Is it used for entertainment?",
-        "Does it have numbers?", "Does it make sound?", "Is it worn on the finger?",
-        "Is it worn on the wrist?", "Can you throw it?", "Is it found on a wall?",
-    ],
-)  # fmt: skip
-def test_a_question_that_the_table_does_not_answer_is_not_read(question: str) -> None:
-    """A phrase of a fact in it would answer another question than the one that is asked."""
-    game = TwentyQuestions()
-    game.reset(options={"task": 0})
-    assert not game.step(question)[4]["valid"]
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        "Does it have an airport?", "Is it in America?", "Is it a port?", "Does it have cars?",
-        "Does it have springs?", "Is there a film about it?",
-    ],
-)  # fmt: skip
-def test_a_question_that_the_cities_do_not_answer_is_not_read(question: str) -> None:
-    assert said(GuessMyCity(), "London", question) == ("No.", False)
-
-
-@pytest.mark.parametrize(
     ("guess", "thing"),
     [
         ("Is it an orange?", "Orange"),
@@ -158,7 +99,7 @@ def test_there_are_100_cities() -> None:
     ("thing", "question", "answer"),
     [
         ("Sao Paulo", "What continent are you from?", "In South America."),
-        ("Hyderabad", "Which language is spoken in your city?", "No."),
+        ("Hyderabad", "Which language is spoken in your city?", "Telugu."),
         ("Hyderabad", "What language do people speak in your city?", "Telugu."),
         ("Xian", "Is it on the coast?", "No."),
         ("Xian", "Are you from mainland China?", "Yes."),
@@ -190,41 +131,6 @@ def test_a_models_answer_is_text_of_bounded_length(endpoint_server: EndpointServ
     assert first[0].startswith("Warm. x")
     assert len(first[0]) <= 500
     assert second[0] == "No."
-
-
-@pytest.mark.parametrize("make", GAMES)
-@pytest.mark.parametrize("mistake", [None, 2])
-def test_the_expert_copes_with_a_models_sentences_and_mistakes(
-    make: type[QuestionGame], mistake: int | None
-) -> None:
-    """It asks no question twice before it has asked all, and wins most games."""
-    game, won, played = make(), 0, range(0, 90, 3)
-    for task in played:
-        game.answerer = Talker(game.reader, mistake)
-        observation, info = game.reset(options={"task": task})
-        agent, ended, asked = game.scripted_agent(1.0, seed=task), False, []
-        while not ended:
-            asked.append(agent.act(observation, info))
-            observation, _, ended, _, info = game.step(asked[-1])
-        facts = [each for each in asked if isinstance(game.reader.read(each), Question)]
-        assert len(set(facts)) == len(facts)
-        won += info["success"]
-    assert won >= 0.85 * len(played)
-
-
-class Talker(TableAnswerer):
-    """Says what the table says, in a model's words; the answer of that number is wrong."""
-
-    def __init__(self, reader: Reader, mistake: int | None) -> None:
-        super().__init__(reader)
-        self.mistake, self.answered = mistake, 0
-
-    def answer(self, text: str, question: Question | None, thing: int) -> str | None:
-        told = super().answer(text, question, thing) or "No."
-        self.answered += 1
-        if self.answered == self.mistake:
-            told = {"Yes.": "No.", "No.": "Yes."}.get(told, told)
-        return {"Yes.": "Yes, it is.", "No.": "No, it isn't."}.get(told, f"Well, {told.lower()}")
 
 
 def test_a_model_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
