@@ -27,8 +27,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import gymnasium
@@ -171,10 +173,53 @@ class TextEnvironment(gymnasium.Env[str, str]):
 
 def knows_argument(config: EnvironmentConfig, name: str) -> bool:
     """Whether the environment that a configuration names takes an argument of that name."""
-    importlib.import_module(config.module)
+    return name in _parameters(config)
+
+
+def _parameters(config: EnvironmentConfig) -> Mapping[str, inspect.Parameter]:
+    """Of the environment's constructor, by name."""
+    _register(config)
     entry_point = gymnasium.spec(config.id).entry_point
     maker = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    return maker is not None and name in inspect.signature(maker).parameters
+    return inspect.signature(maker).parameters if maker is not None else {}
+
+
+def check_environment_config(config: EnvironmentConfig) -> None:
+    """Find mistakes in a configuration without building the environment.
+
+    Raises:
+        ConfigError: the module does not import, the name is not registered, or the environment
+            takes no argument of that name.
+    """
+    known = _parameters(config)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        return
+    for name in config.arguments:
+        if name not in known:
+            raise ConfigError(
+                f"environment.arguments: {config.id} has no argument {name!r}; it has: "
+                f"{', '.join(known)}.{nearest(name, known)}"
+            )
+
+
+def _register(config: EnvironmentConfig) -> None:
+    """Import what registers the environment; modules beside which a command is called, too."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        importlib.import_module(config.module)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"environment.module={config.module!r} cannot be imported: {error}. Expected a module "
+            f"that is installed, lies in {here} or in a folder of PYTHONPATH."
+        ) from error
+    if config.id not in gymnasium.registry:
+        known = [name for name in gymnasium.registry if name.startswith(config.id.split("/")[0])]
+        raise ConfigError(
+            f"No environment {config.id!r} is registered; like it: {', '.join(known) or 'none'}."
+            f"{nearest(config.id, gymnasium.registry)}"
+        )
 
 
 def build_environment(config: EnvironmentConfig) -> TextEnvironment:
@@ -186,18 +231,7 @@ def build_environment(config: EnvironmentConfig) -> TextEnvironment:
         ConfigError: the module does not import, the name is not registered, or the environment
             does not know an argument.
     """
-    try:
-        importlib.import_module(config.module)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"environment.module={config.module!r} cannot be imported: {error}."
-        ) from error
-    if config.id not in gymnasium.registry:
-        known = [name for name in gymnasium.registry if name.startswith(config.id.split("/")[0])]
-        raise ConfigError(
-            f"No environment {config.id!r} is registered; like it: {', '.join(known) or 'none'}."
-            f"{nearest(config.id, gymnasium.registry)}"
-        )
+    check_environment_config(config)
     try:
         environment = gymnasium.make(config.id, **config.arguments).unwrapped
     except TypeError as error:

@@ -21,7 +21,9 @@ def available() -> list[str]:
 
 
 def main(
-    names: Annotated[list[str] | None, typer.Argument(help="Which ones; all if none.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help=f"Of {', '.join(available())}; all if none.")
+    ] = None,
 ) -> None:
     """Measure speeds on this machine and print them; exit with 1 if a benchmark failed."""
     known = available()

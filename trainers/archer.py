@@ -71,9 +71,11 @@ class Archer:
             build_chat,
             cloned_start,
             demonstrations,
+            require_known_environment,
             require_plain_sampling,
         )
 
+        require_known_environment(config)
         require_plain_sampling(config)
         self.config = config
         self.run = run = Run(config, resume)
@@ -150,7 +152,11 @@ class Archer:
         trajectories = self.rollouts.play(iteration, metrics)
         self.run.append_trajectories(iteration, trajectories)
         self.replay.extend(trajectories)
-        return segments_of(learnable(trajectories))
+        played = learnable(trajectories)
+        returns = {episode.total_reward for episode in played}
+        if len(returns) == 1:
+            self.run.announce(f"all episodes returned {returns.pop():g}: nothing to learn from")
+        return segments_of(played)
 
     def judge_critic(self, latest: list[Segment], metrics: dict[str, float]) -> None:
         """Let the actor move once what its advantages rest on foretells the new returns."""

@@ -60,7 +60,12 @@ def clone_policy(config: RunConfig, resume: bool) -> Path:
     from agentrl.evaluation.during import evaluate_now, report
     from agentrl.models.policy import load_tokenizer
     from agentrl.training.run import Run
-    from agentrl.training.start import build_chat, cloned_start, demonstrations
+    from agentrl.training.start import (
+        build_chat,
+        cloned_start,
+        demonstrations,
+        require_known_environment,
+    )
 
     if config.cloning is None or config.policy.adapter is not None:
         raise ConfigError(
@@ -68,6 +73,7 @@ def clone_policy(config: RunConfig, resume: bool) -> Path:
             f"base: found cloning={config.cloning}, policy.adapter={config.policy.adapter}. Add "
             "cloning.updates=200 demonstrations.episodes=1000, and no adapter."
         )
+    require_known_environment(config)
     run = Run(config, resume)
     tokenizer = load_tokenizer(config.policy)
     chat = build_chat(config, tokenizer)

@@ -21,6 +21,9 @@ from agentrl.evaluation.result import Evaluation
 from agentrl.files import replacing
 from agentrl.training.metrics import NON_FINITE, Record, read_metrics
 
+NAMES_FIRST = ("return", "success", "turns", "invalid_share", "value_correlation", "kl", "entropy")
+"""Metrics that begin their group on the page of curves."""
+
 GROUPS_FIRST, GROUPS_LAST = ("evaluation", "rollout", "critic", "actor"), ("time", "log")
 """The order of metric groups on the page of curves; all others stand between, by name."""
 
@@ -150,7 +153,7 @@ def write_curves(runs: Mapping[str, Path], path: Path) -> None:
         folders = ", ".join(map(str, runs.values()))
         raise DataError(f"There are no metrics yet in {folders}: wait for the first iteration.")
     grouped = groupby(sorted(names - {NON_FINITE}), key=_group)
-    charts = {group: _charts(list(members), records) for group, members in grouped}
+    charts = {group: _charts(sorted(members, key=_place), records) for group, members in grouped}
     sections = [(group, charts[group]) for group in sorted(charts, key=_rank)]
     title = ", ".join(runs)
     script = offline.get_plotlyjs()
@@ -159,6 +162,12 @@ def write_curves(runs: Mapping[str, Path], path: Path) -> None:
 
 def _group(name: str) -> str:
     return name.split("/")[0]
+
+
+def _place(name: str) -> tuple[int, str]:
+    """What people look for comes first; the others by name."""
+    short = name.partition("/")[2]
+    return (NAMES_FIRST.index(short) if short in NAMES_FIRST else len(NAMES_FIRST), short)
 
 
 def _rank(group: str) -> tuple[int, str]:
@@ -193,6 +202,7 @@ def _charts(names: Sequence[str], records: Mapping[str, Sequence[Record]]) -> st
                 line={"color": qualitative.Plotly[index % len(qualitative.Plotly)]},
             )
             figure.add_trace(trace, row + 1, column + 1)
+    figure.update_yaxes(exponentformat="power", tickformat=".4~g")
     figure.update_layout(
         height=rows * _CHART_HEIGHT + 60,
         margin={"l": 50, "r": 20, "t": 40, "b": 40},

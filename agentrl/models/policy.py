@@ -125,6 +125,7 @@ class Policy(ActionLikelihood):
     def save_adapter(self, folder: Path) -> None:
         """Write the trained adapter in PEFT's format; loads in PEFT, vLLM and on the hub."""
         self.model.save_pretrained(str(folder), selected_adapters=[TRAINED])
+        (folder / "README.md").unlink(missing_ok=True)  # an empty form
 
 
 def load_causal_model(config: PolicyConfig) -> Any:

@@ -138,7 +138,10 @@ def _agent(world: TextEnvironment, agent: str, strength: float, seed: int) -> Ag
     try:
         return world.scripted_agent(strength, seed)
     except NotImplementedError as error:
-        raise ConfigError(f"{error} Choose the random agent, or no demonstrations.") from error
+        raise ConfigError(
+            f"{error} A run needs none: set demonstrations=null cloning=null "
+            "critic.pretraining_updates=0. An evaluation can do without the agent 'scripted'."
+        ) from error
 
 
 def _listing_actions(environment: EnvironmentConfig) -> EnvironmentConfig:

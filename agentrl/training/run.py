@@ -97,6 +97,8 @@ class Run:
                 f"{self.folder} already holds a run. Go on with it with --resume, give this one "
                 "another name (name=...), or delete the folder."
             )
+        if resume and not begun and rank() == 0:
+            print(f"--resume: {self.folder} holds no run yet, so it begins now.", flush=True)
         if begun and changes:
             raise ConfigError(
                 f"{self.folder} was begun with {'; '.join(changes)} (see {path}). "
@@ -261,6 +263,7 @@ def _line(iteration: int, iterations: int, metrics: dict[str, float]) -> str:
         "invalid": "rollout/invalid_share",
         "Q loss": "critic/q_loss",
         "advantage r": "critic/advantage_correlation",
+        "value r": "critic/value_correlation",
         "KL": "actor/kl",
         "entropy": "actor/entropy",
     }

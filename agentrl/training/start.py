@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agentrl.config import RunConfig
 from agentrl.data.segment import learnable, segments_of
 from agentrl.data.store import TrajectoryStore
+from agentrl.env import check_environment_config
 from agentrl.errors import ConfigError
 from agentrl.files import ADAPTER_FILES
 from agentrl.isolation import make_environment
@@ -31,6 +32,16 @@ if TYPE_CHECKING:
 
 DEMONSTRATIONS = "demonstrations"
 """Begins the names of the shards that hold a run's scripted episodes."""
+
+
+def require_known_environment(config: RunConfig) -> None:
+    """Find mistakes in the environment's section before anything heavy starts.
+
+    Raises:
+        ConfigError: no such module, environment or argument. A server's is asked later.
+    """
+    if config.environment.isolation.mode != "http":
+        check_environment_config(config.environment)
 
 
 def require_plain_sampling(config: RunConfig) -> None:
