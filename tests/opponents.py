@@ -22,8 +22,14 @@ def confused(shown: str) -> str:
     return "hm"
 
 
-def silent(shown: str) -> None:
-    """No text at all."""
+class Shy:
+    """No text at all when it is asked for the first time."""
+
+    asked = 0
+
+    def __call__(self, observation: str) -> str | None:
+        self.asked += 1
+        return _free(observation)[0] if self.asked > 1 else None
 
 
 class Attentive:

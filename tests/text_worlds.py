@@ -10,6 +10,16 @@ from gymnasium.spaces import Discrete, Text
 from agentrl.env import AnyText
 
 HIGHEST = 9
+_CYCLE: dict[str, Any] = {}
+_CYCLE["again"] = _CYCLE
+BROKEN: dict[str, Any] = {
+    "wordless": (3, 0.0, False, False, {}),
+    "endless": ("so much", float("inf"), False, False, {}),
+    "uninformed": ("nothing", 0.0, False, False, None),
+    "cyclic": ("round and round", 0.0, False, False, _CYCLE),
+    "empty": None,
+}
+"""What no environment should answer, by the action that makes one answer it."""
 
 
 class Guess(gymnasium.Env[str, str]):
@@ -33,6 +43,8 @@ class Guess(gymnasium.Env[str, str]):
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         word, _, digits = action.partition(" ")
+        if word in BROKEN:
+            return BROKEN[word]  # type: ignore[no-any-return]
         if word == "unpaid":
             return "nobody pays", None, False, False, self._info()  # type: ignore[return-value]
         if word == "burn":

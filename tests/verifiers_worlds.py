@@ -44,9 +44,9 @@ class Finding(vf.MultiTurnEnv):  # type: ignore[misc]  # the package has no type
         return bool(replies) and replies[-1] == state["answer"]
 
     async def env_response(self, messages: Any, state: Any, **other: Any) -> Any:
-        if self.fails:
-            raise vf.Error("no answer today")
         said = messages[-1].content
+        if self.fails and said == "7":
+            raise vf.Error("no answer today")
         mood = random.choice(["Hm.", "Well."])
         if said == "I give up":
             state["final_env_response"] = [{"role": "user", "content": "A pity."}]

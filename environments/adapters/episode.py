@@ -91,9 +91,10 @@ class Adapter(TextEnvironment):
         self._over, self._task = True, task
         with self._faults():
             observation, info = self._open(task)
-        self._observation = self._sound(observation)
+            self._observation = self._sound(observation)
+            passed = self._info(info)
         self._actions, self._total, self._over = [], 0.0, False
-        return self._info(info)
+        return passed
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Play one action.
@@ -101,7 +102,7 @@ class Adapter(TextEnvironment):
         Raises:
             ResetNeeded: no episode has begun, or it is over.
             EnvironmentFaultError: the wrapped environment broke or answered with what is no text,
-                no finite reward or no flag.
+                no finite reward, no flag or no info; the episode is over.
         """
         if self._over:
             raise ResetNeeded(f"{self.name} has no episode to go on with: call reset() first.")
@@ -109,18 +110,16 @@ class Adapter(TextEnvironment):
         with self._faults():
             played = self._play(action) if readable else self._refused()
             self._check(played)
+            observation, info = self._sound(played.observation), self._info(played.info)
+            info["valid"] = bool(played.info.get("valid", True))
+            total = self._total + played.reward
+            info["success"] = info["valid"] and self._success.met(total, played.reward, played.info)
         self._actions.append(action)
-        self._observation = self._sound(played.observation)
-        self._total += played.reward
+        self._observation, self._total = observation, total
         truncated = played.truncated or len(self._actions) >= self.max_turns
         truncated = truncated and not played.terminated
         self._over = played.terminated or truncated
-        info = self._info(played.info)
-        info["valid"] = bool(played.info.get("valid", True))
-        info["success"] = info["valid"] and self._success.met(
-            self._total, played.reward, played.info
-        )
-        return self._observation, float(played.reward), played.terminated, truncated, info
+        return observation, float(played.reward), played.terminated, truncated, info
 
     def _refused(self) -> Played:
         """The answer to an action that the wrapped environment does not get to see."""

@@ -92,6 +92,7 @@ class ALFWorld(TextEnvironment):
 
     def _begin(self, task: int, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         del options
+        self._over = True
         if self.engine.closed:
             self.engine = Engine(self._folder)
         self._task = task
@@ -109,6 +110,7 @@ class ALFWorld(TextEnvironment):
         if self._over or self._reply is None:
             raise ResetNeeded("There is no room to act in: call reset() first.")
         self._steps += 1
+        self._over = True  # and stays so if the engine fails
         command = " ".join(action[:_LONGEST].lower().split()) if len(action) <= _LONGEST else ""
         valid = command in self._reply.commands
         if valid:
@@ -134,27 +136,36 @@ class ALFWorld(TextEnvironment):
         return ScriptedPlayer(self, expert, strength, seed)
 
     def snapshot(self) -> Snapshot:
-        """Task, valid commands so far, number of steps, last text, and whether it is over."""
-        text = self._reply.text if self._reply else ""
-        return self._task, tuple(self._actions), self._steps, text, self._over
+        """Task, valid commands so far, number of steps, last text, and whether it is over.
+
+        Raises:
+            ResetNeeded: no episode has begun.
+        """
+        if self._reply is None:
+            raise ResetNeeded("There is no room to save: call reset() first.")
+        return self._task, tuple(self._actions), self._steps, self._reply.text, self._over
 
     def restore(self, snapshot: Snapshot) -> None:
         """Play the commands of a snapshot again from the beginning of its task.
 
+        If it fails the episode is over.
+
         Raises:
             SnapshotUnsupportedError: the game does not arrive at the snapshot's text.
         """
-        self._task, actions, steps, text, over = snapshot
-        self._begin(self._task, {})
+        task, actions, steps, text, over = snapshot
+        self._begin(task, {})
+        self._over = True
+        reply = self._reply
         for command in actions:
-            self._reply = self.engine.act(command)
-        if self._reply is None or self._reply.text != text:
-            self._over = True
+            reply = self.engine.act(command)
+        found = reply.text if reply else ""
+        if found != text:
             raise SnapshotUnsupportedError(
                 f"{self.game} did not go the same way again: expected {text[:200]!r}, found "
-                f"{(self._reply.text if self._reply else '')[:200]!r}."
+                f"{found[:200]!r}."
             )
-        self._actions, self._steps, self._over = list(actions), steps, over
+        self._reply, self._actions, self._steps, self._over = reply, list(actions), steps, over
         self.last_command = actions[-1] if actions else ""
 
     def close(self) -> None:

@@ -15,8 +15,8 @@ The rules of `ScriptedBuyer`, for an utterance that was read:
    buyer names the offer. A price over twice the budget moves nothing.
 5. An agreement without a price, after the buyer named an offer for this car, sells at the offer.
 6. Patience (drawn by the seed) falls by 1 for each refusal and each utterance that is not read or
-   brings nothing new, by 2 for a price that is absurd or no lower than the last. At 0 the buyer
-   leaves; at 1 the offer is called the last.
+   brings nothing new (a car that was on the table before is not new), by 2 for a price that is
+   absurd or no lower than the last. At 0 the buyer leaves; at 1 the offer is called the last.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ class ModelBuyer:
 
     The reply's last line may be a decision; it is not shown to the seller. A purchase counts if its
     price is 1 dollar or more, within the budget and no higher than the seller's last price (see
-    `reading`); otherwise the talk goes on. Utterances that are not read are not sent.
+    `reading`); otherwise the talk goes on. Utterances that are not read are not sent, nor are those
+    with several prices or no proper one.
 
     Args:
         endpoint: where the model is.
@@ -61,8 +62,9 @@ class ModelBuyer:
         said = read(text)
         if said is None:
             return Reply(_SILENCE, valid=False)
-        if said.problem == "several prices":
-            return Reply(load("wordings")["acts"]["one_price"][0], valid=False)
+        if said.problem is not None:
+            act = "one_price" if said.problem == "several prices" else "no_price"
+            return Reply(load("wordings")["acts"][act][0], valid=False)
         self._asked_price = said.price or self._asked_price
         system = _SYSTEM.format(**{**vars(self._wanted), "features": self._features()})
         heard = encodable(text).strip()[:LONGEST_UTTERANCE]

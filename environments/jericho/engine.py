@@ -69,7 +69,7 @@ class Engine:
         won = bool(self._game.victory())
         self.score = self._read_score(text)
         if not self.is_known:
-            end = read_end(text) if "RESTART" in text else None
+            end = read_end(text) if _has_ended(text) else None
             note = read_score(text)
             won = end is not None and is_victory(end, note)
             over = bool(over) or end is not None
@@ -78,7 +78,7 @@ class Engine:
     def _read_score(self, reply: str) -> int:
         if self.is_known:
             return int(self._game.get_score())
-        note = read_score(reply) or read_score(self.peek("score"))
+        note = read_score(reply if _has_ended(reply) else self.peek("score"))
         return note.score if note else self.score
 
     def peek(self, action: str) -> str:
@@ -107,6 +107,11 @@ class Engine:
         """Return to a state."""
         state, self.score = saved
         self._game.set_state(state)
+
+
+def _has_ended(reply: str) -> bool:
+    """Whether a game asks if it shall begin anew."""
+    return "RESTART" in reply
 
 
 def _provide_language_model(util: Any) -> None:

@@ -12,11 +12,24 @@ LONGEST = 80
 _STOPPING = "save restore restart quit q q! undo script noscript unscript"
 # Verbs for testers, which Inform compiles into games that were not released, and recordings.
 _TESTING = "transcript record recording replay unrecord purloin abstract gonear goto random test"
+# Infocom's parser takes a clause that begins with a verb or a direction for a further command.
+# Words that are things as well ("take food and drink") are left out.
+_DIRECTIONS = (
+    "n north s south e east w west ne northeast nw northwest se southeast sw southwest u up d down "
+    "in out"
+)
+_VERBS = (
+    "attack climb close drop eat enter examine exit get give go grab hit i insert inventory jump "
+    "kill l leave look open pick pull push put read remove run search shut take throw turn unlock "
+    "wait walk wear x z"
+)
+_SPEAKING = frozenset({"answer", "ask", "say", "scream", "shout", "tell", "yell"})
 _LETTERS = 6
 """The shortest that any Z-machine game tells words apart by."""
 
 _REFUSED_ANYWHERE = frozenset(word[:_LETTERS] for word in _STOPPING.split())
 _REFUSED_FIRST = _REFUSED_ANYWHERE | frozenset(word[:_LETTERS] for word in _TESTING.split())
+_MOVES = frozenset(word[:_LETTERS] for word in f"{_DIRECTIONS} {_VERBS}".split())
 _SENTENCES = re.compile(r"[.;]|\bthen\b")
 _CLAUSES = re.compile(r",|\band\b")
 _PROMPT = re.compile(r"\n>[^\n]*$")
@@ -38,8 +51,15 @@ class Note(NamedTuple):
 def read_action(action: str) -> str | None:
     """The action in one line of printable ASCII, or None if it must not reach the interpreter.
 
-    Several sentences would be several moves for one turn. A backslash would begin a command to the
-    interpreter itself, which then loops for ever.
+    Several sentences would be several moves for one turn, and so would *n, s* and *take lamp and go
+    north* in Infocom's games. A backslash would begin a command to the interpreter itself, which
+    then loops for ever.
+
+    >>> read_action("Take the lamp, the sword and the rope.")
+    'Take the lamp, the sword and the rope.'
+    >>> read_action("floyd, go north")
+    'floyd, go north'
+    >>> read_action("floyd, go north and take lamp")
     """
     if len(action) > LONGEST * 4:
         return None
@@ -54,8 +74,11 @@ def read_action(action: str) -> str | None:
 
 def _is_refused(sentence: str) -> bool:
     verbs = [clause.strip().partition(" ")[0] for clause in _CLAUSES.split(sentence)]
+    if '"' in sentence and verbs[0] not in _SPEAKING:  # it would end a command as a full stop does
+        return True
     return (
-        verbs[0].startswith(("tw-", "#", "$", "*"))
+        sum(verb[:_LETTERS] in _MOVES for verb in verbs) > 1
+        or verbs[0].startswith(("tw-", "#", "$", "*"))
         or verbs[0][:_LETTERS] in _REFUSED_FIRST
         or any(verb[:_LETTERS] in _REFUSED_ANYWHERE for verb in verbs)
     )

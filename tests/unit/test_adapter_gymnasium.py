@@ -4,8 +4,8 @@ from typing import Any
 
 import gymnasium
 import pytest
-import text_worlds  # noqa: F401 - registers its world
 from gymnasium.error import ResetNeeded
+from text_worlds import BROKEN  # importing it registers its world
 
 from agentrl.config import EnvironmentConfig
 from agentrl.contract import check_environment, check_hostile_actions
@@ -98,14 +98,24 @@ def test_what_is_outside_the_space_or_refused_is_not_valid() -> None:
         assert info["admissible_actions"] == MOVES
 
 
-def test_an_error_that_is_not_named_is_a_fault_and_ends_the_episode() -> None:
+@pytest.mark.parametrize("action", ["burn it", "unpaid", *BROKEN])
+def test_after_any_fault_the_episode_is_over_and_the_next_begins(action: str) -> None:
     environment = adapted()
-    environment.reset(options={"task": 1})
-
-    with pytest.raises(EnvironmentFaultError, match=r"on fire.*invalid_errors"):
-        environment.step("burn it")
+    start = environment.reset(options={"task": 1})
+    with pytest.raises(EnvironmentFaultError):
+        environment.step(action)
     with pytest.raises(ResetNeeded):
         environment.step("guess 1")
+
+    assert environment.reset(options={"task": 1}) == start
+    assert environment.step("guess 1")[-1]["valid"]
+
+
+def test_an_error_that_is_not_named_is_a_fault() -> None:
+    environment = adapted()
+    environment.reset(options={"task": 1})
+    with pytest.raises(EnvironmentFaultError, match=r"on fire.*invalid_errors"):
+        environment.step("burn it")
 
 
 def test_a_reward_that_is_no_number_is_a_fault() -> None:

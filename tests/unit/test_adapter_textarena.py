@@ -167,13 +167,15 @@ def test_a_game_for_others_is_named() -> None:
 
 
 def test_a_game_that_breaks_is_a_fault() -> None:
-    environment = crosses("opponents:silent")  # no text, which the game does not expect
-    environment.reset(options={"task": 0})
+    environment = crosses("opponents:Shy")  # no text, which the game does not expect
+    start = environment.reset(options={"task": 0})
 
     with pytest.raises(EnvironmentFaultError, match="TicTacToe-v0 raised"):
         environment.step("[4]")
     with pytest.raises(ResetNeeded):
         environment.step("[3]")
+    assert environment.reset(options={"task": 0}) == start
+    assert environment.step("[4]")[-1]["valid"]
 
 
 @pytest.mark.parametrize(

@@ -115,11 +115,13 @@ def test_splits_come_from_the_datasets() -> None:
 
 def test_an_error_of_the_environment_is_a_fault() -> None:
     failing = Verifiers(MANY, arguments={"fails": True})
-    failing.reset(options={"task": 3})
+    start = failing.reset(options={"task": 3})
     with pytest.raises(EnvironmentFaultError, match="no answer today"):
         failing.step("7")
     with pytest.raises(ResetNeeded):
-        failing.step("7")
+        failing.step("8")
+    assert failing.reset(options={"task": 3}) == start
+    assert failing.step("8")[-1]["valid"]
     failing.close()
 
     rewriting = Verifiers(MANY, arguments={"rewrites": True})

@@ -150,6 +150,27 @@ def test_a_snapshot_is_played_again(world: ALFWorld, rooms: Path) -> None:
     other.close()
 
 
+def test_a_game_that_is_gone_leaves_no_episode_open(world: ALFWorld, rooms: Path) -> None:
+    with pytest.raises(ResetNeeded):
+        world.snapshot()
+    world.reset(options={"task": 1})
+    saved, start = world.snapshot(), world.reset(options={"task": 0})
+    broken, kept = world.games[1], world.games[1].read_bytes()
+    broken.unlink()
+    try:
+        for attempt in (lambda: world.restore(saved), lambda: world.reset(options={"task": 1})):
+            world.reset(options={"task": 0})
+            with pytest.raises(FileNotFoundError):
+                attempt()
+            with pytest.raises(ResetNeeded):
+                world.step("look")
+    finally:
+        broken.write_bytes(kept)
+    assert world.reset(options={"task": 0}) == start
+    world.restore(saved)
+    assert world.step("look")[4]["valid"]
+
+
 def test_it_keeps_the_contract(rooms: Path) -> None:
     types = ["pick_and_place_simple"]
     check_environment(

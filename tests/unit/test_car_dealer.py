@@ -338,9 +338,12 @@ def test_a_purchase_that_does_not_count(
     assert not answer[4]["success"]
 
 
-def test_two_prices_are_not_sent_to_the_model(endpoint_server: EndpointServer) -> None:
-    dealer = with_model(endpoint_server, "I take the second.\nDecision: buy for $1")
-    answer = dealer.step("$9,000, or $8,000 for you.")
+@pytest.mark.parametrize("said", ["$9,000, or $8,000 for you.", "Only $0!", "It is $30.000."])
+def test_what_is_no_single_price_is_not_sent_to_the_model(
+    endpoint_server: EndpointServer, said: str
+) -> None:
+    dealer = with_model(endpoint_server, "I take it.\nDecision: buy for $1")
+    answer = dealer.step(said)
     assert (answer[2], answer[4]["valid"]) == (False, False)
     assert endpoint_server.seen == []
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import textworld
 from gymnasium.error import ResetNeeded
 
 from agentrl.config import EnvironmentConfig, IsolationConfig
@@ -92,7 +93,8 @@ def test_the_limit_cuts_off(games: Games) -> None:
 @pytest.mark.parametrize(
     "action",
     ["save", "SAVE now", "restor", "look. restart", "n then quit", "n. s",
-     "n; s", "take coin then go north", "take coin and undo", "script",
+     "n; s", "take coin then go north", "n, s", "n and s", "take coin, go north", 'n "s',
+     "open box and take coin", "floyd, go north and take lamp", "take coin and undo", "script",
      "\\help", "look \\_ quit", "gonear coin", "tw-print player", "#record", "x" * 81, "", "漢字",
      "\ud800", "look\x00", "x" * 100_000],
 )  # fmt: skip
@@ -106,7 +108,8 @@ def test_what_must_not_reach_the_interpreter(games: Games, action: str) -> None:
 @pytest.mark.parametrize(
     ("action", "line"),
     [(" take\n the\tlamp ", "take the lamp"), ("take lamp.", "take lamp."),
-     ("take lamp, test tube",) * 2, ("ask, go on",) * 2],
+     ("take lamp, test tube",) * 2, ("ask, go on",) * 2,
+     ("floyd, go north",) * 2, ("take food and drink",) * 2, ('say "hello, go"',) * 2],
 )  # fmt: skip
 def test_what_reaches_it(action: str, line: str) -> None:
     assert read_action(action) == line
@@ -130,6 +133,21 @@ def test_the_parsers_complaint_is_an_invalid_action(games: Games) -> None:
 )
 def test_scores_are_read_from_the_usual_phrases(reply: str, note: Note | None) -> None:
     assert read_score(reply) == note
+
+
+def test_what_a_sign_says_of_scores_does_not_count(tmp_path: Path) -> None:
+    maker = textworld.GameMaker()
+    hall = maker.new_room("hall")
+    maker.set_player(hall)
+    sign = maker.new(type="o", name="sign")
+    sign.infos.desc = "Your score is 99 (total of 100 points)."
+    hall.add(sign)
+    story = Path(maker.compile(str(tmp_path / "sign.z8")))
+    environment = Jericho(str(story))
+    environment.reset(seed=1)
+    observation, reward, *_, info = environment.step("examine sign")
+    assert "Your score is 99" in observation
+    assert (reward, info["score"]) == (0, 0)
 
 
 def test_ends_are_read_from_between_the_stars() -> None:
