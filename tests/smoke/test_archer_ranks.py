@@ -53,3 +53,22 @@ def test_two_ranks_share_a_run_and_resume_it(tiny_policy: Path, tmp_path: Path) 
     assert code == 2
     assert "was written by 2 ranks and this run has 1" in message
     assert "Traceback" not in message
+
+
+def test_ranks_with_an_engine_each_play_the_tasks_of_one(tiny_policy: Path, tmp_path: Path) -> None:
+    """Every episode of the iteration once, whoever plays it."""
+    sampler = {"backend": "vllm", "max_new_tokens": 8, "vllm": {"kv_cache_gib": 0.05}}
+    played = {}
+    for ranks in (1, 2):
+        folder = tmp_path / str(ranks)
+        folder.mkdir()
+        config = write_config(folder, tiny_policy, sampler=sampler)
+        arguments = ("rollout.episodes=12", "iterations=1", "evaluation.episodes=2")
+        finished = launch(config, *arguments, options=("--num_gpus", str(ranks)))
+        assert finished.returncode == 0, finished.stderr[-5000:]
+        store = TrajectoryStore(folder / "runs" / "tiny" / "trajectories")
+        names = [name for name in store.names() if name.startswith("iteration-000001")]
+        assert len(names) == ranks
+        played[ranks] = [(episode.task, episode.seed) for episode in store.read(names)]
+    assert len(played[2]) == len(set(played[2])) == 12
+    assert sorted(played[2]) == sorted(played[1])
