@@ -62,6 +62,10 @@ class Turn:
         reward: what the environment paid for this action.
         valid: whether the environment understood and allowed the action.
         policy_version: number of the adapter that sampled the action; 0 is the start.
+        choices: the ids of every utterance that could be said, where the policy had to choose among
+            them (``policy.actions: admissible``); empty if it could say anything.
+        allowed_ids: for each of `action_ids` the tokens that it was drawn from, under which
+            `log_probabilities` are normalised; empty if from the whole vocabulary.
     """
 
     observation: str
@@ -73,12 +77,22 @@ class Turn:
     reward: float
     valid: bool = True
     policy_version: int = 0
+    choices: tuple[tuple[int, ...], ...] = ()
+    allowed_ids: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.action_ids) != len(self.log_probabilities):
             raise ValueError(
                 f"A turn needs one log-probability per action token: found {len(self.action_ids)} "
                 f"tokens and {len(self.log_probabilities)} log-probabilities."
+            )
+        if self.allowed_ids and not (
+            len(self.allowed_ids) == len(self.action_ids)
+            and all(map(tuple.__contains__, self.allowed_ids, self.action_ids))
+        ):
+            raise ValueError(
+                f"A turn's tokens {self.action_ids} were not drawn from its "
+                f"{len(self.allowed_ids)} sets of allowed ids: {self.allowed_ids}."
             )
 
 

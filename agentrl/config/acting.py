@@ -105,6 +105,9 @@ class PolicyConfig(Section):
     unless `history` leaves turns out."""
     history: HistoryConfig = HistoryConfig()
     """Which of the earlier turns a prompt shows."""
+    actions: Literal["free", "admissible"] = "free"
+    """free: it says anything; admissible: one of the actions that the environment lists, each token
+    drawn from those that go on with one of them, in training, search and evaluation."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
 

@@ -284,6 +284,23 @@ class RunConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _choices_are_scored_as_drawn(self) -> RunConfig:
+        if self.policy.actions == "free":
+            return self
+        if self.sampler.stop:
+            raise ValueError(
+                "policy.actions='admissible' and sampler.stop: an admissible action ends where it "
+                "ends; leave sampler.stop out"
+            )
+        if self.sampler.backend != "transformers" and self.evaluation.temperature not in (0, 1):
+            raise ValueError(
+                f"evaluation.temperature={self.evaluation.temperature}, but with policy.actions="
+                f"'admissible' {self.sampler.backend} samples at temperature 0 or 1 only; choose "
+                "one of them, or sampler.backend='transformers'"
+            )
+        return self
+
     @property
     def folder(self) -> Path:
         """Where the run is written."""

@@ -31,6 +31,8 @@ class PolicyBatch:
         action_mask: [B, T], 1.0 on action tokens (the stop token included), else 0.0.
         step: [B, T], number of the step that an action token belongs to, 0 elsewhere.
         old_log_probabilities: [B, T], of action tokens when sampled, 0 elsewhere.
+        allowed: [N, 3], row, column and id of every token that an action token could have been,
+            where it was not drawn from all; columns ascend in a row.
         steps: M, the number of steps.
     """
 
@@ -39,6 +41,7 @@ class PolicyBatch:
     action_mask: Tensor
     step: Tensor
     old_log_probabilities: Tensor
+    allowed: Tensor
     steps: int
 
 
@@ -83,6 +86,7 @@ def policy_batch(segments: Sequence[Segment], padding_id: int) -> PolicyBatch:
     action_mask = torch.zeros(input_ids.shape)
     step = torch.zeros(input_ids.shape, dtype=torch.long)
     old = torch.zeros(input_ids.shape)
+    allowed: list[Tensor] = [torch.empty((0, 3), dtype=torch.long)]
     number = 0
     for row, item in enumerate(segments):
         for turn in item.steps:
@@ -90,8 +94,13 @@ def policy_batch(segments: Sequence[Segment], padding_id: int) -> PolicyBatch:
             action_mask[row, span] = 1.0
             step[row, span] = number
             old[row, span] = torch.tensor(turn.log_probabilities)
+            for column, ids in enumerate(turn.allowed_ids, turn.state_end):
+                place = torch.tensor([[row, column]]).expand(len(ids), 2)
+                allowed.append(torch.cat([place, torch.tensor(ids)[:, None]], dim=1))
             number += 1
-    return PolicyBatch(input_ids, attention_mask, action_mask, step, old, number)
+    return PolicyBatch(
+        input_ids, attention_mask, action_mask, step, old, torch.cat(allowed), number
+    )
 
 
 def causal_value_batch(segments: Sequence[Segment], padding_id: int) -> ValueBatch:

@@ -32,6 +32,7 @@ class Step:
         reward: paid for the action.
         terminated: the task ended with it, so no value lies beyond.
         log_probabilities: of the action's tokens when they were sampled.
+        allowed_ids: the tokens that each of them was drawn from; empty if from all.
     """
 
     turn: int
@@ -41,6 +42,7 @@ class Step:
     reward: float
     terminated: bool
     log_probabilities: tuple[float, ...]
+    allowed_ids: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def _segments(trajectory: Trajectory) -> list[Segment]:
                 reward=turn.reward,
                 terminated=last and not truncated,
                 log_probabilities=turn.log_probabilities,
+                allowed_ids=turn.allowed_ids,
             )
         )
         if last or not appends:
@@ -113,11 +116,13 @@ def candidate(
     action_ids: Sequence[int],
     log_probabilities: Sequence[float],
     action: str,
+    allowed_ids: Sequence[tuple[int, ...]] = (),
 ) -> Segment:
     """An action sampled anew at a stored state; its reward and next state are unknown."""
     prompt = trajectory.turns[turn].prompt_ids
     ids = (*prompt, *action_ids)
-    step = Step(turn, len(prompt), len(ids), 0, 0.0, False, tuple(log_probabilities))
+    scores, allowed = tuple(log_probabilities), tuple(allowed_ids)
+    step = Step(turn, len(prompt), len(ids), 0, 0.0, False, scores, allowed)
     observation = trajectory.turns[turn].observation
     return Segment(ids, (step,), (*_texts(trajectory, turn)[: 2 * turn], observation, action))
 

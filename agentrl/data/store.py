@@ -20,7 +20,7 @@ from agentrl.errors import DataError, nearest
 from agentrl.files import replacing
 from agentrl.trajectory import EndReason, Trajectory, Turn
 
-VERSION = "2"
+VERSION = "3"
 """Of the columns below; raised when their names or meanings change."""
 
 _VERSION_KEY = b"agentrl.trajectories.version"
@@ -47,6 +47,8 @@ SCHEMA = pa.schema(
                         ("reward", pa.float64()),
                         ("valid", pa.bool_()),
                         ("policy_version", pa.int32()),
+                        ("choices", pa.list_(_IDS)),
+                        ("allowed_ids", pa.list_(_IDS)),
                     ]
                 )
             ),
@@ -82,6 +84,8 @@ order.
 | turns.finish_reason | `stop` or `length` |
 | turns.reward, turns.valid | what the environment paid; whether it understood the action |
 | turns.policy_version | number of the adapter that spoke |
+| turns.choices | tokens of every utterance that could be said; empty if any could |
+| turns.allowed_ids | for each action token those that it was drawn from; empty if from all |
 | end_reason | `terminated`, `truncated` (by a limit) or `failed` (the environment broke) |
 | success | whether the task was solved |
 | final_observation, final_prompt_ids | what followed the last action |
@@ -207,4 +211,6 @@ def _trajectory(row: dict[str, Any]) -> Trajectory:
 def _turn(record: dict[str, Any]) -> Turn:
     for name in ("prompt_ids", "action_ids", "log_probabilities"):
         record[name] = tuple(record[name])
+    for name in ("choices", "allowed_ids"):
+        record[name] = tuple(map(tuple, record[name]))
     return Turn(**record)

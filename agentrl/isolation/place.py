@@ -43,3 +43,11 @@ def make_environment(config: EnvironmentConfig) -> TextEnvironment:
         return RemoteEnvironment(pool.open())
     client = importlib.import_module("agentrl.isolation.client")
     return RemoteEnvironment(client.connect(config))
+
+
+def listing_actions(config: EnvironmentConfig) -> EnvironmentConfig:
+    """The same environment, made to fill ``info["admissible_actions"]`` if that is a choice."""
+    if not knows_argument(config, "list_actions"):
+        return config
+    arguments = {**config.arguments, "list_actions": True}
+    return config.model_copy(update={"arguments": arguments})

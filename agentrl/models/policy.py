@@ -34,7 +34,11 @@ class ActionLikelihood(nn.Module):
         self.model: Any = model
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, action_mask: Tensor
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        action_mask: Tensor,
+        allowed: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Log-probability and entropy at every action token.
 
@@ -42,6 +46,7 @@ class ActionLikelihood(nn.Module):
             input_ids: [B, T], padded on the right.
             attention_mask: [B, T].
             action_mask: [B, T], non-zero on action tokens; the first column is never one.
+            allowed: [N, 3], as in `agentrl.data.collate.PolicyBatch`; None allows every token.
 
         Returns:
             Two [B, T] tensors in fp32: the log-probability of each action token given all before
@@ -54,16 +59,39 @@ class ActionLikelihood(nn.Module):
             logits_to_keep=columns - 1,
             use_cache=False,
         ).logits
-        log_distribution = logits.float().log_softmax(dim=-1)
+        logits = logits.float()
+        if allowed is not None and len(allowed):
+            logits = restricted(logits, allowed, columns)
+        log_distribution = logits.log_softmax(dim=-1)
         tokens = input_ids[:, columns].unsqueeze(-1)
         chosen = log_distribution.gather(-1, tokens).squeeze(-1)
-        entropy = -(log_distribution.exp() * log_distribution).sum(dim=-1)
+        finite = log_distribution.masked_fill(log_distribution == -torch.inf, 0.0)
+        entropy = -(log_distribution.exp() * finite).sum(dim=-1)
         mask = action_mask[:, columns].to(chosen.dtype)
         blank = torch.zeros(input_ids.shape, dtype=chosen.dtype, device=chosen.device)
         return (
             blank.index_copy(1, columns, chosen * mask),
             blank.index_copy(1, columns, entropy * mask),
         )
+
+
+def restricted(logits: Tensor, allowed: Tensor, columns: Tensor) -> Tensor:
+    """Logits that leave only the allowed tokens, where not all are.
+
+    Args:
+        logits: [B, C, V], of the tokens at some columns of the sequences.
+        allowed: [N, 3], rows, columns and ids; a place that does not occur allows every token.
+        columns: [C], ascending; they hold those of `allowed`.
+
+    Returns:
+        [B, C, V], minus infinity where a token is not allowed.
+    """
+    row, column, token = allowed.unbind(dim=1)
+    place = torch.searchsorted(columns, column.contiguous())
+    forbidden = torch.zeros_like(logits, dtype=torch.bool)
+    forbidden[row, place] = True
+    forbidden[row, place, token] = False
+    return logits.masked_fill(forbidden, -torch.inf)
 
 
 class Policy(ActionLikelihood):

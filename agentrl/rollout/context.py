@@ -14,14 +14,19 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Literal
 
 from agentrl.config import HistoryConfig
-from agentrl.errors import ConfigError
+from agentrl.errors import ConfigError, EnvironmentFaultError
 from agentrl.rollout.chat import Chat
 
 LEFT_OUT = "..."
 """The line that stands for turns that a prompt leaves out."""
+
+_ACTIONS_KEPT = 100_000
+"""Actions whose ids are remembered."""
 
 Past = Sequence[tuple[str, Sequence[int]]]
 """The turns of an episode so far: the observation, and the ids of the utterance that answered."""
@@ -39,6 +44,7 @@ class Context:
         length: most tokens of prompt and utterance together; as it is, there is no limit.
         max_new_tokens: room that an utterance needs; as it is, there is no limit.
         history: which of the earlier turns a prompt shows.
+        actions: whether an utterance is free or one of the admissible actions.
 
     Raises:
         ConfigError: an utterance never fits.
@@ -50,9 +56,12 @@ class Context:
         length: int = sys.maxsize,
         max_new_tokens: int = sys.maxsize // 2,
         history: HistoryConfig | None = None,
+        actions: Literal["free", "admissible"] = "free",
     ) -> None:
         self.chat, self.length, self.max_new_tokens = chat, length, max_new_tokens
         self.history = history or HistoryConfig()
+        self.actions = actions
+        self._ids_of = lru_cache(_ACTIONS_KEPT)(lambda text: tuple(chat.action_ids(text)))
         self._closing = chat.extend((), (), "")
         if self.longest_prompt < 1:
             raise ConfigError(
@@ -64,6 +73,40 @@ class Context:
     def longest_prompt(self) -> int:
         """Most tokens of a prompt that leaves room for an utterance and what closes it."""
         return self.length - self.max_new_tokens - len(self._closing)
+
+    def choices(self, info: Mapping[str, Any]) -> dict[tuple[int, ...], str]:
+        """The utterances that may be said now, as ids, and what each tells the environment.
+
+        Args:
+            info: what the environment returned with its observation.
+
+        Returns:
+            None at all if an utterance is free. An action of more than `max_new_tokens` is left
+            out.
+
+        Raises:
+            ConfigError: the environment lists no actions.
+            EnvironmentFaultError: its list is empty, or nothing in it is short enough.
+        """
+        if self.actions == "free":
+            return {}
+        listed = info.get("admissible_actions")
+        if listed is None:
+            raise ConfigError(
+                "policy.actions=admissible needs info['admissible_actions'], and the environment "
+                "lists none. Switch the list on in environment.arguments, or set "
+                "policy.actions=free."
+            )
+        found: dict[tuple[int, ...], str] = {}
+        for text in listed:
+            found.setdefault(self._ids_of(text), text)
+        fitting = {ids: text for ids, text in found.items() if len(ids) <= self.max_new_tokens}
+        if not fitting:
+            raise EnvironmentFaultError(
+                f"None of the {len(listed)} admissible actions has at most {self.max_new_tokens} "
+                f"tokens (sampler.max_new_tokens): {', '.join(listed[:3])} ..."
+            )
+        return fitting
 
     def begin(self, observation: str) -> tuple[int, ...]:
         """The first prompt of an episode, however long."""

@@ -43,6 +43,8 @@ class Episode:
         observation: what the agent sees now.
         info: what the environment returned with it.
         prompt_ids: the prompt to answer now; empty without a context.
+        choices: the utterances that may answer it, and what each tells the environment; empty if
+            any may.
         turns: what happened so far.
         trajectory: the whole episode once it is over, until then None.
         broken: the environment raised: build a new one for the next episode.
@@ -55,6 +57,7 @@ class Episode:
         self.observation = ""
         self.info: Mapping[str, Any] = {}
         self.prompt_ids: tuple[int, ...] = ()
+        self.choices: Mapping[tuple[int, ...], str] = {}
         self.turns: list[Turn] = []
         self.trajectory: Trajectory | None = None
         self.broken = False
@@ -81,6 +84,21 @@ class Episode:
                 "policy.context_length, or lower sampler.max_new_tokens."
             )
             self._end(EndReason.FAILED, success=False, error=message)
+            return
+        self._offer(self.context)
+
+    def _offer(self, context: Context) -> None:
+        """Find out what may be said next."""
+        try:
+            self.choices = context.choices(self.info)
+        except EnvironmentFaultError as error:
+            self.fail(error)
+
+    def said(self, completion: Completion) -> str:
+        """What an utterance tells the environment."""
+        if self.choices:
+            return self.choices[completion.ids]
+        return self.context.chat.action_text(completion.ids) if self.context else ""
 
     def act(self, action: str, completion: Completion, policy_version: int = 0) -> None:
         """Take an action and record the turn.
@@ -109,6 +127,8 @@ class Episode:
                 reward=float(reward),
                 valid=bool(info.get("valid", True)),
                 policy_version=policy_version,
+                choices=tuple(self.choices),
+                allowed_ids=completion.allowed_ids,
             )
         )
         self.observation, self.info = observation, info
@@ -124,6 +144,8 @@ class Episode:
             full = len(self.prompt_ids) > self.context.longest_prompt
         if truncated or full:
             self._end(EndReason.TRUNCATED, success)
+        elif self.context is not None:
+            self._offer(self.context)
 
     def fail(self, error: Exception) -> None:
         """End the episode as failed: its environment broke."""

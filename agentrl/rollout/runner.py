@@ -183,6 +183,7 @@ class Runner:
                     turn_seed(episode.spec, len(episode.turns)),
                     temperature,
                     self.context.max_new_tokens,
+                    tuple(episode.choices),
                 )
                 for _, episode in ready
             ]
@@ -194,8 +195,7 @@ class Runner:
         version = self.sampler.version
         for ticket, completion in self.sampler.advance():
             which, episode = flight.asked.pop(ticket)
-            action = self.context.chat.action_text(completion.ids)
-            flight.acting[self._do(_act, episode, action, completion, version)] = which
+            flight.acting[self._do(_act, episode, completion, version)] = which
 
     def _do(self, function: Callable[..., Episode], *given: Any) -> Future[Episode]:
         """Run what an environment does: now, or in a thread."""
@@ -259,9 +259,9 @@ class Runner:
         self.close()
 
 
-def _act(episode: Episode, action: str, completion: Completion, version: int) -> Episode:
+def _act(episode: Episode, completion: Completion, version: int) -> Episode:
     with _closed_on_error(episode.environment):
-        episode.act(action, completion, version)
+        episode.act(episode.said(completion), completion, version)
     return episode
 
 

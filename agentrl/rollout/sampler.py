@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 
 from agentrl.config import PolicyConfig, SamplerConfig, check_context
 from agentrl.errors import SamplerError, TokenMismatchError
+from agentrl.rollout.choices import Choices
 from agentrl.trajectory import FinishReason
 
 
@@ -25,14 +26,17 @@ class Completion:
     Attributes:
         ids: the sampled tokens, at least one; the stop token, if sampled, is the last.
         log_probabilities: of each of `ids` under the model itself: natural logarithm, before
-            temperature, top-k and top-p; each <= 0.
+            temperature, top-k and top-p; each <= 0. Where the request had choices, renormalised
+            over `allowed_ids`.
         finish_reason: ``"stop"`` if the stop token or a text of ``sampler.stop`` ended it,
             ``"length"`` if a limit did.
+        allowed_ids: for each of `ids` the tokens that it was drawn from; empty if from all.
     """
 
     ids: tuple[int, ...]
     log_probabilities: tuple[float, ...]
     finish_reason: FinishReason
+    allowed_ids: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,15 @@ class Request:
         seed: 0 to 2^63 - 1.
         temperature: None is the configured one; 0 takes the most likely token.
         max_new_tokens: limit of the utterance; None is the configured one.
+        choices: the only utterances to sample from, each ended by the stop token; empty for any.
+            Needs ``policy.actions: admissible``.
     """
 
     prompt: Sequence[int]
     seed: int
     temperature: float | None = None
     max_new_tokens: int | None = None
+    choices: Sequence[Sequence[int]] = ()
 
 
 class Sampler(ABC):
@@ -83,6 +90,7 @@ class Sampler(ABC):
         model_config = AutoConfig.from_pretrained(model_path)
         check_context(policy.context_length, model_config, model_path)
         self.config, self.stop_id = sampler, stop_id
+        self.chooses = policy.actions == "admissible"
         self.context_length = policy.context_length
         self.vocabulary_size = int(model_config.get_text_config().vocab_size)
         self._tickets = 0
@@ -95,7 +103,8 @@ class Sampler(ABC):
             A ticket for each, by which `advance` names it.
 
         Raises:
-            SamplerError: an empty prompt, or one without room for an utterance.
+            SamplerError: an empty prompt, one without room for an utterance, or choices that the
+                engine cannot keep to.
         """
 
     @abstractmethod
@@ -165,17 +174,74 @@ class Sampler(ABC):
                 "A sampler needs a seed and a limit for each prompt: found "
                 f"{len(prompts)} prompts, {len(seeds)} seeds and {len(limits)} limits."
             )
-        self.check_idle()
-        tickets = self.submit(
+        return self.answer(
             [
                 Request(prompt, seed, temperature, limit)
                 for prompt, seed, limit in zip(prompts, seeds, limits, strict=True)
             ]
         )
+
+    def answer(self, requests: Sequence[Request]) -> list[Completion]:
+        """One completion a request, in their order, with no other request under way.
+
+        Raises:
+            SamplerError: as `submit` and `advance`.
+        """
+        self.check_idle()
+        tickets = self.submit(requests)
         done: dict[int, Completion] = {}
         while len(done) < len(tickets):
             done.update(self.advance())
         return [done[ticket] for ticket in tickets]
+
+    def limit_of(self, request: Request) -> int:
+        """Most tokens of an utterance; refuses what no engine can answer, before it is asked.
+
+        Raises:
+            SamplerError: the prompt is empty, the utterance could exceed `context_length`, or
+                there are choices which do not end, or for which the engine was not started.
+        """
+        given, length = request.max_new_tokens, len(request.prompt)
+        limit = self.config.max_new_tokens if given is None else given
+        if request.choices:
+            self._check_choices(request.choices)
+            limit = max(map(len, request.choices))
+        if not length or limit < 1 or length + limit > self.context_length:
+            raise SamplerError(
+                f"The prompt has {length} tokens and asks for up to {limit} more; expected at "
+                f"least 1 of each, and at most {self.context_length} together "
+                "(policy.context_length)."
+            )
+        return limit
+
+    def _check_choices(self, choices: Sequence[Sequence[int]]) -> None:
+        if not self.chooses:
+            raise SamplerError(
+                f"A request has {len(choices)} choices, but policy.actions=free: this engine was "
+                "not started for it. Set policy.actions=admissible."
+            )
+        for choice in choices:
+            if self.stop_id not in choice[-1:] or self.stop_id in choice[:-1]:
+                raise SamplerError(
+                    f"A choice must end with the stop token {self.stop_id}, and have it nowhere "
+                    f"else; found {list(choice)}."
+                )
+
+    def check_scored_as_drawn(self, request: Request) -> None:
+        """For engines that score choices only under the distribution that they are drawn from.
+
+        Raises:
+            SamplerError: this is not the model's own, renormalised.
+        """
+        given = self.config.temperature if request.temperature is None else request.temperature
+        plain = given in (0, 1) and self.config.top_p == 1 and self.config.top_k == 0
+        if request.choices and not plain:
+            raise SamplerError(
+                f"vLLM scores choices under the distribution that it draws from: temperature "
+                f"{given}, top_p {self.config.top_p} and top_k {self.config.top_k} would show in "
+                "their log-probabilities. Choose temperature 0 or 1 without top_p and top_k, or "
+                "sampler.backend=transformers."
+            )
 
     def check_idle(self) -> None:
         """Refuse what would mix with requests that are under way.
@@ -218,30 +284,6 @@ def build_sampler(
     return TransformersSampler(policy, sampler, model_path, stop_id)
 
 
-def check_request(request: Request, default_limit: int, context_length: int) -> int:
-    """Refuse what no engine can answer, before it is asked.
-
-    Args:
-        request: to be checked.
-        default_limit: most tokens of an utterance where the request sets none.
-        context_length: most tokens of prompt and utterance together.
-
-    Returns:
-        Most tokens of this utterance.
-
-    Raises:
-        SamplerError: the prompt is empty, or the utterance could exceed `context_length`.
-    """
-    length = len(request.prompt)
-    limit = default_limit if request.max_new_tokens is None else request.max_new_tokens
-    if not length or limit < 1 or length + limit > context_length:
-        raise SamplerError(
-            f"The prompt has {length} tokens and asks for up to {limit} more; expected at least 1 "
-            f"of each, and at most {context_length} together (policy.context_length)."
-        )
-    return limit
-
-
 def checked_completion(
     token_ids: Sequence[int],
     log_probabilities: Sequence[float],
@@ -282,3 +324,36 @@ def checked_completion(
         )
     scores = tuple(min(float(score), 0.0) for score in log_probabilities)
     return Completion(ids, scores, "stop" if stopped else "length")
+
+
+def among(completion: Completion, choices: Choices | None) -> Completion:
+    """A completion with the tokens that it was drawn from, where it was drawn from choices.
+
+    Raises:
+        SamplerError: it is none of them, or not scored under the constraint: the engine knows
+            nothing of choices.
+    """
+    if choices is None:
+        return completion
+    try:
+        allowed = choices.along(completion.ids)
+    except KeyError as error:
+        raise SamplerError(
+            f"The engine sampled the tokens {completion.ids}, which are none of its choices. "
+            f"{_HOW_TO_SERVE}"
+        ) from error
+    for score, ids in zip(completion.log_probabilities, allowed, strict=True):
+        if len(ids) == 1 and score < -_NEARLY_CERTAIN:
+            raise SamplerError(
+                f"The engine scored a token {score:.4g} that was the only choice, expected 0. "
+                f"{_HOW_TO_SERVE}"
+            )
+    return replace(completion, allowed_ids=allowed)
+
+
+_NEARLY_CERTAIN = 1e-3
+_HOW_TO_SERVE = (
+    "A vLLM server learns of choices by --logits-processors "
+    "agentrl.rollout.vllm_choices:ChosenOnly and --logprobs-mode processed_logprobs "
+    "(docs/rollout.md)."
+)

@@ -12,7 +12,7 @@ import numpy as np
 from agentrl.config import DemonstrationsConfig, EnvironmentConfig
 from agentrl.env import Agent, Split, TextEnvironment
 from agentrl.errors import ConfigError, EnvironmentFaultError
-from agentrl.isolation import knows_argument, make_environment
+from agentrl.isolation import listing_actions, make_environment
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import Episode, EpisodeSpec
 from agentrl.rollout.runner import (
@@ -62,8 +62,8 @@ def play_scripted(
     """Play an episode for each spec with a script.
 
     Args:
-        environment: which environment to play. A random agent switches ``list_actions`` on where
-            the environment has such an argument.
+        environment: which environment to play. A random agent, and a context with choices, switch
+            ``list_actions`` on where the environment has such an argument.
         specs: tasks and seeds; an episode's seed also decides the script's choices.
         agent: the environment's own expert, or uniform over the admissible actions.
         strength: of the expert, 0 to 1; a random agent has none.
@@ -79,7 +79,8 @@ def play_scripted(
         ConfigError: the environment has no such agent, or an action has more tokens than a policy
             with these limits can say.
     """
-    config = _listing_actions(environment) if agent == "random" else environment
+    chooses = agent == "random" or (context is not None and context.actions == "admissible")
+    config = listing_actions(environment) if chooses else environment
     trajectories = []
     world = environment_or_stand_in(config)
     try:
@@ -142,14 +143,6 @@ def _agent(world: TextEnvironment, agent: str, strength: float, seed: int) -> Ag
             f"{error} A run needs none: set demonstrations=null cloning=null "
             "critic.pretraining_updates=0. An evaluation can do without the agent 'scripted'."
         ) from error
-
-
-def _listing_actions(environment: EnvironmentConfig) -> EnvironmentConfig:
-    """The same environment, made to fill ``info["admissible_actions"]`` if that is a choice."""
-    if not knows_argument(environment, "list_actions"):
-        return environment
-    listing = {**environment.arguments, "list_actions": True}
-    return environment.model_copy(update={"arguments": listing})
 
 
 def demonstration_specs(

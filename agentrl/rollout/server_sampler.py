@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import ConfigError, SamplerError
+from agentrl.rollout.choices import ARGUMENT, Choices, flattened
 from agentrl.rollout.handover import adapter_digest
 from agentrl.rollout.sampler import (
     Completion,
     Request,
     Sampler,
-    check_request,
+    among,
     checked_completion,
 )
 from agentrl.rollout.servers import Pool, Server
@@ -45,7 +46,7 @@ class ServerSampler(Sampler):
         self, policy: PolicyConfig, sampler: SamplerConfig, model_path: str, stop_id: int
     ) -> None:
         super().__init__(policy, sampler, model_path, stop_id)
-        self._under_way: dict[int, asyncio.Future[Any]] = {}
+        self._under_way: dict[int, tuple[asyncio.Future[Any], Choices | None]] = {}
         self._done: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="servers", daemon=True)
@@ -81,8 +82,7 @@ class ServerSampler(Sampler):
         """Hand in requests; see `Sampler.submit`."""
         given = [self._given(request) for request in requests]
         return [
-            self._send(request.prompt, fields)
-            for request, fields in zip(requests, given, strict=True)
+            self._send(request, fields) for request, fields in zip(requests, given, strict=True)
         ]
 
     def _given(self, request: Request) -> dict[str, Any]:
@@ -91,7 +91,8 @@ class ServerSampler(Sampler):
         Raises:
             SamplerError: no engine can answer it.
         """
-        limit = check_request(request, self.config.max_new_tokens, self.context_length)
+        limit = self.limit_of(request)
+        self.check_scored_as_drawn(request)
         heat = self.config.temperature if request.temperature is None else request.temperature
         return {
             "temperature": heat,
@@ -105,15 +106,16 @@ class ServerSampler(Sampler):
                 "stop_token_ids": [self.stop_id],
                 "ignore_eos": True,
                 "return_token_ids": True,
+                "vllm_xargs": {ARGUMENT: flattened(request.choices)} if request.choices else None,
             },
         }
 
-    def _send(self, prompt: Sequence[int], given: dict[str, Any]) -> int:
+    def _send(self, request: Request, given: dict[str, Any]) -> int:
         self._tickets += 1
         ticket = self._tickets
-        work = self._pool.complete(prompt, **given)
+        work = self._pool.complete(request.prompt, **given)
         future: Any = asyncio.run_coroutine_threadsafe(work, self._loop)
-        self._under_way[ticket] = future
+        self._under_way[ticket] = future, Choices(request.choices) if request.choices else None
         future.add_done_callback(lambda done: self._done.put((ticket, done)))
         return ticket
 
@@ -124,10 +126,15 @@ class ServerSampler(Sampler):
         arrived = [self._done.get()]
         while not self._done.empty():
             arrived.append(self._done.get())
-        known = [(ticket, done) for ticket, done in arrived if ticket in self._under_way]
-        for ticket, _ in known:
-            del self._under_way[ticket]
-        return [(ticket, self._completion(done.result())) for ticket, done in known]
+        known = [
+            (ticket, done, self._under_way.pop(ticket)[1])
+            for ticket, done in arrived
+            if ticket in self._under_way
+        ]
+        return [
+            (ticket, among(self._completion(done.result()), choices))
+            for ticket, done, choices in known
+        ]
 
     def _completion(self, answer: Any) -> Completion:
         """Take over what a server returned, after a check."""
@@ -153,7 +160,7 @@ class ServerSampler(Sampler):
     def abandon(self) -> None:
         """Forget all requests that are not done; see `Sampler.abandon`."""
         given, self._under_way = self._under_way, {}
-        for future in given.values():
+        for future, _ in given.values():
             future.cancel()
 
     def score(self, prompt_ids: Sequence[int], action_ids: Sequence[int]) -> list[float]:
@@ -164,7 +171,7 @@ class ServerSampler(Sampler):
                 one of them runs other weights.
         """
         self.check_idle()
-        check_request(Request(prompt_ids, 0), len(action_ids) + 1, self.context_length)
+        self.limit_of(Request(prompt_ids, 0, max_new_tokens=len(action_ids) + 1))
         answers = self._wait_for(
             self._pool.complete_everywhere(
                 [*prompt_ids, *action_ids],

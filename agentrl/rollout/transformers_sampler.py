@@ -10,8 +10,9 @@ import numpy as np
 
 from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import SamplerError
+from agentrl.rollout.choices import Choices
 from agentrl.rollout.handover import adapter_digest
-from agentrl.rollout.sampler import Completion, Request, Sampler, check_request
+from agentrl.rollout.sampler import Completion, Request, Sampler, among
 
 if TYPE_CHECKING:
     import torch
@@ -44,10 +45,7 @@ class TransformersSampler(Sampler):
 
     def submit(self, requests: Sequence[Request]) -> list[int]:
         """Hand in requests; see `Sampler.submit`."""
-        limits = [
-            check_request(request, self.config.max_new_tokens, self.context_length)
-            for request in requests
-        ]
+        limits = [self.limit_of(request) for request in requests]
         tickets = list(range(self._tickets + 1, self._tickets + 1 + len(requests)))
         self._tickets += len(requests)
         self._waiting.update(zip(tickets, zip(requests, limits, strict=True), strict=True))
@@ -65,10 +63,13 @@ class TransformersSampler(Sampler):
         heat = np.array(
             [self.config.temperature if r.temperature is None else r.temperature for r in requests]
         )
-        ids, log_probabilities = self._generate([r.prompt for r in requests], uniform, heat, limits)
+        choices = [Choices(r.choices) if r.choices else None for r in requests]
+        ids, log_probabilities = self._generate(
+            [r.prompt for r in requests], uniform, heat, limits, choices
+        )
         completions = [
-            Completion(tuple(i), tuple(p), "stop" if self._ended(i) else "length")
-            for i, p in zip(ids, log_probabilities, strict=True)
+            among(Completion(tuple(i), tuple(p), "stop" if self._ended(i) else "length"), offered)
+            for i, p, offered in zip(ids, log_probabilities, choices, strict=True)
         ]
         return list(zip(waiting, completions, strict=True))
 
@@ -87,6 +88,7 @@ class TransformersSampler(Sampler):
         uniform: np.ndarray[Any, np.dtype[np.float64]],
         temperature: np.ndarray[Any, np.dtype[np.float64]],
         limits: np.ndarray[Any, np.dtype[np.int_]],
+        choices: Sequence[Choices | None],
     ) -> tuple[list[list[int]], list[list[float]]]:
         """Decode all rows together; a row that is finished leaves the batch.
 
@@ -95,6 +97,7 @@ class TransformersSampler(Sampler):
             uniform: one number in [0, 1) for each row and step, shape (B, steps).
             temperature: of each row, shape (B,); 0 is greedy.
             limits: most new tokens of each row, shape (B,).
+            choices: what each row may say, B.
         """
         import torch
         from transformers import DynamicCache
@@ -107,6 +110,9 @@ class TransformersSampler(Sampler):
         with torch.inference_mode():
             for step in range(uniform.shape[1]):
                 logits = self._next_logits(inputs, mask, cache)
+                for place, each in enumerate(rows.tolist()):
+                    if (offered := choices[each]) is not None:
+                        keep_only(logits[place], offered.after(ids[each]))
                 drawn = torch.as_tensor(uniform[rows, step], device=logits.device)
                 heat = torch.as_tensor(temperature[rows], device=logits.device)
                 chosen = self._choose(logits, heat, drawn)
@@ -183,7 +189,7 @@ class TransformersSampler(Sampler):
         import torch
 
         self.check_idle()
-        check_request(Request(prompt_ids, 0), len(action_ids), self.context_length)
+        self.limit_of(Request(prompt_ids, 0, max_new_tokens=len(action_ids)))
         action = torch.as_tensor([list(action_ids)], device=self._model.device)
         inputs = torch.as_tensor([[*prompt_ids, *action_ids]], device=self._model.device)
         with torch.inference_mode():
@@ -212,6 +218,15 @@ class TransformersSampler(Sampler):
     def close(self) -> None:
         """Let go of the model."""
         self._model = None
+
+
+def keep_only(logits: torch.Tensor, allowed: Sequence[int]) -> None:
+    """Set the logits (V,) of all other tokens to minus infinity."""
+    import torch
+
+    kept = torch.as_tensor(allowed, device=logits.device)
+    values = logits[kept]
+    logits.fill_(-torch.inf).index_copy_(0, kept, values)
 
 
 def probabilities(

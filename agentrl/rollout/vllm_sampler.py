@@ -10,12 +10,13 @@ from typing import Any
 
 from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import ConfigError, SamplerError, require
+from agentrl.rollout.choices import ARGUMENT, Choices, flattened
 from agentrl.rollout.handover import adapter_digest
 from agentrl.rollout.sampler import (
     Completion,
     Request,
     Sampler,
-    check_request,
+    among,
     checked_completion,
 )
 from agentrl.rollout.vllm_start import (
@@ -30,6 +31,9 @@ _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Largest adapter ranks that vLLM can be started for."""
 _BATCHED_TOKENS = 4096
 """Tokens that a CPU engine computes in one step, as vLLM's own default."""
+
+CHOSEN_ONLY = "agentrl.rollout.vllm_choices:ChosenOnly"
+"""What keeps requests to their choices, as the engine is told of it."""
 
 _ADAPTER_ID = 1
 """The one place for an adapter in the engine: a new one always replaces the old one there."""
@@ -59,7 +63,7 @@ class VllmSampler(Sampler):
 
         super().__init__(policy, sampler, model_path, stop_id)
         self._adapter: Any = None
-        self._under_way: set[int] = set()
+        self._under_way: dict[int, Choices | None] = {}
         self._in_process = sampler.vllm.in_process and ranks() == 1
         self._on_gpu = torch.cuda.is_available()
         settings = self._engine_settings(policy, model_path)
@@ -89,7 +93,8 @@ class VllmSampler(Sampler):
             "dtype": policy.dtype,
             "skip_tokenizer_init": not self.config.stop,
             "generation_config": "vllm",
-            "logprobs_mode": "raw_logprobs",
+            "logprobs_mode": "processed_logprobs" if self.chooses else "raw_logprobs",
+            "logits_processors": [CHOSEN_ONLY] if self.chooses else None,
             "max_model_len": policy.context_length,
             "max_num_seqs": vllm.max_sequences,
             "enforce_eager": vllm.enforce_eager,
@@ -105,7 +110,7 @@ class VllmSampler(Sampler):
         parameters = [self._parameters(request) for request in requests]
         with self._failing():
             return [
-                self._add(request.prompt, given)
+                self._add(request.prompt, given, request.choices)
                 for request, given in zip(requests, parameters, strict=True)
             ]
 
@@ -118,7 +123,8 @@ class VllmSampler(Sampler):
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        limit = check_request(request, self.config.max_new_tokens, self.context_length)
+        limit = self.limit_of(request)
+        self.check_scored_as_drawn(request)
         heat = self.config.temperature if request.temperature is None else request.temperature
         return SamplingParams(
             temperature=heat,
@@ -132,9 +138,12 @@ class VllmSampler(Sampler):
             ignore_eos=True,
             detokenize=bool(self.config.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
+            extra_args={ARGUMENT: flattened(request.choices)} if request.choices else None,
         )
 
-    def _add(self, prompt: Sequence[int], parameters: Any) -> int:
+    def _add(
+        self, prompt: Sequence[int], parameters: Any, choices: Sequence[Sequence[int]] = ()
+    ) -> int:
         """Hand one prompt to the engine; the ticket is its name there."""
         self._tickets += 1
         self._engine.llm_engine.add_request(
@@ -143,23 +152,25 @@ class VllmSampler(Sampler):
             parameters,
             lora_request=self._adapter,
         )
-        self._under_way.add(self._tickets)
+        self._under_way[self._tickets] = Choices(choices) if choices else None
         return self._tickets
 
     def advance(self) -> list[tuple[int, Completion]]:
         """One step of the engine; see `Sampler.advance`."""
-        return [(ticket, self._completion(answer.outputs[0])) for ticket, answer in self._step()]
+        return [
+            (ticket, among(self._completion(answer.outputs[0]), choices))
+            for ticket, answer, choices in self._step()
+        ]
 
-    def _step(self) -> list[tuple[int, Any]]:
-        """What one step of the engine finishes: tickets and answers."""
+    def _step(self) -> list[tuple[int, Any, Choices | None]]:
+        """What one step of the engine finishes: tickets, answers, and what they chose from."""
         if not self._under_way:
             return []
         with self._failing(), self._undisturbed():
             answers = [(int(a.request_id), a) for a in self._engine.llm_engine.step() if a.finished]
-        self._under_way.difference_update(ticket for ticket, _ in answers)
         self.prompt_tokens += sum(len(answer.prompt_token_ids) for _, answer in answers)
         self.cached_tokens += sum(answer.num_cached_tokens or 0 for _, answer in answers)
-        return answers
+        return [(ticket, answer, self._under_way.pop(ticket)) for ticket, answer in answers]
 
     @property
     def busy(self) -> int:
@@ -168,7 +179,7 @@ class VllmSampler(Sampler):
 
     def abandon(self) -> None:
         """Forget all requests that are not done; see `Sampler.abandon`."""
-        given, self._under_way = self._under_way, set()
+        given, self._under_way = self._under_way, {}
         self._engine.llm_engine.abort_request([str(ticket) for ticket in given])
 
     @contextmanager
@@ -226,17 +237,17 @@ class VllmSampler(Sampler):
         """
         from vllm import SamplingParams
 
-        check_request(Request(prompt_ids, 0), len(action_ids) + 1, self.context_length)
+        self.limit_of(Request(prompt_ids, 0, max_new_tokens=len(action_ids) + 1))
         parameters = SamplingParams(
             max_tokens=1, temperature=0, prompt_logprobs=0, detokenize=False, ignore_eos=True
         )
         self.check_idle()
         with self._failing():
             self._add([*prompt_ids, *action_ids], parameters)
-        done: list[tuple[int, Any]] = []
+        done: list[tuple[int, Any, Choices | None]] = []
         while not done:
             done = self._step()
-        [(_, answer)] = done
+        [(_, answer, _)] = done
         entries = answer.prompt_logprobs[len(prompt_ids) :]
         return [
             float(entry[token].logprob) for token, entry in zip(action_ids, entries, strict=True)

@@ -137,7 +137,7 @@ class ActorLearner:
         ratios: list[float] = []
         for part in chunks(segments[:COMPARED_EPISODES], self.config.micro_batch_size):
             batch = to_device(policy_batch(part, self.padding_id), self.engine.device)
-            ours, _ = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
+            ours, _ = self._likelihood(batch)
             difference = (ours - batch.old_log_probabilities) * batch.action_mask
             differences += float(difference.abs().sum())
             tokens += float(batch.action_mask.sum())
@@ -156,10 +156,17 @@ class ActorLearner:
     def score(self, segment: Segment) -> list[float]:
         """Log-probabilities of the tokens of a segment's last action."""
         batch = to_device(policy_batch([segment], self.padding_id), self.engine.device)
-        ours, _ = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
+        ours, _ = self._likelihood(batch)
         step = segment.steps[-1]
         scores: list[float] = ours[0, step.state_end : step.action_end].tolist()
         return scores
+
+    def _likelihood(self, batch: PolicyBatch) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies of the batch's action tokens, both [B, T]."""
+        result: tuple[Tensor, Tensor] = self.engine(
+            batch.input_ids, batch.attention_mask, batch.action_mask, batch.allowed
+        )
+        return result
 
     def _updates_an_epoch(self, steps: int, segments: int) -> int:
         """The same on every rank, at least one segment each."""
@@ -173,7 +180,7 @@ class ActorLearner:
         scores: list[Tensor] = []
         for part in chunks(segments, self.config.micro_batch_size):
             batch = to_device(policy_batch(part, self.padding_id), self.engine.device)
-            ours, _ = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
+            ours, _ = self._likelihood(batch)
             scores += [row[: len(s.ids)] for row, s in zip(ours, part, strict=True)]
         return scores
 
@@ -206,13 +213,12 @@ class ActorLearner:
         if self.config.kl_coefficient == 0.0 and self.config.objective != "dpo":
             return torch.zeros_like(batch.action_mask)
         with self.policy.reference():
-            scores, _ = self.engine(batch.input_ids, batch.attention_mask, batch.action_mask)
-        result: Tensor = scores
-        return result
+            scores, _ = self._likelihood(batch)
+        return scores
 
     def _policy_loss(self, judged: Judged) -> tuple[Tensor, dict[str, Tensor]]:
         batch, mask = judged.batch, judged.batch.action_mask
-        ours, entropy = self.engine(batch.input_ids, batch.attention_mask, mask)
+        ours, entropy = self._likelihood(batch)
         if self.config.objective == "ppo":
             loss, metrics = clipped_loss(
                 ours, judged.start, judged.advantages, mask, self.config.clip
@@ -241,7 +247,7 @@ class ActorLearner:
 
     def _pair_loss(self, judged: Judged) -> tuple[Tensor, dict[str, Tensor]]:
         batch, mask = judged.batch, judged.batch.action_mask
-        ours, entropy = self.engine(batch.input_ids, batch.attention_mask, mask)
+        ours, entropy = self._likelihood(batch)
         pairs = len(batch.input_ids) // 2
         sums, reference = (ours * mask).sum(dim=1), (judged.reference * mask).sum(dim=1)
         loss, metrics = dpo_loss(

@@ -15,6 +15,7 @@ from agentrl.isolation import make_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.handover import Probe, hand_over
+from agentrl.rollout.sampler import Request
 from agentrl.rollout.scripted import draw_specs
 from agentrl.training.actor_learner import ActorLearner
 from agentrl.training.checkpoint import barrier
@@ -86,9 +87,13 @@ class Rollouts:
             `count` segments for each state, in the order of the states.
         """
         wanted = [state for state in states for _ in range(count)]
-        prompts = [episode.turns[turn].prompt_ids for episode, turn in wanted]
-        seeds = np.random.SeedSequence([seed, rank()]).generate_state(len(prompts), np.uint64) >> 1
-        completions = self.sampler.sample(prompts, [int(s) for s in seeds])
+        seeds = np.random.SeedSequence([seed, rank()]).generate_state(len(wanted), np.uint64) >> 1
+        completions = self.sampler.answer(
+            [
+                Request(episode.turns[turn].prompt_ids, int(s), choices=episode.turns[turn].choices)
+                for (episode, turn), s in zip(wanted, seeds, strict=True)
+            ]
+        )
         return [
             candidate(
                 episode,
@@ -96,6 +101,7 @@ class Rollouts:
                 completion.ids,
                 completion.log_probabilities,
                 self.chat.action_text(completion.ids),
+                completion.allowed_ids,
             )
             for (episode, turn), completion in zip(wanted, completions, strict=True)
         ]

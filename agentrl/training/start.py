@@ -11,7 +11,7 @@ from agentrl.data.store import TrajectoryStore
 from agentrl.env import check_environment_config
 from agentrl.errors import ConfigError
 from agentrl.files import ADAPTER_FILES
-from agentrl.isolation import make_environment
+from agentrl.isolation import listing_actions, make_environment
 from agentrl.models.adapter import check_adapter, find_adapter
 from agentrl.models.locate import model_path
 from agentrl.models.policy import Policy
@@ -80,15 +80,17 @@ def build_chat(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Chat:
 def build_context(config: RunConfig, chat: Chat) -> Context:
     """How a run's episodes become prompts."""
     policy = config.policy
-    return Context(chat, policy.context_length, config.sampler.max_new_tokens, policy.history)
+    room = config.sampler.max_new_tokens
+    return Context(chat, policy.context_length, room, policy.history, policy.actions)
 
 
 def build_runner(config: RunConfig, chat: Chat) -> tuple[Sampler, Runner]:
     """The configured sampler of the configured policy, and a runner that plays with it."""
     path = model_path(config.policy.model)
     sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
+    chooses = config.policy.actions == "admissible"
     runner = Runner(
-        config.environment,
+        listing_actions(config.environment) if chooses else config.environment,
         sampler,
         build_context(config, chat),
         concurrent=config.rollout.concurrent,

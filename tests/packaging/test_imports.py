@@ -22,7 +22,10 @@ TORCH_IS_THE_SUBJECT = {
 }
 """Modules that import torch, and why; every other one loads without it."""
 
-PARTS_OF_AN_ENGINE = {"agentrl.rollout.vllm_lora": "vLLM imports it"}
+PARTS_OF_AN_ENGINE = {
+    "agentrl.rollout.vllm_choices": "vLLM imports it",
+    "agentrl.rollout.vllm_lora": "vLLM imports it",
+}
 """Modules that nothing of ours imports: only the engine that they extend does, and why."""
 
 BLOCKED_IMPORTS = """

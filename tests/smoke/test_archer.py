@@ -15,6 +15,7 @@ from processes import succeed
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertModel
 
+from agentrl.data.store import TrajectoryStore
 from agentrl.evaluation.result import read_results
 from agentrl.training.metrics import NON_FINITE, read_metrics
 
@@ -151,6 +152,34 @@ def assert_adapter(run: Path, base: Path) -> None:
     plain = model(prompt).logits
     adapted = PeftModel.from_pretrained(model, str(adapter))(prompt).logits
     assert not torch.allclose(plain, adapted, atol=1e-4)
+
+
+CHOOSING: dict[str, dict[str, Any]] = {
+    "ppo": {"sampler": {"backend": "vllm", "vllm": {"kv_cache_gib": 0.1}}},
+    "reinforce on fresh actions": VARIANTS["reinforce on fresh actions"],
+    "dpo": VARIANTS["dpo"],
+}
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(v, marks=() if v == "dpo" else pytest.mark.slow) for v in CHOOSING],
+)
+def test_choosing_among_admissible_actions(variant: str, tiny_policy: Path, tmp_path: Path) -> None:
+    """Nothing invalid is ever said, and the trainer trains the policy that chose."""
+    config = write_config(tmp_path, tiny_policy, **sections(CHOOSING[variant]))
+    succeed(*(archer, config, "policy.actions=admissible"), "environment.arguments.guesses=answers")
+    run = tmp_path / "runs" / "tiny"
+    for record in read_metrics(run):
+        assert record["rollout/invalid_share"] == record["rollout/cut_share"] == 0.0
+        if "sampler/log_probability_difference_max" in record:
+            assert record["sampler/log_probability_difference_max"] < 1e-4
+    turns = [
+        turn for episode in TrajectoryStore(run / "trajectories").read() for turn in episode.turns
+    ]
+    assert {len(turn.choices) for turn in turns} == {40}
+    assert any(turn.allowed_ids for turn in turns)
+    assert_adapter(run, tiny_policy)
 
 
 @pytest.mark.slow

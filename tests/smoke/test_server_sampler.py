@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
+from served import Served
 from transformers import AutoTokenizer
 
 pytest.importorskip("vllm")
@@ -36,77 +30,12 @@ CONTEXT, STOP, NEW = 200, 2, 12
 PROMPTS = [[4, 30, 31, 5], [4, 40, 41, 42, 43, 44, 45, 5], [5], list(range(4, 90))]
 SEEDS = [11, 12, 13, 14]
 PROBE = Probe((4, 30, 31, 5), (60, 61, 62, 2))
-ON_A_CPU = {
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "TORCH_COMPILE_DISABLE": "1",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-    "OMP_NUM_THREADS": "1",
-}
-
-
-@dataclass
-class Served:
-    """A server of the tests, which can be killed and started again at the same address."""
-
-    model: Path
-    log: Path
-    port: int = field(default_factory=lambda: free_port())
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    def start(self) -> None:
-        options = {
-            "model": str(self.model),
-            "port": str(self.port),
-            "dtype": "float32",
-            "max-model-len": str(CONTEXT),
-            "max-lora-rank": "16",
-            "served-model-name": "policy",
-        }
-        flags = ["--enforce-eager", "--enable-lora", "--no-enable-chunked-prefill"]
-        flags += ["--enable-prompt-tokens-details"]
-        given = [part for name, value in options.items() for part in (f"--{name}", value)]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *given, *flags],
-                env={**os.environ, **ON_A_CPU, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def wait(self, seconds: float = 240.0) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            assert self.process is not None and self.process.poll() is None, self.log.read_text()
-            try:
-                if httpx.get(f"{self.url}/models", timeout=2.0).status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.5)
-        pytest.fail(f"the server did not start: {self.log.read_text()}")
-
-    def kill(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def servers(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Served]]:
     folder = tmp_path_factory.mktemp("servers")
-    made = [Served(tiny_policy, folder / f"{number}.log") for number in range(2)]
+    made = [Served(tiny_policy, folder / f"{number}.log", CONTEXT) for number in range(2)]
     try:
         for server in made:
             server.start()
