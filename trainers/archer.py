@@ -102,16 +102,20 @@ class Archer:
     def train(self) -> None:
         """Warm start, then the iterations; evaluated before and after."""
         from agentrl.evaluation.during import evaluate_if_due, evaluations_before, report
+        from agentrl.files import MASK
 
+        config, rollouts = self.config, self.rollouts
         run, counters = self.run, self.run.counters
         if run.checkpoint is None:
             self.synchronize()
+            self.renew_mask(0)
             self.pretrain_critic()
             run.save(self.actor, self.critic)
         else:
             run.restore(self.actor, self.critic, self.replay)
             self.synchronize()
-        config, rollouts = self.config, self.rollouts
+            if config.policy.lagging_mask is not None:
+                rollouts.renew_mask(run.checkpoint / MASK)
         evaluations = evaluations_before(config, counters.iteration)
         evaluations += evaluate_if_due(config, rollouts, counters.iteration)
         while counters.iteration < config.iterations:
@@ -139,6 +143,7 @@ class Archer:
         with stopwatch(metrics, "time/critic"):
             self.learn_values(iteration, metrics)
         if self.run.counters.actor_moves:
+            self.renew_mask(iteration)
             with stopwatch(metrics, "time/actor"):
                 self.improve_policy(latest, iteration, metrics)
             with stopwatch(metrics, "time/synchronize"):
@@ -235,6 +240,12 @@ class Archer:
         values = self.critic.q_values(found)
         pairs = best_and_worst(found, values.tolist(), count)
         return self.actor.prefer(pairs)
+
+    def renew_mask(self, iteration: int) -> None:
+        """Every so many iterations NLPO's mask catches up with the policy (arXiv 2210.01241)."""
+        mask = self.config.policy.lagging_mask
+        if mask is not None and iteration % mask.every == 0:
+            self.rollouts.renew_mask()
 
     def hand_over_new(self) -> float:
         """`synchronize` after the actor moved."""

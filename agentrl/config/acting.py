@@ -84,6 +84,17 @@ class HistoryConfig(Section):
     out; a line ``...`` stands for them."""
 
 
+class LaggingMaskConfig(Section):
+    """NLPO's mask (arXiv 2210.01241): a token that an earlier policy finds unlikely is not said."""
+
+    top_p: float = Field(0.9, gt=0.0, lt=1.0)
+    """Keep the smallest set of tokens with this probability mass under the earlier policy."""
+    at_least: PositiveInt = 100
+    """Keep at least so many of its likeliest tokens; the stop token is always kept."""
+    every: PositiveInt = 20
+    """Iterations after which the earlier policy becomes the one of now."""
+
+
 class PolicyConfig(Section):
     """The language model that acts: a frozen base with a LoRA adapter."""
 
@@ -108,6 +119,8 @@ class PolicyConfig(Section):
     actions: Literal["free", "admissible"] = "free"
     """free: it says anything; admissible: one of the actions that the environment lists, each token
     drawn from those that go on with one of them, in training, search and evaluation."""
+    lagging_mask: LaggingMaskConfig | None = None
+    """NLPO's mask, in training and evaluation; none lets every token be said."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
 

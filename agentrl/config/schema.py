@@ -301,6 +301,19 @@ class RunConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _masks_need_a_second_policy(self) -> RunConfig:
+        wrong = {
+            f"sampler.backend={self.sampler.backend!r}, an engine that runs one adapter only; set "
+            "sampler.backend='transformers'": self.sampler.backend != "transformers",
+            "policy.actions='admissible', which restricts tokens already": self.policy.actions
+            != "free",
+        }
+        if self.policy.lagging_mask is not None and any(wrong.values()):
+            found = "; ".join(text for text, is_wrong in wrong.items() if is_wrong)
+            raise ValueError(f"policy.lagging_mask does not go with {found}")
+        return self
+
     @property
     def folder(self) -> Path:
         """Where the run is written."""

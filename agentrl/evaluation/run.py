@@ -12,6 +12,7 @@ from agentrl.config import RunConfig
 from agentrl.errors import CheckpointError
 from agentrl.evaluation.panel import Panel, make_panel
 from agentrl.evaluation.result import Evaluation
+from agentrl.files import MASK
 from agentrl.isolation import make_environment
 from agentrl.models.adapter import check_adapter, find_adapter, run_folder
 from agentrl.rollout.runner import Runner
@@ -156,6 +157,9 @@ class Evaluator:
         assert self._runner is not None
         if adapter is not None:
             self._sampler.load_adapter(adapter, self._sampler.version + 1)
+        if adapter is not None and self.config.policy.lagging_mask is not None:
+            beside = adapter.parent / MASK
+            self._sampler.load_mask(beside if beside.is_dir() else adapter)
         return self._runner
 
     def _build(self) -> None:

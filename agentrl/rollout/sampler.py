@@ -147,6 +147,20 @@ class Sampler(ABC):
             SamplerError: the folder holds no adapter that fits the model.
         """
 
+    def load_mask(self, folder: Path) -> None:
+        """Use the PEFT adapter in `folder` as the policy behind ``policy.lagging_mask``.
+
+        The folder must stay as it is until another one is given. Until the first the mask is made
+        by the policy that samples.
+
+        Raises:
+            SamplerError: the engine has no such mask, or the folder no adapter that fits.
+        """
+        raise SamplerError(
+            f"{type(self).__name__} runs one adapter only and cannot mask with {folder}: set "
+            "sampler.backend=transformers, or policy.lagging_mask=null."
+        )
+
     @abstractmethod
     def close(self) -> None:
         """Free the engine's memory and processes; nothing else may be called after it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,19 @@ from agentrl.rollout.sampler import Completion, Request, Sampler, among
 
 if TYPE_CHECKING:
     import torch
+
+
+_MASK = "mask"
+"""PEFT's name of the adapter behind the lagging mask."""
+
+
+@dataclass
+class _Utterance:
+    """One in the making: its tokens, their log-probabilities and the sets they were drawn from."""
+
+    ids: list[int] = field(default_factory=list)
+    log_probabilities: list[float] = field(default_factory=list)
+    allowed_ids: list[tuple[int, ...]] = field(default_factory=list)
 
 
 class TransformersSampler(Sampler):
@@ -35,6 +50,8 @@ class TransformersSampler(Sampler):
 
         super().__init__(policy, sampler, model_path, stop_id)
         self._waiting: dict[int, tuple[Request, int]] = {}
+        self._lagging_mask = policy.lagging_mask
+        self._mask_folder: Path | None = None
         device: str = policy.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -64,14 +81,20 @@ class TransformersSampler(Sampler):
             [self.config.temperature if r.temperature is None else r.temperature for r in requests]
         )
         choices = [Choices(r.choices) if r.choices else None for r in requests]
-        ids, log_probabilities = self._generate(
-            [r.prompt for r in requests], uniform, heat, limits, choices
-        )
+        said = self._generate([r.prompt for r in requests], uniform, heat, limits, choices)
         completions = [
-            among(Completion(tuple(i), tuple(p), "stop" if self._ended(i) else "length"), offered)
-            for i, p, offered in zip(ids, log_probabilities, choices, strict=True)
+            among(self._completion(utterance), offered)
+            for utterance, offered in zip(said, choices, strict=True)
         ]
         return list(zip(waiting, completions, strict=True))
+
+    def _completion(self, said: _Utterance) -> Completion:
+        return Completion(
+            tuple(said.ids),
+            tuple(said.log_probabilities),
+            "stop" if self._ended(said.ids) else "length",
+            tuple(said.allowed_ids),
+        )
 
     @property
     def busy(self) -> int:
@@ -89,7 +112,7 @@ class TransformersSampler(Sampler):
         temperature: np.ndarray[Any, np.dtype[np.float64]],
         limits: np.ndarray[Any, np.dtype[np.int_]],
         choices: Sequence[Choices | None],
-    ) -> tuple[list[list[int]], list[list[float]]]:
+    ) -> list[_Utterance]:
         """Decode all rows together; a row that is finished leaves the batch.
 
         Args:
@@ -102,35 +125,71 @@ class TransformersSampler(Sampler):
         import torch
         from transformers import DynamicCache
 
-        ids: list[list[int]] = [[] for _ in prompts]
-        log_probabilities: list[list[float]] = [[] for _ in prompts]
+        said = [_Utterance() for _ in prompts]
         rows = np.arange(len(prompts))
         inputs, mask = self._pad(prompts)
-        cache = DynamicCache(config=self._model.config)
+        cache, lagging = (DynamicCache(config=self._model.config) for _ in range(2))
         with torch.inference_mode():
             for step in range(uniform.shape[1]):
                 logits = self._next_logits(inputs, mask, cache)
-                for place, each in enumerate(rows.tolist()):
-                    if (offered := choices[each]) is not None:
-                        keep_only(logits[place], offered.after(ids[each]))
+                here = [(said[row], choices[row]) for row in rows.tolist()]
+                if self._lagging_mask is not None:
+                    self._apply_lagging_mask(logits, [u for u, _ in here], inputs, mask, lagging)
+                for row_logits, (utterance, offered) in zip(logits, here, strict=True):
+                    if offered is not None:
+                        keep_only(row_logits, offered.after(utterance.ids))
                 drawn = torch.as_tensor(uniform[rows, step], device=logits.device)
                 heat = torch.as_tensor(temperature[rows], device=logits.device)
                 chosen = self._choose(logits, heat, drawn)
                 scores = logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
                 tokens = chosen.cpu().numpy()
-                for row, token, score in zip(rows, tokens.tolist(), scores, strict=True):
-                    ids[row].append(token)
-                    log_probabilities[row].append(min(score, 0.0))
-                ended = np.array([self._ended(ids[row]) for row in rows])
+                for (utterance, _), token, score in zip(here, tokens.tolist(), scores, strict=True):
+                    utterance.ids.append(token)
+                    utterance.log_probabilities.append(min(score, 0.0))
+                ended = np.array([self._ended(utterance.ids) for utterance, _ in here])
                 going = np.flatnonzero(~ended & (step + 1 < limits[rows]))
                 if not going.size:
                     break
                 kept = torch.as_tensor(going, device=logits.device)
-                if going.size < rows.size:
-                    cache.batch_select_indices(kept)
+                for held in (cache, lagging):
+                    if going.size < rows.size and held.get_seq_length():
+                        held.batch_select_indices(kept)
                 rows, inputs = rows[going], chosen[kept, None]
                 mask = torch.cat([mask[kept], mask.new_ones(going.size, 1)], dim=1)
-        return ids, log_probabilities
+        return said
+
+    def _apply_lagging_mask(
+        self,
+        logits: torch.Tensor,
+        said: Sequence[_Utterance],
+        inputs: torch.Tensor,
+        mask: torch.Tensor,
+        cache: Any,
+    ) -> None:
+        """Forbid, in place, what the earlier policy finds unlikely; note what is left."""
+        import torch
+
+        assert self._lagging_mask is not None
+        earlier = logits
+        if self._mask_folder is not None:
+            with self._masking():
+                earlier = self._next_logits(inputs, mask, cache)
+        kept = nucleus(
+            earlier.double().softmax(-1), self._lagging_mask.top_p, self._lagging_mask.at_least
+        )
+        kept[:, self.stop_id] = True
+        for utterance, row in zip(said, kept, strict=True):
+            utterance.allowed_ids.append(tuple(row.nonzero()[:, 0].tolist()))
+        logits.masked_fill_(~kept, -torch.inf)
+
+    @contextmanager
+    def _masking(self) -> Iterator[None]:
+        """Inside, the model is the earlier policy."""
+        self._model.set_adapter(_MASK, inference_mode=True)
+        try:
+            yield
+        finally:
+            self._model.set_adapter("default", inference_mode=True)
 
     def _ended(self, ids: Sequence[int]) -> bool:
         """Whether the last token of an utterance ended it."""
@@ -206,18 +265,42 @@ class TransformersSampler(Sampler):
         if self.adapter_digest is not None:
             self._model = self._model.unload()
             self.adapter_digest, self.version = None, 0
-        try:
-            adapted = PeftModel.from_pretrained(self._model, str(folder))
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise SamplerError(
-                f"The adapter in {folder} does not fit the policy's base model: {error}"
-            ) from error
-        self._model = adapted.eval()
+        with _fitting(folder):
+            self._model = PeftModel.from_pretrained(self._model, str(folder)).eval()
         self.adapter_digest, self.version = digest, version
+        if self._mask_folder is not None:
+            self.load_mask(self._mask_folder)
+
+    def load_mask(self, folder: Path) -> None:
+        """Use the PEFT adapter in `folder` for the lagging mask; see `Sampler.load_mask`."""
+        self.check_idle()
+        if self.adapter_digest is None:
+            raise SamplerError("There is no policy to mask: load an adapter before its mask.")
+        if _MASK in self._model.peft_config:
+            self._model.delete_adapter(_MASK)
+        with _fitting(folder):
+            self._model.load_adapter(str(folder), _MASK)
+        self._model.set_adapter("default", inference_mode=True)
+        self._mask_folder = folder
 
     def close(self) -> None:
         """Let go of the model."""
         self._model = None
+
+
+@contextmanager
+def _fitting(folder: Path) -> Iterator[None]:
+    """Surrounds the loading of an adapter.
+
+    Raises:
+        SamplerError: it does not fit the model.
+    """
+    try:
+        yield
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise SamplerError(
+            f"The adapter in {folder} does not fit the policy's base model: {error}"
+        ) from error
 
 
 def keep_only(logits: torch.Tensor, allowed: Sequence[int]) -> None:
@@ -251,12 +334,28 @@ def probabilities(
         scaled = scaled.masked_fill(scaled < smallest, -torch.inf)
     result = scaled.softmax(-1)
     if top_p < 1:
-        ordered, order = result.sort(dim=-1, descending=True)
-        mass_before = ordered.cumsum(-1) - ordered
-        kept = ordered.masked_fill(mass_before >= top_p, 0.0)
-        result = torch.zeros_like(result).scatter(-1, order, kept)
+        result = result.masked_fill(~nucleus(result, top_p), 0.0)
         result = result / result.sum(-1, keepdim=True)
     return result
+
+
+def nucleus(distribution: torch.Tensor, top_p: float, at_least: int = 1) -> torch.Tensor:
+    """The smallest set of tokens with a probability mass of `top_p`.
+
+    Args:
+        distribution: (B, V), rows sum to 1.
+        top_p: in (0, 1].
+        at_least: keep so many likeliest tokens in any case.
+
+    Returns:
+        (B, V), true for the tokens in the set.
+    """
+    import torch
+
+    ordered, order = distribution.sort(dim=-1, descending=True, stable=True)
+    kept = ordered.cumsum(-1) - ordered < top_p
+    kept[:, :at_least] = True
+    return torch.zeros_like(kept).scatter(-1, order, kept)
 
 
 def draw(distribution: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:

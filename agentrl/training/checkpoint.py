@@ -6,6 +6,7 @@
       config.yaml               the resolved configuration
       checkpoint-000010/
         adapter/                loads in PEFT, vLLM and on the hub
+        mask/                   the adapter behind policy.lagging_mask, if there is one
         actor/ critic/          DeepSpeed states (weights and optimizer)
         target.pt               the target critic
         state.json              counters
@@ -29,9 +30,10 @@ from typing import Any
 import torch
 
 from agentrl.errors import CheckpointError
+from agentrl.files import ADAPTER, MASK
 from agentrl.training.distributed import rank, world_size
 
-ADAPTER, STATE = "adapter", "state.json"
+STATE = "state.json"
 _NAME = re.compile(r"checkpoint-(\d{6})")
 
 
@@ -124,7 +126,7 @@ class Checkpoints:
         link.replace(self.folder / "latest")
 
     def _prune(self, newest: Path) -> None:
-        """Reduce all but the last `keep` up to `newest` to their adapters.
+        """Reduce all but the last `keep` up to `newest` to the adapters that act.
 
         Later ones are left alone: a run that was stopped and resumed writes them anew.
         """
@@ -132,7 +134,7 @@ class Checkpoints:
         for old in [p for p in found if p.name <= newest.name][: -self.keep]:
             (old / STATE).unlink(missing_ok=True)
             for item in old.iterdir():
-                if item.name != ADAPTER:
+                if item.name not in (ADAPTER, MASK):
                     shutil.rmtree(item) if item.is_dir() else item.unlink()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from agentrl.config import RunConfig
 from agentrl.data.segment import Segment, Step, candidate, learnable
 from agentrl.errors import EnvironmentFaultError
+from agentrl.files import MASK
 from agentrl.isolation import make_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import EpisodeSpec
@@ -123,6 +125,20 @@ class Rollouts:
         difference = hand_over(self.sampler, self.folder, version, self._probe, expected, tolerance)
         barrier()
         return difference
+
+    def renew_mask(self, folder: Path | None = None) -> None:
+        """Let the policy behind ``policy.lagging_mask`` become another one.
+
+        Args:
+            folder: its adapter; None takes the one that the sampler runs.
+        """
+        mask = self.folder.with_name(MASK)
+        if rank() == 0:
+            shutil.rmtree(mask, ignore_errors=True)
+            shutil.copytree(folder or self.folder, mask)
+        barrier()
+        self.sampler.load_mask(mask)
+        barrier()
 
     def close(self) -> None:
         """End the environments and the sampler."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +16,9 @@ from agentrl.config import LoggingConfig, RunConfig, parse_config, save_config, 
 from agentrl.data.replay import Replay
 from agentrl.data.store import TrajectoryStore
 from agentrl.errors import ConfigError, TokenMismatchError
-from agentrl.files import replacing
+from agentrl.files import ADAPTER, MASK, replacing
 from agentrl.rollout.chat import Chat
-from agentrl.training.checkpoint import ADAPTER, Checkpoints, Counters, barrier, load_weights
+from agentrl.training.checkpoint import Checkpoints, Counters, barrier, load_weights
 from agentrl.training.distributed import gather, initialize_distributed, rank, world_size
 from agentrl.training.metrics import MetricsLog
 from agentrl.training.rollouts import Rollouts
@@ -231,6 +232,8 @@ class Run:
             if rank() == 0:
                 actor.policy.save_adapter(folder / ADAPTER)
                 torch.save(critic.target.state_dict(), folder / "target.pt")
+                if self.config.policy.lagging_mask is not None:
+                    shutil.copytree(self.folder / MASK, folder / MASK)
             actor.engine.save(folder / "actor")
             critic.engine.save(folder / "critic")
 

@@ -13,6 +13,7 @@ from archer_runs import archer, write_config
 from processes import in_process, succeed
 
 from agentrl.data.store import TrajectoryStore
+from agentrl.evaluation.result import read_results
 from agentrl.training.metrics import read_metrics
 
 SIGKILLED = -9
@@ -74,6 +75,41 @@ def test_killed_twice_with_fresh_actions(tiny_policy: Path, tmp_path: Path) -> N
         assert in_process(archer, killed, *again, kill_at=PLACES[place])[0] == SIGKILLED
     succeed(archer, killed, "--resume")
     assert_same_run(folders[1] / "runs" / "tiny", folders[0] / "runs" / "tiny")
+
+
+@pytest.mark.slow
+def test_a_lagging_mask_is_resumed_and_evaluated(tiny_policy: Path, tmp_path: Path) -> None:
+    """Killed after the mask was renewed, when only a checkpoint still has the one before."""
+    masked = ("policy.lagging_mask={top_p: 0.7, at_least: 3, every: 2}", "checkpoint.every=1")
+    folders = [tmp_path / "whole", tmp_path / "killed"]
+    for folder in folders:
+        folder.mkdir()
+    whole, killed = (write_config(folder, tiny_policy, **SETTINGS) for folder in folders)
+    succeed(archer, whole, *masked)
+    place = (f"{TRAINING}.actor_learner:ActorLearner.improve", 2)
+    assert in_process(archer, killed, *masked, kill_at=place)[0] == SIGKILLED
+    succeed(archer, killed, *masked, "--resume")
+    run = folders[1] / "runs" / "tiny"
+    assert_same_run(run, folders[0] / "runs" / "tiny")
+    policies = [
+        (run / name / "adapter_model.safetensors").read_bytes()
+        for name in ("start/adapter", "latest/mask", "latest/adapter")
+    ]
+    assert len(set(policies)) == 3
+    turns = [t for e in TrajectoryStore(run / "trajectories").read() for t in e.turns]
+    assert any(len(turn.allowed_ids) == len(turn.action_ids) for turn in turns)
+    arguments = ("--checkpoint", str(run), "--agent", "policy", "--output", str(tmp_path / "now"))
+    succeed(evaluate, "--config", str(run / "config.yaml"), *arguments)
+    [again] = read_results(tmp_path / "now" / "results.json")
+    [before] = read_results(run / "evaluation" / "iteration-000003.json")
+    assert again.outcomes == before.outcomes
+
+
+def evaluate(*arguments: str) -> None:
+    """What ``python -m eval run ARGUMENTS`` does."""
+    from eval.__main__ import app
+
+    app(["run", *arguments])
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ from agentrl.models.tiny import (
     train_tokenizer,
 )
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.choices import Choices
 from agentrl.rollout.context import Context
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.cloning import clone
@@ -48,6 +49,9 @@ TOLERANCE = 0.1
 START = 0.4
 """Probability of the best door at the start: the policy has to change its mind in every room."""
 
+
+MASK = {"top_p": 0.9, "at_least": 2, "every": 4}
+"""Leaves both doors as long as neither is all but certain, and little else."""
 
 EVERYTHING, ALONE = HistoryConfig(), HistoryConfig(keep="last_turns", first_observation=False)
 """A room's name tells the state: prompts that show nothing else have the same exact values."""
@@ -270,6 +274,8 @@ def loop_finds_the_optimum(
     objective: str,
     iterations: int,
     history: HistoryConfig = EVERYTHING,
+    says: str = "free",
+    mask: dict[str, Any] | None = None,
     **actor: Any,
 ) -> None:
     """The trainer, from `START`: every room's best door gets a probability above 0.9."""
@@ -286,6 +292,8 @@ def loop_finds_the_optimum(
                 "device": "cpu",
                 "context_length": CONTEXT,
                 "history": history.model_dump(),
+                "actions": says,
+                "lagging_mask": mask,
             },
             "sampler": {"backend": "transformers", "max_new_tokens": UTTERANCE},
             "rollout": {"episodes": 96, "concurrent": 96},
@@ -326,7 +334,9 @@ def best_door_probabilities(archer: Any) -> dict[str, float]:
         for turn in episode.turns:
             action = archer.rollouts.chat.action_ids(BEST_DOOR[turn.observation])
             ids = (*turn.prompt_ids, *action)
-            step = Step(0, len(turn.prompt_ids), len(ids), 0, 0.0, False, (0.0,) * len(action))
+            allowed = Choices(turn.choices).along(action) if turn.choices else ()
+            scores = (0.0,) * len(action)
+            step = Step(0, len(turn.prompt_ids), len(ids), 0, 0.0, False, scores, allowed)
             score = sum(archer.actor.score(Segment(ids, (step,), ())))
             found.setdefault(turn.observation, []).append(float(np.exp(score)))
     return {room: float(np.mean(chances)) for room, chances in found.items()}
@@ -346,6 +356,9 @@ def test_ppo_finds_the_optimum(base: Path, tmp_path: Path) -> None:
         ),
         pytest.param("dpo", 34, {"updates": 4}, id="dpo"),
         pytest.param("ppo", 24, {"epochs": 2, "history": ALONE}, id="ppo, observation alone"),
+        pytest.param("ppo", 24, {"epochs": 2, "says": "admissible"}, id="ppo, by choice"),
+        pytest.param("dpo", 34, {"updates": 4, "says": "admissible"}, id="dpo, by choice"),
+        pytest.param("ppo", 24, {"epochs": 2, "mask": MASK}, id="ppo, masked (NLPO)"),
         pytest.param(
             "ppo", 24, {"epochs": 2, "history": ALONE, "advantage": "gae"}, id="gae, the same"
         ),
