@@ -44,7 +44,8 @@ class Waiting(TextEnvironment):
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Later."""
-        time.sleep(self._seconds())
+        if seconds := self._seconds():
+            time.sleep(seconds)
         observation, reward, terminated, truncated, info = self.inner.step(action)
         return observation, float(reward), terminated, truncated, info
 
