@@ -31,6 +31,9 @@ _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Largest adapter ranks that vLLM can be started for."""
 _BATCHED_TOKENS = 4096
 """Tokens that a CPU engine computes in one step, as vLLM's own default."""
+_BLOCK = 32
+"""Tokens in a block of a CPU engine's cache, the fewest that its kernel takes: only whole blocks of
+an earlier prompt are used again."""
 
 CHOSEN_ONLY = "agentrl.rollout.vllm_choices:ChosenOnly"
 """What keeps requests to their choices, as the engine is told of it."""
@@ -84,6 +87,7 @@ class VllmSampler(Sampler):
         if not self._on_gpu:
             memory = {
                 "kv_cache_memory_bytes": int(vllm.kv_cache_gib * 2**30),
+                "block_size": _BLOCK,
                 # A prompt split over two steps rewinds its seeded generator, which a CPU's cannot.
                 "enable_chunked_prefill": False,
                 "max_num_batched_tokens": max(_BATCHED_TOKENS, policy.context_length),
