@@ -21,7 +21,7 @@ from agentrl.errors import EnvironmentFaultError
 from agentrl.isolation import RemoteEnvironment, make_environment
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import Episode, EpisodeSpec
-from agentrl.rollout.sampler import Completion, Request, Sampler
+from agentrl.rollout.sampler import Answerer, Completion, Request
 from agentrl.trajectory import EndReason, Trajectory
 
 __all__ = ["EpisodeSpec", "Runner", "turn_seed"]
@@ -99,7 +99,7 @@ class Runner:
     def __init__(
         self,
         environment: EnvironmentConfig,
-        sampler: Sampler,
+        sampler: Answerer,
         context: Context,
         *,
         concurrent: int,

@@ -59,11 +59,51 @@ class Request:
     choices: Sequence[Sequence[int]] = ()
 
 
-class Sampler(ABC):
-    """A rollout engine: samples utterances and scores given ones with the current adapter.
+class Answerer(ABC):
+    """What plays episodes: answers prompts, each as soon as it is done.
 
     Requests are handed in at any time (`submit`) and come back each when it is done (`advance`), so
-    that no utterance waits for a longer one. `sample` does both for a batch.
+    that no utterance waits for a longer one.
+    """
+
+    @property
+    @abstractmethod
+    def version(self) -> int:
+        """Number given with the adapter in use; 0 before the first one."""
+
+    @abstractmethod
+    def submit(self, requests: Sequence[Request]) -> list[int]:
+        """Hand in requests.
+
+        Returns:
+            A ticket for each, by which `advance` names it.
+
+        Raises:
+            SamplerError: an empty prompt, one without room for an utterance, or choices that the
+                engine cannot keep to.
+        """
+
+    @abstractmethod
+    def advance(self) -> list[tuple[int, Completion]]:
+        """Compute on, and return what is done: tickets and completions, perhaps none.
+
+        Each is returned once. It takes as long as one step of the engine, which for an engine that
+        works by batches is a whole batch. Without requests it returns at once.
+
+        Raises:
+            SamplerError: the engine failed.
+            TokenMismatchError: the engine returned ids outside the vocabulary.
+        """
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Forget all requests that are not done."""
+
+
+class Sampler(Answerer):
+    """A rollout engine: samples utterances and scores given ones with the current adapter.
+
+    `sample` and `answer` hand in a batch and wait for it.
 
     Attributes:
         version: number given with the adapter in use; 0 before the first `load_adapter`.
@@ -95,38 +135,10 @@ class Sampler(ABC):
         self.vocabulary_size = int(model_config.get_text_config().vocab_size)
         self._tickets = 0
 
-    @abstractmethod
-    def submit(self, requests: Sequence[Request]) -> list[int]:
-        """Hand in requests.
-
-        Returns:
-            A ticket for each, by which `advance` names it.
-
-        Raises:
-            SamplerError: an empty prompt, one without room for an utterance, or choices that the
-                engine cannot keep to.
-        """
-
-    @abstractmethod
-    def advance(self) -> list[tuple[int, Completion]]:
-        """Compute on, and return what is done: tickets and completions, perhaps none.
-
-        Each is returned once. It takes as long as one step of the engine, which for an engine that
-        works by batches is a whole batch. Without requests it returns at once.
-
-        Raises:
-            SamplerError: the engine failed.
-            TokenMismatchError: the engine returned ids outside the vocabulary.
-        """
-
     @property
     @abstractmethod
     def busy(self) -> int:
         """How many requests are under way."""
-
-    @abstractmethod
-    def abandon(self) -> None:
-        """Forget all requests that are not done."""
 
     @abstractmethod
     def score(self, prompt_ids: Sequence[int], action_ids: Sequence[int]) -> list[float]:

@@ -1,0 +1,134 @@
+"""Best of several candidates: who proposes, who judges, what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from agentrl.config import PolicyConfig, SamplerConfig
+from agentrl.rollout.guided import Cost, Guided, by_likelihood, candidate_seed
+from agentrl.rollout.sampler import Answerer, Completion, Request, Sampler, build_sampler
+
+PROMPTS = [[4, 30, 31, 5], [4, 40, 41, 42, 5], [5], list(range(4, 60))]
+
+
+class Scripted(Answerer):
+    """Answers with what its table holds for a seed, after as many steps as the seed's last digit.
+
+    Attributes:
+        asked: all requests.
+    """
+
+    version = 7
+
+    def __init__(self, table: dict[int, tuple[int, ...]]) -> None:
+        self.table, self.asked = table, []
+        self._left: dict[int, int] = {}
+
+    asked: list[Request]
+
+    def submit(self, requests: Sequence[Request]) -> list[int]:
+        tickets = list(range(len(self.asked), len(self.asked) + len(requests)))
+        self.asked += requests
+        self._left |= {t: 1 + r.seed % 10 for t, r in zip(tickets, requests, strict=True)}
+        return tickets
+
+    def advance(self) -> list[tuple[int, Completion]]:
+        self._left = {ticket: left - 1 for ticket, left in self._left.items()}
+        done = [ticket for ticket, left in self._left.items() if left <= 0]
+        for ticket in done:
+            del self._left[ticket]
+        return [(ticket, self._say(self.asked[ticket])) for ticket in done]
+
+    def _say(self, request: Request) -> Completion:
+        ids = self.table[request.seed]
+        return Completion(ids, tuple(-0.1 * token for token in ids), "stop")
+
+    def abandon(self) -> None:
+        self._left = {}
+
+
+def table(seed: int, *said: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
+    return {candidate_seed(seed, number): ids for number, ids in enumerate(said)}
+
+
+def finish(guided: Guided, tickets: list[int]) -> list[Completion]:
+    done: dict[int, Completion] = {}
+    while len(done) < len(tickets):
+        done.update(guided.advance())
+    return [done[ticket] for ticket in tickets]
+
+
+def test_the_judges_favourite_is_said() -> None:
+    """Two prompts, three candidates each; the judge sees each different one once."""
+    seen = []
+
+    def by_last_token(
+        prompts: Sequence[Sequence[int]], candidates: Sequence[Sequence[Completion]]
+    ) -> list[list[float]]:
+        seen.extend(zip(prompts, [[c.ids for c in found] for found in candidates], strict=True))
+        return [[float(c.ids[-1]) for c in found] for found in candidates]
+
+    said = table(10, (1, 5), (1, 9), (1, 5)) | table(20, (3,), (2,), (1,))
+    guided = Guided(Scripted(said), by_last_token, candidates=3)
+    tickets = guided.submit([Request([8], 10), Request([9], 20)])
+    assert [completion.ids for completion in finish(guided, tickets)] == [(1, 9), (3,)]
+    assert sorted(seen) == [([8], [(1, 5), (1, 9)]), ([9], [(3,), (2,), (1,)])]
+    assert guided.cost == Cost(turns=2, sampled=6, tokens=9, judged=5)
+    assert guided.version == 7
+    assert guided.advance() == []
+
+
+def test_equal_scores_keep_the_first_and_one_candidate_needs_no_judge() -> None:
+    def never(*_: object) -> list[list[float]]:
+        raise AssertionError("nothing to choose")
+
+    alike = Guided(Scripted(table(10, (1, 2), (1, 2))), never, candidates=2)
+    assert finish(alike, alike.submit([Request([8], 10)]))[0].ids == (1, 2)
+    greedy = Guided(Scripted(table(10, (4,))), never, candidates=5)
+    assert finish(greedy, greedy.submit([Request([8], 10, temperature=0)]))[0].ids == (4,)
+    assert greedy.cost.sampled == 1
+    undecided = Guided(
+        Scripted(table(10, (1,), (2,))), lambda _, found: [[0.0] * len(found[0])], candidates=2
+    )
+    assert finish(undecided, undecided.submit([Request([8], 10)]))[0].ids == (1,)
+
+
+def test_what_was_given_up_is_not_answered() -> None:
+    guided = Guided(Scripted(table(11, (1,), (2,)) | table(30, (3,), (4,))), by_likelihood, 2)
+    guided.submit([Request([8], 11)])
+    guided.advance()
+    guided.abandon()
+    [completion] = finish(guided, guided.submit([Request([8], 30)]))
+    assert completion.ids == (3,)
+
+
+@pytest.fixture(scope="module")
+def sampler(tiny_policy: Path) -> Iterator[Sampler]:
+    policy = PolicyConfig(model=str(tiny_policy), context_length=200, device="cpu")
+    settings = SamplerConfig(backend="transformers", max_new_tokens=6)
+    engine = build_sampler(policy, settings, str(tiny_policy), 2)
+    yield engine
+    engine.close()
+
+
+def test_best_of_n_by_likelihood_on_a_model(sampler: Sampler) -> None:
+    """It is the likeliest of the samples with those seeds, and one candidate is no guidance."""
+    requests = [Request(prompt, seed) for seed, prompt in enumerate(PROMPTS)]
+    guided = Guided(sampler, by_likelihood, candidates=4)
+    found = finish(guided, guided.submit(requests))
+    for request, completion in zip(requests, found, strict=True):
+        seeds = [candidate_seed(request.seed, number) for number in range(4)]
+        each = sampler.sample([request.prompt] * 4, seeds)
+        best = max(each, key=lambda c: sum(c.log_probabilities))
+        assert completion.ids == best.ids
+    alone = Guided(sampler, by_likelihood, candidates=1)
+    unguided = sampler.answer(requests)
+    assert [c.ids for c in finish(alone, alone.submit(requests))] == [c.ids for c in unguided]
+
+
+def test_candidates_are_at_least_one(sampler: Sampler) -> None:
+    with pytest.raises(ValueError, match="candidates=0"):
+        Guided(sampler, by_likelihood, 0)
