@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from agentrl.config import PolicyConfig
 from agentrl.errors import CheckpointError, ConfigError
-from agentrl.files import ADAPTER_FILES
+from agentrl.files import ADAPTER_CONFIG, ADAPTER_FILES
 from agentrl.models.locate import model_path
 
 if TYPE_CHECKING:
@@ -154,6 +155,15 @@ class Policy(ActionLikelihood):
         """Write the trained adapter in PEFT's format; loads in PEFT, vLLM and on the hub."""
         self.model.save_pretrained(str(folder), selected_adapters=[TRAINED])
         (folder / "README.md").unlink(missing_ok=True)  # an empty form
+        self._sort_target_modules(folder / ADAPTER_CONFIG)
+
+    @staticmethod
+    def _sort_target_modules(path: Path) -> None:
+        """PEFT writes a set in whatever order it has; equal adapters shall be equal files."""
+        settings = json.loads(path.read_text("utf-8"))
+        if isinstance(settings["target_modules"], list):
+            settings["target_modules"].sort()
+        path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
 def load_causal_model(config: PolicyConfig) -> Any:

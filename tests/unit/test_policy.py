@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from agentrl.data.collate import PolicyBatch, policy_batch
 from agentrl.data.segment import Segment, Step
 from agentrl.errors import CheckpointError
 from agentrl.models.policy import Policy, load_adapter, load_tokenizer
+from agentrl.rollout.handover import adapter_digest
 
 LORA = {"rank": 4, "alpha": 8}
 TWO_TURNS = Segment(
@@ -190,6 +194,27 @@ def test_saved_adapter_loads_in_plain_peft(tiny_policy: Path, tmp_path: Path) ->
     loaded = PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
     expected = full_softmax(policy.model, TWO_TURNS)
     assert full_softmax(loaded, TWO_TURNS) == pytest.approx(expected, abs=1e-6)
+
+
+SAVE = """
+import sys
+from pathlib import Path
+from agentrl.config import PolicyConfig
+from agentrl.models.policy import Policy
+Policy(PolicyConfig(model=sys.argv[1], device="cpu")).save_adapter(Path(sys.argv[2]))
+"""
+
+
+def test_saved_adapters_are_equal_files_in_every_process(tiny_policy: Path, tmp_path: Path) -> None:
+    """PEFT keeps the names of layers in a set, whose order changes with Python's hash seed."""
+    folders = [tmp_path / seed for seed in ("1", "2")]
+    for folder in folders:
+        subprocess.run(
+            [sys.executable, "-c", SAVE, str(tiny_policy), str(folder)],
+            env={**os.environ, "PYTHONHASHSEED": folder.name},
+            check=True,
+        )
+    assert adapter_digest(folders[0]) == adapter_digest(folders[1])
 
 
 def test_saved_adapter_is_the_trained_one_not_the_reference(
