@@ -15,6 +15,7 @@ from agentrl.config.acting import (
     VllmConfig,
 )
 from agentrl.config.fitting import check_context
+from agentrl.config.preferring import PreferencesConfig
 from agentrl.config.pretraining import (
     EncoderPretrainConfig,
     PretrainConfig,
@@ -60,6 +61,7 @@ __all__ = [
     "LoggingConfig",
     "LoraConfig",
     "PolicyConfig",
+    "PreferencesConfig",
     "PretrainConfig",
     "ReplayConfig",
     "RolloutConfig",

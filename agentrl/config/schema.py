@@ -19,6 +19,7 @@ from agentrl.config.acting import (
     SamplerConfig,
     Section,
 )
+from agentrl.config.preferring import PreferencesConfig
 
 
 class DemonstrationsConfig(Section):
@@ -261,6 +262,8 @@ class RunConfig(Section):
     """Policy update."""
     replay: ReplayConfig = ReplayConfig()
     """The critic's memory."""
+    preferences: PreferencesConfig | None = None
+    """Pairs to learn a Q-model from (``trainers/dpo.py``)."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Measuring."""
     checkpoint: CheckpointConfig = CheckpointConfig()
