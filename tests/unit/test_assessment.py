@@ -35,3 +35,10 @@ def test_the_value_is_judged_by_what_was_paid(cut: int) -> None:
     assert knowing.sizes["critic/return_mean"] == pytest.approx(
         float(steps(informed=True, cut=cut)[2].mean())
     )
+
+
+def test_a_bound_that_cannot_be_told_is_no_metric() -> None:
+    few = steps(informed=True, cut=0)[:, : 7 * TURNS]
+    bounds = {"critic/advantage_correlation_lower", "critic/value_correlation_lower"}
+    assert not bounds & Assessment.of(few, 0.95).metrics().keys()
+    assert bounds <= Assessment.of(steps(informed=True, cut=0), 0.95).metrics().keys()
