@@ -209,6 +209,20 @@ class CriticModel:
         return two_tower_value_batch(segments, self._tokenizer, self._max_length)
 
 
+def check_trunk(
+    config: CriticConfig, policy: PolicyConfig, policy_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Make sure that the critic can read what it is to judge; no weights are loaded.
+
+    Args: as of `CriticModel`.
+
+    Raises:
+        ConfigError: a causal critic's own model reads other token ids than the policy's.
+    """
+    if config.kind == "causal":
+        _trunk_source(config, policy, policy_tokenizer)
+
+
 def _trunk_source(
     config: CriticConfig, policy: PolicyConfig, policy_tokenizer: PreTrainedTokenizerBase
 ) -> PolicyConfig:
