@@ -93,7 +93,7 @@ def test_a_column_shows_truncated_episodes_if_there_are_any() -> None:
     assert text.count("0.0, 100.0") == 2
 
 
-@pytest.mark.parametrize("width", [80, 72])
+@pytest.mark.parametrize("width", [80, 76])
 def test_a_table_too_wide_puts_the_ends_of_intervals_below_each_other(width: int) -> None:
     start, policy = evaluation("start", False, False), evaluation("iteration 12", 1, 0)
     cut = [replace(episode(s, False), end_reason=EndReason.TRUNCATED) for s in PANEL.specs]
