@@ -15,6 +15,7 @@ from agentrl.evaluation.report import comparison_table, results_table, write_epi
 from agentrl.evaluation.result import Evaluation, read_results, write_results
 from agentrl.evaluation.run import AgentKind, evaluate
 from agentrl.models.adapter import find_adapter, run_folder
+from agentrl.quiet import quieten
 
 app = typer.Typer(help="Evaluate agents.", no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -54,6 +55,7 @@ def run(
     """
     chosen = {"split": split, "episodes": episodes, "temperature": temperature, "seed": seed}
     settings = [f"evaluation.{name}={v}" for name, v in chosen.items() if v is not None]
+    quieten()
     with reported_errors(debug):
         resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
         default = AgentKind.POLICY if checkpoint else AgentKind.START

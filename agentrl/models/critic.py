@@ -18,7 +18,12 @@ from agentrl.data.collate import ValueBatch, causal_value_batch, two_tower_value
 from agentrl.data.segment import Segment
 from agentrl.errors import ConfigError
 from agentrl.models.locate import model_path
-from agentrl.models.policy import load_causal_model, load_tokenizer, without_dropout
+from agentrl.models.policy import (
+    load_causal_model,
+    load_tokenizer,
+    without_bar,
+    without_dropout,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -196,7 +201,8 @@ class CriticModel:
             from transformers import AutoModel, AutoTokenizer
 
             path = model_path(config.model or "embedded/encoder")
-            loaded = AutoModel.from_pretrained(path, dtype=getattr(torch, policy.dtype))
+            with without_bar(path):
+                loaded = AutoModel.from_pretrained(path, dtype=getattr(torch, policy.dtype))
             encoder = without_dropout(loaded)
             self.module = TwoTowerCritic(encoder)
             self._tokenizer = AutoTokenizer.from_pretrained(path)
