@@ -146,11 +146,11 @@ def without_bar(path: str) -> Iterator[None]:
     if not Path(path).is_dir() or not logging.is_progress_bar_enabled():
         yield
         return
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        logging.enable_progress_bar()
+        logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def without_dropout(model: Any) -> Any:
