@@ -81,6 +81,25 @@ def nearest(found: str, known: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def how_to_install(extras: str) -> str:
+    """The sentence of an error message that says how an extra is installed.
+
+    Not by name: agentrl is on no package index, and what bears its name on PyPI is somebody else's.
+
+    Args:
+        extras: of ``pyproject.toml``, with commas between them.
+
+    >>> how_to_install("http")
+    "In agentrl's checkout, run: uv pip install --overrides overrides.txt -e '.[http]'"
+    >>> how_to_install("vllm")
+    "In agentrl's checkout, run: make setup, or with a GPU: make setup EXTRA=vllm"
+    """
+    command = f"uv pip install --overrides overrides.txt -e '.[{extras}]'"
+    if "vllm" in extras:
+        command = "make setup, or with a GPU: make setup EXTRA=vllm"
+    return f"In agentrl's checkout, run: {command}"
+
+
 def require(module: str, extra: str, purpose: str) -> ModuleType:
     """Import an optional dependency, or say which extra provides it.
 
@@ -99,7 +118,7 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
             raise
         raise MissingExtraError(
             f"{purpose} needs the package {module!r}, which is not installed. "
-            f"Install it with: pip install 'agentrl[{extra}]'"
+            f"{how_to_install(extra)}"
         ) from error
 
 

@@ -10,15 +10,12 @@ from rich.console import Console
 
 from agentrl.config import RunConfig, load_config
 from agentrl.errors import ConfigError, EnvironmentFaultError, reported_errors
-from agentrl.evaluation.report import (
-    comparison_table,
-    results_table,
-    write_curves,
-    write_episodes,
-)
+from agentrl.evaluation.curves import write_curves
+from agentrl.evaluation.report import comparison_table, results_table, write_episodes
 from agentrl.evaluation.result import Evaluation, read_results, write_results
 from agentrl.evaluation.run import AgentKind, evaluate
 from agentrl.models.adapter import find_adapter, run_folder
+from agentrl.quiet import quieten
 
 app = typer.Typer(help="Evaluate agents.", no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -58,6 +55,7 @@ def run(
     """
     chosen = {"split": split, "episodes": episodes, "temperature": temperature, "seed": seed}
     settings = [f"evaluation.{name}={v}" for name, v in chosen.items() if v is not None]
+    quieten()
     with reported_errors(debug):
         resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
         default = AgentKind.POLICY if checkpoint else AgentKind.START
@@ -89,15 +87,37 @@ def compare(
 def curves(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
     output: Annotated[
-        Path | None, typer.Option(help="HTML file; default: curves.html in the first folder.")
+        Path | None,
+        typer.Option(
+            help="HTML file; default: curves.html in the run's folder, of several runs "
+            "curves-NAME-NAME.html beside the first."
+        ),
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Draw the metrics of one or several runs into a page for the browser."""
+    """Draw metrics and evaluations of one or several runs into a page for the browser."""
     with reported_errors(debug):
-        path = output or runs[0] / "curves.html"
-        write_curves({folder.resolve().name: folder for folder in runs}, path)
+        named = _named(runs)
+        path = output or _curves_file(runs)
+        write_curves(named, path)
         console.print(f"Curves: {path}", soft_wrap=True)
+
+
+def _named(runs: list[Path]) -> dict[str, Path]:
+    """Each run by the name of its folder, or by its path where two have the same name."""
+    names = [folder.resolve().name for folder in runs]
+    return {
+        name if names.count(name) == 1 else str(folder): folder
+        for name, folder in zip(names, runs, strict=True)
+    }
+
+
+def _curves_file(runs: list[Path]) -> Path:
+    """Where the curves are written: no run's own page is replaced by one of several runs."""
+    if len(runs) == 1:
+        return runs[0] / "curves.html"
+    first = runs[0].resolve()
+    return first.parent / f"curves-{'-'.join(folder.resolve().name for folder in runs)}.html"
 
 
 def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) -> RunConfig:

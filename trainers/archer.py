@@ -65,21 +65,23 @@ class Archer:
         from agentrl.models.critic import CriticModel
         from agentrl.models.policy import Policy, load_tokenizer
         from agentrl.training.actor_learner import ActorLearner
-        from agentrl.training.critic_learner import CriticLearner
-        from agentrl.training.run import Run
-        from agentrl.training.start import (
-            build_chat,
-            cloned_start,
-            demonstrations,
+        from agentrl.training.checks import (
+            require_fitting_critic,
+            require_fitting_policy,
             require_known_environment,
             require_plain_sampling,
         )
+        from agentrl.training.critic_learner import CriticLearner
+        from agentrl.training.run import Run
+        from agentrl.training.start import build_chat, cloned_start, demonstrations
 
         require_known_environment(config)
         require_plain_sampling(config)
+        tokenizer = load_tokenizer(config.policy)
+        require_fitting_policy(config, tokenizer)
+        require_fitting_critic(config.critic, config.policy, tokenizer)
         self.config = config
         self.run = run = Run(config, resume)
-        tokenizer = load_tokenizer(config.policy)
         chat = build_chat(config, tokenizer)
         self.demonstrations = learnable(demonstrations(config, chat, run.store))
         start = cloned_start(

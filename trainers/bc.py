@@ -59,13 +59,9 @@ def clone_policy(config: RunConfig, resume: bool) -> Path:
     from agentrl.errors import ConfigError
     from agentrl.evaluation.during import evaluate_now, report
     from agentrl.models.policy import load_tokenizer
+    from agentrl.training.checks import require_fitting_policy, require_known_environment
     from agentrl.training.run import Run
-    from agentrl.training.start import (
-        build_chat,
-        cloned_start,
-        demonstrations,
-        require_known_environment,
-    )
+    from agentrl.training.start import build_chat, cloned_start, demonstrations
 
     if config.cloning is None or config.policy.adapter is not None:
         raise ConfigError(
@@ -74,8 +70,9 @@ def clone_policy(config: RunConfig, resume: bool) -> Path:
             "cloning.updates=200 demonstrations.episodes=1000, and no adapter."
         )
     require_known_environment(config)
-    run = Run(config, resume)
     tokenizer = load_tokenizer(config.policy)
+    require_fitting_policy(config, tokenizer)
+    run = Run(config, resume)
     chat = build_chat(config, tokenizer)
     episodes = demonstrations(config, chat, run.store)
     start = run.folder / "start" / "adapter"

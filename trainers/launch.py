@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from agentrl.errors import reported_errors
+from agentrl.quiet import quieten
 
 
 @contextmanager
@@ -20,6 +21,7 @@ def launched() -> Iterator[None]:
     """
     for number in _STOPPING:
         signal.signal(number, _stop)
+    quieten()
     try:
         with reported_errors():
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class Agreement:
 
     Attributes:
         correlation: Pearson's, -1 to 1; 0 when either series is constant.
-        lower_bound: one-sided confidence bound of it; -1 when it cannot be told.
+        lower_bound: one-sided confidence bound of it; NaN when it cannot be told.
     """
 
     correlation: float
@@ -60,7 +61,7 @@ def agreement(
     sums = [np.bincount(labels, weights=term).astype(float) for term in terms]
     correlation = float(_correlation(*sums))
     if correlation == 0.0 or len(sums[0]) < FEWEST_EPISODES:
-        return Agreement(correlation, -1.0)
+        return Agreement(correlation, math.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         interval = stats.bootstrap(

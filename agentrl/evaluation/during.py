@@ -12,8 +12,9 @@ from rich.console import Console
 from agentrl.config import RunConfig
 from agentrl.data.store import TrajectoryStore
 from agentrl.errors import AgentrlError
+from agentrl.evaluation.curves import run_evaluations, write_curves
 from agentrl.evaluation.panel import Panel
-from agentrl.evaluation.report import comparison_table, results_table, write_curves, write_episodes
+from agentrl.evaluation.report import comparison_table, results_table, write_episodes
 from agentrl.evaluation.result import Evaluation, read_results, write_results
 from agentrl.evaluation.run import AgentKind, evaluate, evaluation_panel
 from agentrl.training.distributed import gather, rank
@@ -114,7 +115,15 @@ def report(
         return
     console, folder = Console(), config.folder
     console.print(results_table([*evaluations, *_scripts(config)]))
-    console.print(comparison_table(evaluations))
+    if len(evaluations) > 1:
+        console.print(comparison_table(evaluations))
+    if others := _played_otherwise(config, evaluations[0].panel):
+        console.print(
+            f"Not compared, for their panel or temperature differs: {', '.join(others)}. Compare "
+            f"start and end on this one with: python -m eval run --checkpoint {folder} "
+            "--agent start --agent policy",
+            soft_wrap=True,
+        )
     write_results(evaluations, folder / "evaluation" / "results.json")
     curves, episodes = folder / "curves.html", folder / "evaluation" / "episodes.html"
     write_curves({config.name: metrics}, curves)
@@ -122,6 +131,17 @@ def report(
     for page in (curves, episodes):
         console.print(f"Open in a browser: {page}", soft_wrap=True)
     console.print(f"Checkpoint: {checkpoint}", soft_wrap=True)
+
+
+def _played_otherwise(config: RunConfig, panel: Panel) -> list[str]:
+    """Agents that the run evaluated with other settings of the section `evaluation`."""
+    temperature = config.evaluation.temperature
+    return [
+        evaluation.agent
+        for evaluation in run_evaluations(config.folder)
+        if evaluation.panel.fingerprint != panel.fingerprint
+        or evaluation.settings["temperature"] != temperature
+    ]
 
 
 def _scripts(config: RunConfig) -> list[Evaluation]:

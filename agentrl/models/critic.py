@@ -18,7 +18,12 @@ from agentrl.data.collate import ValueBatch, causal_value_batch, two_tower_value
 from agentrl.data.segment import Segment
 from agentrl.errors import ConfigError
 from agentrl.models.locate import model_path
-from agentrl.models.policy import load_causal_model, load_tokenizer, without_dropout
+from agentrl.models.policy import (
+    load_causal_model,
+    load_tokenizer,
+    without_bar,
+    without_dropout,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -196,7 +201,8 @@ class CriticModel:
             from transformers import AutoModel, AutoTokenizer
 
             path = model_path(config.model or "embedded/encoder")
-            loaded = AutoModel.from_pretrained(path, dtype=getattr(torch, policy.dtype))
+            with without_bar(path):
+                loaded = AutoModel.from_pretrained(path, dtype=getattr(torch, policy.dtype))
             encoder = without_dropout(loaded)
             self.module = TwoTowerCritic(encoder)
             self._tokenizer = AutoTokenizer.from_pretrained(path)
@@ -207,6 +213,20 @@ class CriticModel:
         if self._tokenizer is None:
             return causal_value_batch(segments, self._padding_id)
         return two_tower_value_batch(segments, self._tokenizer, self._max_length)
+
+
+def check_trunk(
+    config: CriticConfig, policy: PolicyConfig, policy_tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Make sure that the critic can read what it is to judge; no weights are loaded.
+
+    Args: as of `CriticModel`.
+
+    Raises:
+        ConfigError: a causal critic's own model reads other token ids than the policy's.
+    """
+    if config.kind == "causal":
+        _trunk_source(config, policy, policy_tokenizer)
 
 
 def _trunk_source(

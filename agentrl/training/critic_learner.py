@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -186,13 +187,16 @@ class Assessment:
         )
 
     def metrics(self) -> dict[str, float]:
-        """All of it, named ``critic/...``."""
+        """All of it, named ``critic/...``; a bound that cannot be told is left out."""
+        bounds = {
+            "critic/advantage_correlation_lower": self.advantage.lower_bound,
+            "critic/value_correlation_lower": self.value.lower_bound,
+        }
         return {
             **self.sizes,
             "critic/advantage_correlation": self.advantage.correlation,
-            "critic/advantage_correlation_lower": self.advantage.lower_bound,
             "critic/value_correlation": self.value.correlation,
-            "critic/value_correlation_lower": self.value.lower_bound,
+            **{name: bound for name, bound in bounds.items() if not math.isnan(bound)},
         }
 
 

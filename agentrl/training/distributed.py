@@ -8,7 +8,8 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,8 @@ def initialize_distributed(device: str = "auto") -> None:
         alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost"}
         os.environ.update(alone, MASTER_PORT=str(_free_port()))
     _load_shared_memory_operator()
-    deepspeed.init_distributed(verbose=False)
+    with redirect_stdout(StringIO()):  # says which extensions it found, an error if it did not
+        deepspeed.init_distributed(verbose=False)
 
 
 def _load_shared_memory_operator() -> None:

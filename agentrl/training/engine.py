@@ -58,8 +58,8 @@ class Engine:
         optimizer = torch.optim.AdamW(
             trainable, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0
         )
-        settings = _read_deepspeed_config(deepspeed_config)
-        _check_number_format(module, deepspeed_config, settings)
+        halves = any(p.dtype == torch.bfloat16 for p in module.parameters())
+        settings = deepspeed_settings(deepspeed_config, halves=halves)
         settings["gradient_clipping"] = max_gradient_norm
         self.engine: Any = deepspeed.initialize(
             model=module, model_parameters=trainable, optimizer=optimizer, config=settings
@@ -158,6 +158,29 @@ class Engine:
         return float(torch.nn.utils.get_total_norm(gradients))
 
 
+def deepspeed_settings(name: str, *, halves: bool) -> dict[str, Any]:
+    """What DeepSpeed is given, but for the clipping.
+
+    Args:
+        name: of a JSON in ``configs/deepspeed``, or its path.
+        halves: whether the weights are in bfloat16.
+
+    Raises:
+        ConfigError: no such file, or one that sets what the run's own configuration decides, asks
+            for ZeRO stage 3, or has another number format.
+    """
+    settings = _read_deepspeed_config(name)
+    _check_number_format(halves, name, settings)
+    return {
+        **settings,
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "managed_gradient_accumulation": False,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+    }
+
+
 def _read_deepspeed_config(name: str) -> dict[str, Any]:
     try:
         path = find_file(name, CONFIG_FOLDER / "deepspeed")
@@ -186,24 +209,16 @@ def _read_deepspeed_config(name: str) -> dict[str, Any]:
             "critic, hand-over of the adapter and checkpoints need them whole. Choose stage 0, 1 "
             "or 2: optimizer states and gradients are cut up, and the base is frozen anyway."
         )
-    return {
-        **settings,
-        "train_micro_batch_size_per_gpu": 1,
-        "gradient_accumulation_steps": 1,
-        "managed_gradient_accumulation": False,
-        "zero_allow_untested_optimizer": True,
-        "zero_force_ds_cpu_optimizer": False,
-    }
+    return settings
 
 
-def _check_number_format(module: nn.Module, name: str, settings: dict[str, Any]) -> None:
+def _check_number_format(halves: bool, name: str, settings: dict[str, Any]) -> None:
     """Weights in bfloat16 without fp32 copies lose small steps; DeepSpeed keeps such copies."""
     if settings.get("fp16", {}).get("enabled", False):
         raise ConfigError(
             f"deepspeed={name} enables fp16, in which the sampler does not compute. Expected "
             "policy.dtype float32, or bfloat16 with a file like zero1_bf16.json."
         )
-    halves = any(p.dtype == torch.bfloat16 for p in module.parameters())
     sections = (settings.get(key, {}) for key in ("bf16", "bfloat16"))
     keeps_copies = any(section.get("enabled", False) for section in sections)
     if halves != keeps_copies:

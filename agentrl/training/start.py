@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from agentrl.config import RunConfig
 from agentrl.data.segment import learnable, segments_of
 from agentrl.data.store import TrajectoryStore
-from agentrl.env import check_environment_config
 from agentrl.errors import ConfigError
 from agentrl.files import ADAPTER_FILES
 from agentrl.isolation import listing_actions, make_environment
@@ -32,41 +31,6 @@ if TYPE_CHECKING:
 
 DEMONSTRATIONS = "demonstrations"
 """Begins the names of the shards that hold a run's scripted episodes."""
-
-
-def require_known_environment(config: RunConfig) -> None:
-    """Find mistakes in the environment's section before anything heavy starts.
-
-    Raises:
-        ConfigError: no such module, environment or argument. A server's is asked later.
-    """
-    if config.environment.isolation.mode != "http":
-        check_environment_config(config.environment)
-
-
-def require_plain_sampling(config: RunConfig) -> None:
-    """Policy gradients need actions drawn from the very distribution that is trained.
-
-    Sampler and trainer both score with the full softmax at temperature 1, so other settings would
-    not show as a difference between them.
-
-    Raises:
-        ConfigError: a temperature, truncation or dropout that draws from another distribution.
-    """
-    found = {
-        "sampler.temperature": (config.sampler.temperature, 1.0),
-        "sampler.top_p": (config.sampler.top_p, 1.0),
-        "sampler.top_k": (config.sampler.top_k, 0),
-        "policy.lora.dropout": (config.policy.lora.dropout, 0.0),
-    }
-    wrong = [
-        f"{key}={value} (needs {plain})" for key, (value, plain) in found.items() if value != plain
-    ]
-    if wrong:
-        raise ConfigError(
-            f"ArCHer trains the distribution that it samples from: {', '.join(wrong)}. Leave these "
-            "out; an evaluation has a temperature of its own, evaluation.temperature."
-        )
 
 
 def build_chat(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Chat:

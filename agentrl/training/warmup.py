@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from agentrl.algorithms.calibration import FEWEST_EPISODES
 from agentrl.config import WarmupConfig
 
 
@@ -11,7 +14,8 @@ def why_begin(config: WarmupConfig, waited: int, lower_bound: float) -> str | No
     Args:
         config: shortest and longest wait, and what the measurement must show.
         waited: iterations in which only the critic learned.
-        lower_bound: of the correlation that `WarmupConfig` describes, -1 to 1.
+        lower_bound: of the correlation that `WarmupConfig` describes, -1 to 1; NaN where
+            it cannot be told.
 
     >>> why_begin(WarmupConfig(max_iterations=5), 2, 0.31)
     'the lower bound of the correlation with the returns is 0.31, above 0.0'
@@ -22,8 +26,11 @@ def why_begin(config: WarmupConfig, waited: int, lower_bound: float) -> str | No
         bound, limit = f"{lower_bound:.2f}", config.min_correlation
         return f"the lower bound of the correlation with the returns is {bound}, above {limit}"
     if config.max_iterations is not None and waited >= config.max_iterations:
-        return (
-            f"critic.warmup.max_iterations={config.max_iterations} is reached; the lower bound of "
-            f"the correlation with the returns is only {lower_bound:.2f}"
-        )
+        found = f"the lower bound of the correlation with the returns is only {lower_bound:.2f}"
+        if math.isnan(lower_bound):
+            found = (
+                "the correlation with the returns has no lower bound yet (fewer than "
+                f"{FEWEST_EPISODES} episodes, or all predictions or returns alike)"
+            )
+        return f"critic.warmup.max_iterations={config.max_iterations} is reached; {found}"
     return None

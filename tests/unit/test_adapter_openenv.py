@@ -160,7 +160,7 @@ def test_bad_arguments_are_named(arguments: dict[str, Any]) -> None:
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openenv", None)
 
-    with pytest.raises(MissingExtraError, match=r"agentrl\[openenv\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[openenv\]'"):
         counting("http://127.0.0.1:9")
 
 

@@ -202,5 +202,5 @@ def test_bad_arguments_of_a_game_are_named() -> None:
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "textarena", None)
 
-    with pytest.raises(MissingExtraError, match=r"agentrl\[textarena\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[textarena\]'"):
         guessing()

@@ -164,5 +164,5 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "verifiers", None)
 
-    with pytest.raises(MissingExtraError, match=r"agentrl\[verifiers\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[verifiers\]'"):
         Verifiers(MANY)

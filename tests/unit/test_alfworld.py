@@ -264,7 +264,7 @@ def test_without_the_packages_it_says_what_to_install(
     rooms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "fast_downward", None)
-    with pytest.raises(MissingExtraError, match=r"agentrl\[alfworld\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[alfworld\]'"):
         ALFWorld(str(rooms))
 
 

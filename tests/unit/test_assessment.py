@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,14 @@ def test_the_value_is_judged_by_what_was_paid(cut: int) -> None:
     guessing = Assessment.of(steps(informed=False, cut=cut), 0.95)
     assert knowing.value.correlation == pytest.approx(1.0)
     assert guessing.value.lower_bound < 0.0, "V beyond a cut would agree with itself"
-    assert knowing.advantage.lower_bound < 0.0
+    assert math.isnan(knowing.advantage.lower_bound), "beyond V nothing is left to foretell"
     assert knowing.sizes["critic/return_mean"] == pytest.approx(
         float(steps(informed=True, cut=cut)[2].mean())
     )
+
+
+def test_a_bound_that_cannot_be_told_is_no_metric() -> None:
+    few = steps(informed=True, cut=0)[:, : 7 * TURNS]
+    bounds = {"critic/advantage_correlation_lower", "critic/value_correlation_lower"}
+    assert not bounds & Assessment.of(few, 0.95).metrics().keys()
+    assert bounds <= Assessment.of(steps(informed=False, cut=0), 0.95).metrics().keys()

@@ -377,7 +377,7 @@ def test_an_endpoint_that_fails_is_the_environments_fault(endpoint_server: Endpo
 
 def test_a_model_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(MissingExtraError, match=r"agentrl\[endpoint\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[endpoint\]'"):
         CarDealer(buyer="model", base_url="http://localhost/v1", model="m")
 
 

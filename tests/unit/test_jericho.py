@@ -303,7 +303,7 @@ def test_without_the_package_it_says_what_to_install(
     games: Games, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "jericho", None)
-    with pytest.raises(MissingExtraError, match=r"agentrl\[jericho\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[jericho\]'"):
         Jericho(str(games.known)).reset(seed=1)
 
 

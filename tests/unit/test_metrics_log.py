@@ -131,5 +131,5 @@ def test_a_missing_tracker_names_its_extra(tmp_path: Path, tracker: str) -> None
     if importlib.util.find_spec(tracker):
         pytest.skip(f"{tracker} is installed")
     config = LoggingConfig.model_validate({"tensorboard": False, tracker: True})
-    with pytest.raises(MissingExtraError, match=r"agentrl\[trackers\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[trackers\]'"):
         MetricsLog(tmp_path, config)

@@ -135,7 +135,7 @@ def test_a_models_answer_is_text_of_bounded_length(endpoint_server: EndpointServ
 
 def test_a_model_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(MissingExtraError, match=r"agentrl\[endpoint\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[endpoint\]'"):
         TwentyQuestions(answerer="model", base_url="http://localhost/v1", model="m")
 
 

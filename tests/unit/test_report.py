@@ -3,18 +3,15 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from agentrl.errors import ConfigError, DataError
+from agentrl.evaluation.curves import write_curves
 from agentrl.evaluation.panel import Panel
-from agentrl.evaluation.report import (
-    comparison_table,
-    results_table,
-    write_curves,
-    write_episodes,
-)
+from agentrl.evaluation.report import comparison_table, results_table, write_episodes
 from agentrl.evaluation.result import Evaluation, read_results, write_results
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.trajectory import EndReason, Trajectory, Turn
@@ -94,6 +91,23 @@ def test_a_column_shows_truncated_episodes_if_there_are_any() -> None:
     text = printed(results_table([result]), width=100)
     assert "truncated %" in text
     assert text.count("0.0, 100.0") == 2
+
+
+@pytest.mark.parametrize("width", [80, 76])
+def test_a_table_too_wide_puts_the_ends_of_intervals_below_each_other(width: int) -> None:
+    start, policy = evaluation("start", False, False), evaluation("iteration 12", 1, 0)
+    cut = [replace(episode(s, False), end_reason=EndReason.TRUNCATED) for s in PANEL.specs]
+    broken = Trajectory(PANEL.environment, 2, 20, (), EndReason.FAILED, error="RuntimeError")
+    other = Evaluation.of("scripted", PANEL, [cut[0], broken])
+    text = printed(results_table([start, policy, other]), width)
+    lines = [line.split() for line in text.splitlines()]
+    row = next(number for number, line in enumerate(lines) if line[:2] == ["iteration", "12"])
+    assert lines[row][2:] == ["50.0", "-2.00", "2.00", "50.0", "0.0", "2"]
+    assert lines[row + 1] == ["0.0", "-2.00", "2.00", "50.0", "0.0"]
+    assert lines[row + 2] == ["100.0", "-2.00", "2.00", "50.0", "0.0"]
+    assert "+1 failed" in text
+    difference = printed(comparison_table([start, policy]), width)
+    assert max(map(len, [*text.splitlines(), *difference.splitlines()])) <= width
 
 
 def test_failed_episodes_are_shown() -> None:
@@ -225,3 +239,40 @@ def test_no_metrics_yet_is_an_error(tmp_path: Path) -> None:
         write_curves({"run": metrics(tmp_path / "run")}, tmp_path / "curves.html")
     with pytest.raises(DataError, match=r"There is no .*metrics\.jsonl"):
         write_curves({"run": tmp_path}, tmp_path / "curves.html")
+
+
+def evaluated(run: Path, iteration: int, *success: bool, panel: Panel = PANEL) -> None:
+    played = [episode(spec, won) for spec, won in zip(panel.specs, success, strict=True)]
+    result = Evaluation.of(
+        str(iteration), panel, played, {"iteration": iteration, "temperature": 1}
+    )
+    write_results([result], run / "evaluation" / f"iteration-{iteration:06d}.json")
+
+
+def chart_lines(page: Path) -> list[dict[str, Any]]:
+    """The traces of the first group of charts, as Plotly is given them."""
+    text = page.read_text("utf-8")
+    begin = text.index("[{", text.index("Plotly.newPlot("))
+    traces: list[dict[str, Any]] = json.JSONDecoder().raw_decode(text[begin:])[0]
+    return traces
+
+
+def test_curves_show_the_evaluations_with_their_intervals(tmp_path: Path) -> None:
+    run = metrics(tmp_path / "run", {"actor/kl": 0.1})
+    evaluated(run, 0, False, False)
+    evaluated(run, 5, True, False)
+    write_curves({"run": run}, tmp_path / "curves.html")
+    returns, success = chart_lines(tmp_path / "curves.html")
+    assert (returns["x"], returns["y"]) == ([0, 5], [-2.0, -2.0])
+    assert (success["x"], success["y"]) == ([0, 5], [0.0, 0.5])
+    assert success["error_y"]["array"] == [0.0, 0.5]
+    assert success["error_y"]["arrayminus"] == [0.0, 0.5]
+
+
+def test_evaluations_on_unlike_panels_are_lines_of_their_own(tmp_path: Path) -> None:
+    run = metrics(tmp_path / "run", {"actor/kl": 0.1})
+    evaluated(run, 0, False, False)
+    evaluated(run, 5, True, False, panel=replace(PANEL, split="test"))
+    write_curves({"run": run}, tmp_path / "curves.html")
+    names = [line["name"] for line in chart_lines(tmp_path / "curves.html")]
+    assert [name.split(",")[0] for name in names] == ["run (dev", "run (test"] * 2

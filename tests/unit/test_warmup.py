@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -20,10 +21,12 @@ from agentrl.training.warmup import why_begin
         ({"min_correlation": 0.2}, 0, 0.1, None),
         ({"min_iterations": 2}, 1, 0.9, None),
         ({"min_iterations": 2}, 2, 0.9, "is 0.90, above 0.0"),
-        ({"max_iterations": 3}, 2, -1.0, None),
-        ({"max_iterations": 3}, 3, -1.0, "max_iterations=3 is reached; .* is only -1.00"),
+        ({"max_iterations": 3}, 2, -0.4, None),
+        ({"max_iterations": 3}, 3, -0.4, "max_iterations=3 is reached; .* is only -0.40"),
+        ({"max_iterations": 3}, 2, math.nan, None),
+        ({"max_iterations": 3}, 3, math.nan, "=3 is reached; .* has no lower bound yet"),
         ({"min_iterations": 3, "max_iterations": 3}, 2, 0.9, None),
-        ({"max_iterations": 0}, 0, -1.0, "max_iterations=0 is reached"),
+        ({"max_iterations": 0}, 0, math.nan, "max_iterations=0 is reached"),
     ],
 )
 def test_the_reason(

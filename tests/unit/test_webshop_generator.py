@@ -42,6 +42,7 @@ def test_the_command_writes_a_catalogue_that_loads(tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     result = CliRunner().invoke(application, [str(folder), "--products", "30", "--seed", "1"])
     assert result.exit_code == 0
+    assert f"30 products written. Use: environment.arguments.catalogue={folder}" in result.stdout
     assert {path.name for path in folder.iterdir()} == FILES
     catalogue = Catalogue.load(folder, tagger="light")
     assert len(catalogue.products) == 30

@@ -186,8 +186,8 @@ def test_without_spacy_auto_warns_and_spacy_fails(
     monkeypatch.setattr(nouns, "find_spec", lambda name: None)
     with caplog.at_level(logging.WARNING):
         assert available_tagger("auto") == "light"
-    assert "agentrl[webshop]" in caplog.text
-    with pytest.raises(MissingExtraError, match=r"pip install 'agentrl\[webshop\]'"):
+    assert "'.[webshop]'" in caplog.text
+    with pytest.raises(MissingExtraError, match=r"-e '\.\[webshop\]'"):
         Catalogue.from_products([LAMP], tagger="spacy")
 
 
