@@ -43,6 +43,7 @@ from agentrl.config.schema import (
     RunConfig,
     WarmupConfig,
 )
+from agentrl.config.searching import PairsConfig, SearchConfig
 from agentrl.config.unused import without_effect
 
 __all__ = [
@@ -59,12 +60,14 @@ __all__ = [
     "IsolationConfig",
     "LoggingConfig",
     "LoraConfig",
+    "PairsConfig",
     "PolicyConfig",
     "PretrainConfig",
     "ReplayConfig",
     "RolloutConfig",
     "RunConfig",
     "SamplerConfig",
+    "SearchConfig",
     "Section",
     "StageConfig",
     "TinyModelConfig",

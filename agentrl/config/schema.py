@@ -19,6 +19,7 @@ from agentrl.config.acting import (
     SamplerConfig,
     Section,
 )
+from agentrl.config.searching import SearchConfig
 
 
 class DemonstrationsConfig(Section):
@@ -261,6 +262,8 @@ class RunConfig(Section):
     """Policy update."""
     replay: ReplayConfig = ReplayConfig()
     """The critic's memory."""
+    search: SearchConfig = SearchConfig()
+    """Labels by tree search (`trainers/mcts.py`)."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Measuring."""
     checkpoint: CheckpointConfig = CheckpointConfig()
