@@ -132,7 +132,7 @@ def write_episodes(evaluations: Sequence[Evaluation], path: Path) -> None:
                 "trajectories": evaluation.trajectories,
             }
         )
-    _write_page(path, "episodes.html", panel=evaluations[0].panel, rows=rows)
+    write_page(path, "episodes.html", panel=evaluations[0].panel, rows=rows)
 
 
 def write_curves(runs: Mapping[str, Path], path: Path) -> None:
@@ -157,7 +157,7 @@ def write_curves(runs: Mapping[str, Path], path: Path) -> None:
     sections = [(group, charts[group]) for group in sorted(charts, key=_rank)]
     title = ", ".join(runs)
     script = offline.get_plotlyjs()
-    _write_page(path, "curves.html", title=title, sections=sections, plotly=script)
+    write_page(path, "curves.html", title=title, sections=sections, plotly=script)
 
 
 def _group(name: str) -> str:
@@ -213,7 +213,17 @@ def _charts(names: Sequence[str], records: Mapping[str, Sequence[Record]]) -> st
     )
 
 
-def _write_page(path: Path, template: str, **content: Any) -> None:
+def write_page(path: Path, template: str, **content: Any) -> None:
+    """Write a page for a browser.
+
+    Args:
+        path: of the HTML file.
+        template: a file of this package's folder ``templates``.
+        content: what it shows; texts are escaped.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
     jinja2 = require("jinja2", "train", "a page for the browser")
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     environment = jinja2.Environment(
