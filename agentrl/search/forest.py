@@ -15,7 +15,7 @@ from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.runner import Threads, close_quietly
 from agentrl.rollout.sampler import Completion, Request, Sampler
-from agentrl.search.mcts import Act, Ask, Begin, Judge, Question, Search
+from agentrl.search.mcts import Act, Ask, Begin, Question, Search, Value
 from agentrl.search.tree import State, Tree
 from agentrl.search.world import Outcome, World
 
@@ -128,7 +128,7 @@ class Forest:
         """Give a search its answer, and pass its next question on."""
         try:
             question = growing.steps.send(answer)
-            while isinstance(question, Judge):
+            while isinstance(question, Value):
                 assert self.judge is not None
                 question = growing.steps.send(self.judge(question.state))
         except StopIteration as end:

@@ -50,13 +50,13 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class Value:
     """Say what return a state promises; the answer is a number."""
 
     state: State
 
 
-Question: TypeAlias = Begin | Ask | Act | Judge
+Question: TypeAlias = Begin | Ask | Act | Value
 
 
 class Search:
@@ -213,7 +213,7 @@ class Search:
         return (yield from self._judge(state)) if self.judged else self.settings.beyond
 
     def _judge(self, state: State) -> Generator[Question, Any, float]:
-        value: float = yield Judge(state)
+        value: float = yield Value(state)
         return value
 
     def _roll_out(self, leaf: Node, state: State) -> Generator[Question, Any, float | None]:

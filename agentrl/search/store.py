@@ -32,7 +32,7 @@ VERSION = "1"
 """Of the columns; raised when their names or meanings change."""
 
 _VERSION_KEY, _TREE_KEY = b"agentrl.labels.version", b"agentrl.labels.tree"
-_NAME = re.compile(r"tree-(\d{6})")
+_NAME = re.compile(r"tree-(\d{6,})")
 
 
 class LabelStore:
