@@ -60,8 +60,10 @@ def learn_values(config: RunConfig, resume: bool) -> Path:
     """
     from agentrl.errors import ConfigError
     from agentrl.models.adapter import find_adapter
+    from agentrl.models.policy import load_tokenizer
     from agentrl.models.q_model import FOLDER, save_q_model
     from agentrl.training.checkpoint import barrier
+    from agentrl.training.checks import require_fitting_policy
     from agentrl.training.distributed import rank
     from agentrl.training.preference_learning import read_pairs, split_by_task, train
     from agentrl.training.run import Run
@@ -73,6 +75,7 @@ def learn_values(config: RunConfig, resume: bool) -> Path:
             "folder of a job of trainers/mcts.py."
         )
     pairs, held_out = split_by_task(read_pairs(wanted.labels), wanted.validation_share, config.seed)
+    require_fitting_policy(config, load_tokenizer(config.policy))
     start = find_adapter(Path(config.policy.adapter)) if config.policy.adapter else None
     run = Run(config, resume)
     folder = run.folder / FOLDER

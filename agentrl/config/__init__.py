@@ -44,6 +44,7 @@ from agentrl.config.schema import (
     RunConfig,
     WarmupConfig,
 )
+from agentrl.config.searching import PairsConfig, SearchConfig
 from agentrl.config.unused import without_effect
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "IsolationConfig",
     "LoggingConfig",
     "LoraConfig",
+    "PairsConfig",
     "PolicyConfig",
     "PreferencesConfig",
     "PretrainConfig",
@@ -67,6 +69,7 @@ __all__ = [
     "RolloutConfig",
     "RunConfig",
     "SamplerConfig",
+    "SearchConfig",
     "Section",
     "StageConfig",
     "TinyModelConfig",

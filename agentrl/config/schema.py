@@ -20,6 +20,7 @@ from agentrl.config.acting import (
     Section,
 )
 from agentrl.config.preferring import PreferencesConfig
+from agentrl.config.searching import SearchConfig
 
 
 class DemonstrationsConfig(Section):
@@ -264,6 +265,8 @@ class RunConfig(Section):
     """The critic's memory."""
     preferences: PreferencesConfig | None = None
     """Pairs to learn a Q-model from (``trainers/dpo.py``)."""
+    search: SearchConfig = SearchConfig()
+    """Labels by tree search (`trainers/mcts.py`)."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Measuring."""
     checkpoint: CheckpointConfig = CheckpointConfig()
