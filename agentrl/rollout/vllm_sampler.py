@@ -71,7 +71,7 @@ class VllmSampler(Sampler):
         self._on_gpu = torch.cuda.is_available()
         settings = self._engine_settings(policy, model_path)
         with starting_engine(self._in_process, self._on_gpu):
-            vllm = require("vllm", "vllm' or 'agentrl[cpu]", "sampler.backend=vllm")
+            vllm = require("vllm", "vllm", "sampler.backend=vllm")
             with grouped_lora_on_cpu():
                 self._engine: Any = vllm.LLM(**settings)
 
