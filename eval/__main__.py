@@ -88,7 +88,7 @@ def run(
         agents = list(dict.fromkeys(agent or [default]))
         guidance = Guidance(candidates, q_model, read_out.value, critic)
         evaluations = evaluate(resolved, agents, checkpoint, guidance)
-        folder = output or _default_folder(resolved, checkpoint, evaluations)
+        folder = output or _default_folder(resolved, checkpoint, evaluations, guidance)
         _save(evaluations, folder, json)
         if broken := [each.agent for each in evaluations if not each.summary.episodes]:
             raise EnvironmentFaultError(
@@ -159,9 +159,12 @@ def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) 
 
 
 def _default_folder(
-    config: RunConfig, checkpoint: Path | None, evaluations: list[Evaluation]
+    config: RunConfig,
+    checkpoint: Path | None,
+    evaluations: list[Evaluation],
+    guidance: Guidance,
 ) -> Path:
-    """One folder for each panel, agents, checkpoint and temperature: no result replaces another."""
+    """A folder for each panel, agents, checkpoint, guidance, temperature: no result is replaced."""
     run = run_folder(checkpoint) if checkpoint else None
     panel = evaluations[0].panel
     of_panel = f"{panel.split}-{len(panel.specs)}-{panel.fingerprint[:8]}"
@@ -169,6 +172,9 @@ def _default_folder(
     if checkpoint:
         adapter = find_adapter(checkpoint).resolve()
         parts.append((adapter.parent if adapter.name == "adapter" else adapter).name)
+    if any("cost" in evaluation.settings for evaluation in evaluations):
+        judges = [path.resolve().name for path in (guidance.q_model, guidance.critic) if path]
+        parts += [f"best-of-{guidance.candidates}", *judges]
     parts.append(f"temperature-{config.evaluation.temperature:g}")
     return (run or config.folder) / "evaluation" / of_panel / "-".join(parts)
 

@@ -79,7 +79,7 @@ def test_what_does_not_fit_is_refused(
     tiny_policy: Path, trained: tuple[Path, CriticModel], tmp_path: Path
 ) -> None:
     folder, _ = trained
-    with pytest.raises(ConfigError, match=r"discount .*: 0\.9 and 1\.0"):
+    with pytest.raises(ConfigError, match=r"discounts by 0\.9 and this search by 1\.0"):
         judge(tiny_policy, folder, discount=1.0)
     with pytest.raises(CheckpointError, match="holds no critic"):
         judge(tiny_policy, tmp_path)
