@@ -119,7 +119,7 @@ def train(
         DataError: an id that the model does not know, or a pair beyond its context.
     """
     import datasets
-    from transformers import trainer_utils
+    from transformers import trainer_callback, trainer_utils
 
     from agentrl.models.policy import load_tokenizer
 
@@ -131,8 +131,9 @@ def train(
         args=_arguments(config, work),
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=load_tokenizer(config.policy),
-        callbacks=[_logging(log)],
     )
+    trainer.remove_callback(trainer_callback.ProgressCallback)  # prints every update
+    trainer.add_callback(_logging(log))
     utilities: Any = trainer_utils
     latest = utilities.get_last_checkpoint(str(work)) if work.is_dir() else None
     trainer.train(resume_from_checkpoint=latest)
@@ -223,15 +224,22 @@ def _deepspeed(name: str) -> dict[str, Any]:
 
 
 def _logging(log: MetricsLog) -> Any:
-    """Passes TRL's metrics on to the run's log."""
-    from transformers import TrainerCallback
+    """Passes TRL's metrics on to the run's log; shows its progress and the latest figures."""
+    from transformers.trainer_callback import ProgressCallback
 
-    class Logging(TrainerCallback):  # type: ignore[misc, unused-ignore]
-        def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-            del args, control
-            logs: dict[str, Any] = given["logs"]
+    class Logging(ProgressCallback):  # type: ignore[misc, unused-ignore]
+        def on_log(
+            self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any
+        ) -> None:
+            del args, control, more
+            bar: Any = self.training_bar
             found = {ours: float(logs[name]) for name, ours in SHOWN.items() if name in logs}
             if "preference/loss" in found:
                 log.write(state.global_step, found)
+                if bar is not None:
+                    bar.set_postfix(
+                        loss=f"{found['preference/loss']:.4f}",
+                        pair_accuracy=f"{found.get('preference/pair_accuracy', 0.0):.2f}",
+                    )
 
     return Logging()
