@@ -58,9 +58,31 @@ def test_killed_at_twenty_random_points(whole: Path, tmp_path: Path) -> None:
         killed_and_resumed(whole, folder, places)
 
 
-def test_how_many_trees_grow_at_once_does_not_matter(whole: Path, tmp_path: Path) -> None:
-    succeed(mcts, job_config(tmp_path), "rollout.concurrent=1")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(["rollout.concurrent=1"], id="one tree at once"),
+        pytest.param(
+            ["environment.isolation.mode=worker"], id="worker processes", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_labels_do_not_depend_on_company_or_place(
+    settings: list[str], whole: Path, tmp_path: Path
+) -> None:
+    succeed(mcts, job_config(tmp_path), *settings)
     assert labels(tmp_path) == labels(whole)
+
+
+def test_replayed_states_have_the_same_labels_and_cost_steps(whole: Path, tmp_path: Path) -> None:
+    succeed(mcts, job_config(tmp_path), "search.states=replay")
+    replayed, saved = (LabelStore(f / "runs" / "tiny" / "labels") for f in (tmp_path, whole))
+    assert list(replayed.all_steps()) == list(saved.all_steps())
+    steps = [
+        sum(store.tree(number)["environment_steps"] for number in store.numbers())
+        for store in (replayed, saved)
+    ]
+    assert steps[0] > steps[1]
 
 
 @pytest.mark.slow
