@@ -40,7 +40,7 @@ def killed_and_resumed(whole: Path, folder: Path, places: list[tuple[str, int]])
 
 
 def test_killed_and_resumed_gives_the_same_labels(whole: Path, tmp_path: Path) -> None:
-    places = [(STEPS, 100), (FILES, 5)]
+    places = [(STEPS, 100), (FILES, 5), ("agentrl.search.store:LabelStore.write_card", 1)]
     killed_and_resumed(whole, tmp_path, places)
 
 
@@ -58,18 +58,48 @@ def test_killed_at_twenty_random_points(whole: Path, tmp_path: Path) -> None:
         killed_and_resumed(whole, folder, places)
 
 
-def test_how_many_trees_grow_at_once_does_not_matter(whole: Path, tmp_path: Path) -> None:
-    succeed(mcts, job_config(tmp_path), "rollout.concurrent=1")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(["rollout.concurrent=1"], id="one tree at once"),
+        pytest.param(
+            ["environment.isolation.mode=worker"], id="worker processes", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_labels_do_not_depend_on_company_or_place(
+    settings: list[str], whole: Path, tmp_path: Path
+) -> None:
+    succeed(mcts, job_config(tmp_path), *settings)
     assert labels(tmp_path) == labels(whole)
+
+
+def test_replayed_states_have_the_same_labels_and_cost_steps(whole: Path, tmp_path: Path) -> None:
+    succeed(mcts, job_config(tmp_path), "search.states=replay")
+    replayed, saved = (LabelStore(f / "runs" / "tiny" / "labels") for f in (tmp_path, whole))
+    assert list(replayed.all_steps()) == list(saved.all_steps())
+    steps = [
+        sum(store.tree(number)["environment_steps"] for number in store.numbers())
+        for store in (replayed, saved)
+    ]
+    assert steps[0] > steps[1]
 
 
 @pytest.mark.slow
 def test_two_ranks_give_the_labels_of_one(whole: Path, tmp_path: Path) -> None:
-    config = job_config(tmp_path)
-    finished = launch(config, options=("--num_gpus", "2"), trainer="trainers/mcts.py")
-    assert finished.returncode == 0, finished.stderr[-5000:]
-    assert finished.stdout.count("labelled steps a second now") == 1, "one rank speaks"
-    assert labels(tmp_path) == labels(whole)
+    """Also where one rank began and was killed."""
+    for name in ("both", "first one"):
+        folder = tmp_path / name
+        folder.mkdir()
+        config, resume = job_config(folder), []
+        if name == "first one":
+            assert in_process(mcts, config, kill_at=(STEPS, 150))[0] == SIGKILLED
+            resume = ["--resume"]
+        options = ("--num_gpus", "2")
+        finished = launch(config, *resume, options=options, trainer="trainers/mcts.py")
+        assert finished.returncode == 0, finished.stderr[-5000:]
+        assert finished.stdout.count("labelled steps a second now") == 1, "one rank speaks"
+        assert labels(folder) == labels(whole)
 
 
 def test_pairs_are_picked_anew_without_a_search(whole: Path, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_values_are_the_critics(tiny_policy: Path, trained: tuple[Path, CriticMo
             values = model.module(**batch.inputs)[1][batch.state_of].min(dim=-1).values
         past: list[tuple[str, tuple[int, ...]]] = []
         for turn, value in zip(episode.turns, values.tolist(), strict=True):
-            state = State(turn.observation, turn.prompt_ids, tuple(past))
+            state = State(turn.observation, turn.prompt_ids, past=tuple(past))
             assert found(state) == pytest.approx(value, abs=1e-5)
             assert found(state) == found(state)
             past.append((turn.observation, turn.action_ids))

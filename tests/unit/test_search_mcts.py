@@ -21,9 +21,11 @@ from search_rooms import (
 )
 from tabular import BEST_DOOR, DOORS, INVALID_REWARD, LONGEST, ROOMS, rooms
 
+from agentrl.config import HistoryConfig
 from agentrl.errors import ConfigError
 from agentrl.rollout.context import Context
-from agentrl.rollout.episode import EpisodeSpec
+from agentrl.rollout.episode import Episode, EpisodeSpec
+from agentrl.rollout.sampler import Completion
 from agentrl.search.tree import Node, Tree
 from agentrl.trajectory import EndReason
 
@@ -156,6 +158,38 @@ def test_budgets_end_a_tree_after_the_iteration_that_used_them_up(
     assert tree.stopped == reason
     before, after = used[reason]
     assert before < budget[reason] <= after
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        HistoryConfig(),
+        HistoryConfig(keep="last_turns", turns=1),
+        HistoryConfig(keep="within_budget"),
+    ],
+    ids=lambda history: history.keep,
+)
+def test_prompts_are_those_of_an_episode(context: Context, history: HistoryConfig) -> None:
+    """Every state of a tree has the prompt, and the end, of an episode that plays its actions."""
+    narrow = Context(context.chat, 32, 4, history)
+    [tree] = grow(narrow, [EpisodeSpec(0, 7)], iterations=60, exploration=3.0)
+    nodes = {node.path: node for node in tree.nodes()}
+    ends = set()
+    for path, node in nodes.items():
+        if node.state is None:
+            continue
+        episode = Episode(SavedRooms(), "rooms", EpisodeSpec(0, 7), narrow)
+        for depth in range(1, len(path) + 1):
+            said = nodes[path[:depth]]
+            episode.act(
+                said.action, Completion(said.action_ids, (0.0,) * len(said.action_ids), "stop")
+            )
+        assert node.state.prompt_ids == episode.prompt_ids
+        assert node.state.observation == episode.observation
+        assert node.state.end == (episode.trajectory and episode.trajectory.end_reason)
+        ends.add(node.state.end)
+    assert max(map(len, nodes)) >= 3
+    assert (EndReason.TRUNCATED in ends) == (history.keep == "all")
 
 
 def test_samples_are_drawn_until_enough_differ(context: Context) -> None:
