@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,13 @@ from rich.console import Console
 from agentrl.config import RunConfig, load_config
 from agentrl.errors import ConfigError, EnvironmentFaultError, reported_errors
 from agentrl.evaluation.curves import write_curves
-from agentrl.evaluation.report import comparison_table, results_table, write_episodes
+from agentrl.evaluation.guidance import Guidance
+from agentrl.evaluation.report import (
+    comparison_table,
+    costs_table,
+    results_table,
+    write_episodes,
+)
 from agentrl.evaluation.result import Evaluation, read_results, write_results
 from agentrl.evaluation.run import AgentKind, evaluate
 from agentrl.models.adapter import find_adapter, run_folder
@@ -19,6 +26,14 @@ from agentrl.quiet import quieten
 
 app = typer.Typer(help="Evaluate agents.", no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
+
+
+class ReadOut(StrEnum):
+    """How a Q-model's values are read; see `agentrl.models.q_model`."""
+
+    SUM = "sum"
+    AVERAGED = "averaged"
+
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -42,6 +57,17 @@ def run(
     episodes: Annotated[int | None, typer.Option(help="Size of the panel.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Of the policy; 0 is greedy.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides which episodes are played.")] = None,
+    candidates: Annotated[int, typer.Option(min=1, help="Proposals of guided agents.")] = 5,
+    q_model: Annotated[
+        Path | None, typer.Option(help="Run of trainers/dpo.py, for the agent q_guided.")
+    ] = None,
+    read_out: Annotated[
+        ReadOut, typer.Option(help="Of the Q-model: the paper's sum, or its code's average.")
+    ] = ReadOut.SUM,
+    critic: Annotated[
+        Path | None,
+        typer.Option(help="Run of ArCHer, for critic_guided; default: the checkpoint's."),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder of the results; default: in the run's folder.")
@@ -60,8 +86,9 @@ def run(
         resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
         default = AgentKind.POLICY if checkpoint else AgentKind.START
         agents = list(dict.fromkeys(agent or [default]))
-        evaluations = evaluate(resolved, agents, checkpoint)
-        folder = output or _default_folder(resolved, checkpoint, evaluations)
+        guidance = Guidance(candidates, q_model, read_out.value, critic)
+        evaluations = evaluate(resolved, agents, checkpoint, guidance)
+        folder = output or _default_folder(resolved, checkpoint, evaluations, guidance)
         _save(evaluations, folder, json)
         if broken := [each.agent for each in evaluations if not each.summary.episodes]:
             raise EnvironmentFaultError(
@@ -132,9 +159,12 @@ def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) 
 
 
 def _default_folder(
-    config: RunConfig, checkpoint: Path | None, evaluations: list[Evaluation]
+    config: RunConfig,
+    checkpoint: Path | None,
+    evaluations: list[Evaluation],
+    guidance: Guidance,
 ) -> Path:
-    """One folder for each panel, agents, checkpoint and temperature: no result replaces another."""
+    """A folder for each panel, agents, checkpoint, guidance, temperature: no result is replaced."""
     run = run_folder(checkpoint) if checkpoint else None
     panel = evaluations[0].panel
     of_panel = f"{panel.split}-{len(panel.specs)}-{panel.fingerprint[:8]}"
@@ -142,6 +172,9 @@ def _default_folder(
     if checkpoint:
         adapter = find_adapter(checkpoint).resolve()
         parts.append((adapter.parent if adapter.name == "adapter" else adapter).name)
+    if any("cost" in evaluation.settings for evaluation in evaluations):
+        judges = [path.resolve().name for path in (guidance.q_model, guidance.critic) if path]
+        parts += [f"best-of-{guidance.candidates}", *judges]
     parts.append(f"temperature-{config.evaluation.temperature:g}")
     return (run or config.folder) / "evaluation" / of_panel / "-".join(parts)
 
@@ -159,6 +192,8 @@ def _save(evaluations: list[Evaluation], folder: Path, json: Path | None) -> Non
     console.print(results_table(evaluations))
     if len(evaluations) > 1:
         console.print(comparison_table(evaluations))
+    if (costs := costs_table(evaluations)) is not None:
+        console.print(costs)
     for path in written:
         console.print(f"Results:  {path}", soft_wrap=True)
     console.print(f"Episodes: {folder / 'episodes.html'}", soft_wrap=True)

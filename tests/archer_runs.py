@@ -60,11 +60,12 @@ def archer(config: Path, *arguments: str, kill_at: tuple[str, int] | None = None
     from trainers.archer import app
 
     if kill_at is not None:
-        _kill_at(*kill_at)
+        kill_at_call(*kill_at)
     app(["--config", str(config), *arguments])
 
 
-def _kill_at(place: str, call: int) -> None:
+def kill_at_call(place: str, call: int) -> None:
+    """SIGKILL instead of the so manyth call of a function, given as ``module:name``."""
     calls = 0
     module, _, name = place.partition(":")
     owner: Any = importlib.import_module(module)
@@ -84,12 +85,15 @@ def _kill_at(place: str, call: int) -> None:
 
 
 def launch(
-    config: Path, *arguments: str, options: tuple[str, ...] = ()
+    config: Path,
+    *arguments: str,
+    options: tuple[str, ...] = (),
+    trainer: str = "trainers/archer.py",
 ) -> subprocess.CompletedProcess[str]:
-    """``deepspeed OPTIONS trainers/archer.py --config FILE ARGUMENTS`` in the project's folder."""
+    """``deepspeed OPTIONS TRAINER --config FILE ARGUMENTS`` in the project's folder."""
     return subprocess.run(
         [
-            *(Path(sys.executable).with_name("deepspeed"), *options, "trainers/archer.py"),
+            *(Path(sys.executable).with_name("deepspeed"), *options, trainer),
             *("--config", str(config), *arguments),
         ],
         cwd=Path(__file__).parents[1],

@@ -1,4 +1,4 @@
-"""Losses on pairs of utterances for the same state.
+"""Losses on pairs of utterances for the same state, and values read from what they taught.
 
 Shapes: P pairs. Log-probabilities are sums over an utterance's tokens.
 """
@@ -35,3 +35,34 @@ def dpo_loss(
         "margin": margin.detach().sum(),
         "pair_accuracy": (margin > 0).to(margin.dtype).sum().detach(),
     }
+
+
+def log_ratio_value(policy: Tensor, reference: Tensor, beta: float) -> Tensor:
+    """`Q(s, a) = beta log pi(a|s) / pi_ref(a|s)`, the value that DPO's policy implies.
+
+    Rafailov et al. 2023, equation 5, without the part that the actions of a state share; Zhai et
+    al. 2024 (arXiv 2409.09345) choose actions by it.
+
+    Args:
+        policy: [P], log-probability of the utterance.
+        reference: [P], under the reference policy.
+        beta: as in `dpo_loss`.
+    """
+    return beta * (policy - reference)
+
+
+def averaged_ratio_value(policy: Tensor, reference: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+    """`exp(mean_t log softmax(z_t - z_ref,t)[a_t])`, as the code of Zhai et al. reads its model.
+
+    In (0, 1]. Two things differ from `log_ratio_value`: the mean over tokens instead of their sum,
+    and the differences of logits are normalised anew, so that the order of actions may change.
+
+    Args:
+        policy: [P, T, V], logits z before each of the utterance's tokens.
+        reference: [P, T, V], z_ref, of the reference policy.
+        tokens: [P, T], the utterance.
+        mask: [P, T], 1.0 on its tokens, at least one a row, 0.0 on padding.
+    """
+    scores = (policy - reference).log_softmax(dim=-1)
+    chosen = scores.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    return ((chosen * mask).sum(dim=1) / mask.sum(dim=1)).exp()

@@ -15,6 +15,7 @@ from agentrl.config.acting import (
     VllmConfig,
 )
 from agentrl.config.fitting import check_context
+from agentrl.config.preferring import PreferencesConfig
 from agentrl.config.pretraining import (
     EncoderPretrainConfig,
     PretrainConfig,
@@ -43,6 +44,7 @@ from agentrl.config.schema import (
     RunConfig,
     WarmupConfig,
 )
+from agentrl.config.searching import PairsConfig, SearchConfig
 from agentrl.config.unused import without_effect
 
 __all__ = [
@@ -59,12 +61,15 @@ __all__ = [
     "IsolationConfig",
     "LoggingConfig",
     "LoraConfig",
+    "PairsConfig",
     "PolicyConfig",
+    "PreferencesConfig",
     "PretrainConfig",
     "ReplayConfig",
     "RolloutConfig",
     "RunConfig",
     "SamplerConfig",
+    "SearchConfig",
     "Section",
     "StageConfig",
     "TinyModelConfig",

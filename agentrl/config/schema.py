@@ -19,6 +19,8 @@ from agentrl.config.acting import (
     SamplerConfig,
     Section,
 )
+from agentrl.config.preferring import PreferencesConfig
+from agentrl.config.searching import SearchConfig
 
 
 class DemonstrationsConfig(Section):
@@ -261,6 +263,10 @@ class RunConfig(Section):
     """Policy update."""
     replay: ReplayConfig = ReplayConfig()
     """The critic's memory."""
+    preferences: PreferencesConfig | None = None
+    """Pairs to learn a Q-model from (``trainers/dpo.py``)."""
+    search: SearchConfig = SearchConfig()
+    """Labels by tree search (`trainers/mcts.py`)."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Measuring."""
     checkpoint: CheckpointConfig = CheckpointConfig()

@@ -54,6 +54,7 @@ def without_effect(config: RunConfig) -> list[str]:
             "sampler.vllm": config.sampler.backend != "vllm",
             "sampler.servers": config.sampler.backend != "server",
         },
+        "search.critic": {"search.beyond": config.search.critic is not None},
         "policy.adapter": {
             "policy.lora.alpha": config.policy.adapter is not None,
             "policy.lora.target_modules": config.policy.adapter is not None,

@@ -90,6 +90,23 @@ def results_table(evaluations: Sequence[Evaluation]) -> FiguresTable:
     return FiguresTable(title, rows, signed=False)
 
 
+def costs_table(evaluations: Sequence[Evaluation]) -> Table | None:
+    """What guided agents took a turn; None where no agent was guided."""
+    guided = [e for e in evaluations if "cost" in e.settings]
+    if not guided:
+        return None
+    table = Table(title="Cost of a turn", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("agent")
+    for heading in ("utterances sampled", "tokens sampled", "utterances judged"):
+        table.add_column(heading, justify="right")
+    for evaluation in guided:
+        cost: dict[str, int] = evaluation.settings["cost"]
+        turns = max(cost["turns"], 1)
+        figures = (cost[name] / turns for name in ("sampled", "tokens", "judged"))
+        table.add_row(evaluation.agent, *(f"{figure:.2f}" for figure in figures))
+    return table
+
+
 def comparison_table(evaluations: Sequence[Evaluation]) -> FiguresTable:
     """One row an agent: its differences from the first one, paired by episode.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -10,16 +12,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agentrl.config import RunConfig
 from agentrl.errors import CheckpointError
+from agentrl.evaluation.guidance import Guidance, Kind, build_judge
 from agentrl.evaluation.panel import Panel, make_panel
 from agentrl.evaluation.result import Evaluation
 from agentrl.files import MASK
 from agentrl.isolation import make_environment
 from agentrl.models.adapter import check_adapter, find_adapter, run_folder
+from agentrl.rollout.guided import Guided
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.scripted import play_scripted
 
 if TYPE_CHECKING:
-    from agentrl.rollout.sampler import Sampler
+    from transformers import PreTrainedTokenizerBase
+
+    from agentrl.rollout.chat import Chat
+    from agentrl.rollout.sampler import Answerer, Sampler
 
 
 class AgentKind(StrEnum):
@@ -33,6 +40,12 @@ class AgentKind(StrEnum):
     """The environment's expert at its best."""
     RANDOM = "random"
     """Uniform over the admissible actions."""
+    LIKELIEST = "likeliest"
+    """The likeliest of some candidates of the checkpoint, or of its start without one."""
+    Q_GUIDED = "q_guided"
+    """The one of them that a Q-model prefers."""
+    CRITIC_GUIDED = "critic_guided"
+    """The one of them that a critic prefers."""
 
 
 _SCRIPTS: Mapping[AgentKind, Literal["scripted", "random"]] = {
@@ -41,8 +54,18 @@ _SCRIPTS: Mapping[AgentKind, Literal["scripted", "random"]] = {
 }
 
 
+_GUIDED: Mapping[AgentKind, Kind] = {
+    AgentKind.LIKELIEST: "likeliest",
+    AgentKind.Q_GUIDED: "q_guided",
+    AgentKind.CRITIC_GUIDED: "critic_guided",
+}
+
+
 def evaluate(
-    config: RunConfig, agents: Sequence[AgentKind], checkpoint: Path | None = None
+    config: RunConfig,
+    agents: Sequence[AgentKind],
+    checkpoint: Path | None = None,
+    guidance: Guidance | None = None,
 ) -> list[Evaluation]:
     """Let agents play the panel that ``config.evaluation`` describes.
 
@@ -50,6 +73,7 @@ def evaluate(
         config: environment, model, sampler and panel.
         agents: who plays.
         checkpoint: a run, a checkpoint or an adapter; needed by ``policy``.
+        guidance: how guided agents choose.
 
     Returns:
         One result an agent, in their order.
@@ -58,7 +82,7 @@ def evaluate(
         CheckpointError: there is no checkpoint, or it was made for another model.
         ConfigError: the environment or model cannot be used, or has no such agent.
     """
-    with Evaluator(config, checkpoint) as evaluator:
+    with Evaluator(config, checkpoint, guidance) as evaluator:
         adapters = {agent: evaluator.adapter(agent) for agent in agents}
         # A sampler cannot let go of an adapter: the base without one plays first.
         order = sorted(adapters, key=lambda agent: adapters[agent] is not None)
@@ -85,16 +109,25 @@ class Evaluator:
     Args:
         config: environment, model, sampler and panel.
         checkpoint: of the agent ``policy``.
+        guidance: how guided agents choose.
 
     Attributes:
         panel: what is played.
     """
 
-    def __init__(self, config: RunConfig, checkpoint: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        checkpoint: Path | None = None,
+        guidance: Guidance | None = None,
+    ) -> None:
         self.config, self.checkpoint = config, checkpoint
+        self.guidance = guidance or Guidance()
         self.panel = evaluation_panel(config)
         self._sampler: Sampler | None = None
         self._runner: Runner | None = None
+        self._chat: Chat
+        self._tokenizer: PreTrainedTokenizerBase
 
     def play(self, agent: AgentKind) -> Evaluation:
         """Play the panel with one agent.
@@ -113,14 +146,18 @@ class Evaluator:
             return Evaluation.of(agent.value, self.panel, trajectories)
         adapter = self.adapter(agent)
         temperature = self.config.evaluation.temperature
-        trajectories = self._runner_with(adapter).play(
-            self.panel.specs, temperature=temperature, progress=f"evaluating {agent}"
-        )
+        runner, title = self._runner_with(adapter), f"evaluating {agent}"
         settings: dict[str, Any] = {
             "model": self.config.policy.model,
             "adapter": str(adapter) if adapter else None,
             "temperature": temperature,
         }
+        guided = self._guided(agent) if agent in _GUIDED else None
+        with nullcontext(runner) if guided is None else self._play_through(guided) as playing:
+            trajectories = playing.play(self.panel.specs, temperature=temperature, progress=title)
+        if guided is not None:
+            judge = {name: str(value) for name, value in vars(self.guidance).items()}
+            settings |= {"guidance": judge, "cost": asdict(guided.cost)}
         return Evaluation.of(agent.value, self.panel, trajectories, settings)
 
     def adapter(self, agent: AgentKind) -> Path | None:
@@ -132,14 +169,14 @@ class Evaluator:
         Raises:
             CheckpointError: there is no checkpoint.
         """
-        if agent is AgentKind.POLICY:
+        if agent is AgentKind.POLICY or (agent in _GUIDED and self.checkpoint is not None):
             if self.checkpoint is None:
                 raise CheckpointError(
                     "The agent 'policy' is a checkpoint, and none was given: add one, or evaluate "
                     "the agent 'start', the configured model before training."
                 )
             return find_adapter(self.checkpoint)
-        if agent is not AgentKind.START:
+        if agent in _SCRIPTS:
             return None
         run = run_folder(self.checkpoint) if self.checkpoint else None
         if run is not None and (run / "start" / "adapter").exists():
@@ -167,8 +204,21 @@ class Evaluator:
         from agentrl.training.start import build_chat, build_runner
 
         config = self.config
-        chat = build_chat(config, load_tokenizer(config.policy))
-        self._sampler, self._runner = build_runner(config, chat)
+        self._tokenizer = load_tokenizer(config.policy)
+        self._chat = build_chat(config, self._tokenizer)
+        self._sampler, self._runner = build_runner(config, self._chat)
+
+    def _guided(self, agent: AgentKind) -> Guided:
+        """The sampler with a judge behind it."""
+        assert self._sampler is not None
+        own_critic = replace(self.guidance, critic=self.guidance.critic or self.checkpoint)
+        judge = build_judge(_GUIDED[agent], own_critic, self.config, self._tokenizer)
+        return Guided(self._sampler, judge, self.guidance.candidates)
+
+    def _play_through(self, answerer: Answerer) -> Runner:
+        from agentrl.training.start import runner_with
+
+        return runner_with(self.config, answerer, self._chat)
 
     def close(self) -> None:
         """Free the sampler and the environments."""

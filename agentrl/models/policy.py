@@ -53,14 +53,7 @@ class ActionLikelihood(nn.Module):
             Two [B, T] tensors in fp32: the log-probability of each action token given all before
             it, and the entropy (nats) of the distribution it was drawn from; zero elsewhere.
         """
-        columns = action_mask.any(dim=0).nonzero().squeeze(-1)
-        logits = self.model(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            logits_to_keep=columns - 1,
-            use_cache=False,
-        ).logits
-        logits = logits.float()
+        logits, columns = self.action_logits(input_ids, attention_mask, action_mask)
         if allowed is not None and len(allowed):
             logits = restricted(logits, allowed, columns)
         log_distribution = logits.log_softmax(dim=-1)
@@ -74,6 +67,25 @@ class ActionLikelihood(nn.Module):
             blank.index_copy(1, columns, chosen * mask),
             blank.index_copy(1, columns, entropy * mask),
         )
+
+    def action_logits(
+        self, input_ids: Tensor, attention_mask: Tensor, action_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits before the action tokens, no others.
+
+        Args: as of `forward`.
+
+        Returns:
+            Logits [B, C, V] in fp32, and the columns [C] that have an action token in any row.
+        """
+        columns = action_mask.any(dim=0).nonzero().squeeze(-1)
+        output = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            logits_to_keep=columns - 1,
+            use_cache=False,
+        )
+        return output.logits.float(), columns
 
 
 def restricted(logits: Tensor, allowed: Tensor, columns: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,10 +65,7 @@ class Episode:
 
     def _begin(self) -> None:
         try:
-            self.observation, self.info = self.environment.reset(
-                seed=self.spec.seed, options={"task": self.spec.task}
-            )
-            _check(self.observation, 0.0, self.info)
+            self.observation, self.info = begin(self.environment, self.spec)
         except ConfigError:
             raise
         except Exception as error:  # any fault of an environment is data, not a crash
@@ -77,12 +74,8 @@ class Episode:
         if self.context is None:
             return
         self.prompt_ids = self.context.begin(self.observation)
-        if len(self.prompt_ids) > self.context.longest_prompt:
-            message = (
-                f"The first prompt has {len(self.prompt_ids)} tokens, which leaves no room for an "
-                f"utterance of {self.context.max_new_tokens} within {self.context.length}. Raise "
-                "policy.context_length, or lower sampler.max_new_tokens."
-            )
+        message = no_room(self.prompt_ids, self.context)
+        if message is not None:
             self._end(EndReason.FAILED, success=False, error=message)
             return
         self._offer(self.context)
@@ -109,8 +102,7 @@ class Episode:
             policy_version: number of the adapter that sampled it.
         """
         try:
-            observation, reward, terminated, truncated, info = self.environment.step(action)
-            _check(observation, float(reward), info)
+            observation, reward, terminated, truncated, info = step(self.environment, action)
         except ConfigError:
             raise
         except Exception as error:  # as above
@@ -124,7 +116,7 @@ class Episode:
                 action_ids=completion.ids,
                 log_probabilities=completion.log_probabilities,
                 finish_reason=completion.finish_reason,
-                reward=float(reward),
+                reward=reward,
                 valid=bool(info.get("valid", True)),
                 policy_version=policy_version,
                 choices=tuple(self.choices),
@@ -151,7 +143,7 @@ class Episode:
         """End the episode as failed: its environment broke."""
         self.broken = True
         self.prompt_ids = ()
-        self._end(EndReason.FAILED, success=False, error=_described(error))
+        self._end(EndReason.FAILED, success=False, error=described(error))
 
     def _end(self, reason: EndReason, success: bool, error: str | None = None) -> None:
         self.trajectory = Trajectory(
@@ -167,7 +159,41 @@ class Episode:
         )
 
 
-def _described(error: Exception) -> str:
+def begin(environment: TextEnvironment, spec: EpisodeSpec) -> tuple[str, Mapping[str, Any]]:
+    """Reset an environment; observation and info are what the contract asks for.
+
+    Raises:
+        EnvironmentFaultError: they are not; what else the environment raises is not caught.
+    """
+    observation, info = environment.reset(seed=spec.seed, options={"task": spec.task})
+    _check(observation, 0.0, info)
+    return observation, info
+
+
+def step(
+    environment: TextEnvironment, action: str
+) -> tuple[str, float, bool, bool, Mapping[str, Any]]:
+    """Take an action; what comes back is what the contract asks for.
+
+    Raises: as `begin`.
+    """
+    observation, reward, terminated, truncated, info = environment.step(action)
+    _check(observation, float(reward), info)
+    return observation, float(reward), terminated, truncated, info
+
+
+def no_room(prompt_ids: Sequence[int], context: Context) -> str | None:
+    """Why an episode's first prompt is too long to be answered; None if it is not."""
+    if len(prompt_ids) <= context.longest_prompt:
+        return None
+    return (
+        f"The first prompt has {len(prompt_ids)} tokens, which leaves no room for an "
+        f"utterance of {context.max_new_tokens} within {context.length}. Raise "
+        "policy.context_length, or lower sampler.max_new_tokens."
+    )
+
+
+def described(error: Exception) -> str:
     """The message of an error raised on purpose, the end of the traceback of any other."""
     if isinstance(error, AgentrlError):
         return f"{type(error).__name__}: {error}"

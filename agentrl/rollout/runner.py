@@ -10,7 +10,7 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoo
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,9 +24,11 @@ from agentrl.rollout.episode import Episode, EpisodeSpec
 from agentrl.rollout.sampler import Answerer, Completion, Request
 from agentrl.trajectory import EndReason, Trajectory
 
-__all__ = ["EpisodeSpec", "Runner", "turn_seed"]
+__all__ = ["EpisodeSpec", "Runner", "Threads", "turn_seed"]
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,7 @@ class Runner:
         self.environment, self.sampler, self.context = environment, sampler, context
         self.concurrent, self.retries, self.in_order = concurrent, retries, in_order
         self._idle: list[TextEnvironment] = []
-        elsewhere = environment.isolation.mode != "none"
-        self._workers = threads if threads is not None else concurrent * elsewhere
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads = Threads(environment, concurrent, threads)
 
     def play(
         self,
@@ -133,7 +133,7 @@ class Runner:
         """
         flight = _Flight(specs)
         try:
-            with _progress_bar(progress, len(specs)) as bar:
+            with progress_bar(progress, len(specs)) as bar:
                 while flight.waiting or flight.size:
                     self._begin_more(flight)
                     self._ask(flight, temperature)
@@ -150,7 +150,7 @@ class Runner:
         """Begin episodes until all places are taken or none is waiting."""
         while flight.waiting and flight.size < self.concurrent:
             which = flight.waiting.popleft()
-            flight.acting[self._do(self._begin, which)] = which
+            flight.acting[self._threads.do(self._begin, which)] = which
 
     def _begin(self, which: _Try) -> Episode:
         """Begin an episode in an idle environment, or in a new one: a retry always in a new one."""
@@ -195,17 +195,8 @@ class Runner:
         version = self.sampler.version
         for ticket, completion in self.sampler.advance():
             which, episode = flight.asked.pop(ticket)
-            flight.acting[self._do(_act, episode, completion, version)] = which
-
-    def _do(self, function: Callable[..., Episode], *given: Any) -> Future[Episode]:
-        """Run what an environment does: now, or in a thread."""
-        if self._workers:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(self._workers, "episode")
-            return self._threads.submit(function, *given)
-        done: Future[Episode] = Future()
-        done.set_result(function(*given))
-        return done
+            acted = self._threads.do(_act, episode, completion, version)
+            flight.acting[acted] = which
 
     def _land(self, flight: _Flight) -> None:
         """Take what environments have done; wait for them if there is nothing else to do."""
@@ -243,9 +234,7 @@ class Runner:
         """Close the environments; `play` builds new ones."""
         while self._idle:
             close_quietly(self._idle.pop())
-        if self._threads is not None:
-            self._threads.shutdown()
-            self._threads = None
+        self._threads.close()
 
     def __enter__(self) -> Runner:
         return self
@@ -257,6 +246,40 @@ class Runner:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class Threads:
+    """Where environments act: now, in the caller's thread, or in threads of their own.
+
+    Args:
+        environment: which environment it is.
+        concurrent: how many of them there are at most.
+        threads: 0 for none; None is as many as `concurrent` for environments that are elsewhere
+            and 0 for others.
+    """
+
+    def __init__(
+        self, environment: EnvironmentConfig, concurrent: int, threads: int | None
+    ) -> None:
+        elsewhere = environment.isolation.mode != "none"
+        self._count = threads if threads is not None else concurrent * elsewhere
+        self._pool: ThreadPoolExecutor | None = None
+
+    def do(self, function: Callable[..., Result], *given: Any) -> Future[Result]:
+        """Call a function that lets an environment act; what it raises without threads rises."""
+        if self._count:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._count, "episode")
+            return self._pool.submit(function, *given)
+        done: Future[Result] = Future()
+        done.set_result(function(*given))
+        return done
+
+    def close(self) -> None:
+        """End the threads; `do` starts new ones."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
 
 
 def _act(episode: Episode, completion: Completion, version: int) -> Episode:
@@ -305,9 +328,14 @@ def environment_or_stand_in(config: EnvironmentConfig) -> TextEnvironment:
         return _Unbuilt(error)
 
 
-def turn_seed(spec: EpisodeSpec, turn: int) -> int:
-    """The seed of an episode's utterance at `turn`: 63 bits, the same on every machine."""
-    text = f"{spec.seed}/{spec.task}/{turn}".encode()
+def turn_seed(spec: EpisodeSpec, *turn: int | str) -> int:
+    """The seed of an episode's utterance: 63 bits, the same on every machine.
+
+    Args:
+        spec: of the episode.
+        turn: its number; where an episode has several utterances at a turn, what names this one.
+    """
+    text = "/".join(map(str, (spec.seed, spec.task, *turn))).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
@@ -329,7 +357,13 @@ def report_failures(trajectories: Sequence[Trajectory]) -> None:
 
 
 @contextmanager
-def _progress_bar(title: str | None, total: int) -> Iterator[Progress]:
+def progress_bar(title: str | None, total: int) -> Iterator[Progress]:
+    """A bar on standard error, if that is a terminal and there is a title.
+
+    Args:
+        title: what is done.
+        total: how often.
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from agentrl.training.actor_learner import ActorLearner
     from agentrl.training.critic_learner import CriticLearner
 
+LABELS = "labels"
+"""Folder of a run that holds what tree search found."""
+
 MAY_CHANGE = (
     "iterations",
     "evaluation",
@@ -48,6 +51,8 @@ MAY_CHANGE = (
     "sampler.mismatch_limit",
     "sampler.probe_tolerance",
     "sampler.vllm",
+    "search.pairs",
+    "search.shown",
 )
 """Settings and sections that a resumed run may have different from before: where the run goes, and
 what is a matter of memory, speed and tolerance rather than of the result."""
@@ -118,7 +123,8 @@ class Run:
 
     def _holds_work(self) -> bool:
         """Whether a run in this folder got as far as anything worth keeping."""
-        kept = ("trajectories/iteration-*", "start/adapter/*", "checkpoint-*")
+        labels = f"{LABELS}/steps/*.parquet"
+        kept = ("trajectories/iteration-*", "start/adapter/*", "checkpoint-*", labels)
         return any(True for pattern in kept for _ in self.folder.glob(pattern))
 
     def _lock(self) -> None:

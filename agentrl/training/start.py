@@ -17,7 +17,7 @@ from agentrl.models.policy import Policy
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
 from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import Sampler, build_sampler
+from agentrl.rollout.sampler import Answerer, Sampler, build_sampler
 from agentrl.rollout.scripted import demonstration_specs, play_scripted
 from agentrl.training.checkpoint import barrier
 from agentrl.training.cloning import Log, clone
@@ -52,8 +52,13 @@ def build_runner(config: RunConfig, chat: Chat) -> tuple[Sampler, Runner]:
     """The configured sampler of the configured policy, and a runner that plays with it."""
     path = model_path(config.policy.model)
     sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
+    return sampler, runner_with(config, sampler, chat)
+
+
+def runner_with(config: RunConfig, sampler: Answerer, chat: Chat) -> Runner:
+    """A runner that plays the configured environment with a sampler, or with what guides one."""
     chooses = config.policy.actions == "admissible"
-    runner = Runner(
+    return Runner(
         listing_actions(config.environment) if chooses else config.environment,
         sampler,
         build_context(config, chat),
@@ -62,7 +67,6 @@ def build_runner(config: RunConfig, chat: Chat) -> tuple[Sampler, Runner]:
         threads=config.rollout.threads,
         in_order=config.rollout.in_order,
     )
-    return sampler, runner
 
 
 def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> list[Trajectory]:

@@ -80,6 +80,9 @@ def test_overrides_win_and_have_yaml_values(file: Path) -> None:
         ("cloning.updates=9", r"cloning can do nothing without demonstrations"),
         ("critic.warmup={min_iterations: 3, max_iterations: 2}", r"longest wait ends before"),
         ("critic.pretraining_updates=1", r"pretraining_updates can do nothing without demonst"),
+        ("search.samples=4", r"search\.samples=4 cannot find search\.candidates=5"),
+        ("search.critic_weight=0.5", r"critic_weight=0\.5 needs a critic: name the run"),
+        ("search.pairs.rul=code", r"unknown key 'search\.pairs\.rul'\. Did you mean 'rule'\?"),
     ],
 )
 def test_what_is_wrong_with_an_override(override: str, message: str, file: Path) -> None:
@@ -107,6 +110,8 @@ def test_what_is_wrong_with_an_override(override: str, message: str, file: Path)
             ["environment.isolation.memory_gib"],
         ),
         (["sampler.backend=transformers", "sampler.vllm.kv_cache_gib=2"], ["sampler.vllm"]),
+        (["search.beyond=-0.5"], []),
+        (["search.beyond=-0.5", "search.critic=x"], ["search.beyond"]),
     ],
 )
 def test_settings_without_effect(overrides: list[str], unused: list[str], file: Path) -> None:

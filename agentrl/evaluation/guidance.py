@@ -1,0 +1,116 @@
+"""Value-guided acting: what judges the candidates that a policy proposes.
+
+========================= ======================================================================
+agent                     says, of its candidates
+========================= ======================================================================
+``likeliest``             the likeliest one under the policy
+``q_guided``              the one of largest Q of a Q-model (Zhai et al. 2024, section 3.4)
+``critic_guided``         the one of largest Q of ArCHer's critic (CHAI, Verma et al. 2022)
+========================= ======================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from agentrl.config import RunConfig
+from agentrl.errors import ConfigError
+from agentrl.rollout.guided import Judge, by_likelihood
+from agentrl.rollout.sampler import Completion
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Kind = Literal["likeliest", "q_guided", "critic_guided"]
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """How candidates are proposed and judged.
+
+    Attributes:
+        candidates: proposals a turn (the papers: 5).
+        q_model: folder of a run of ``trainers/dpo.py``; for ``q_guided``.
+        read_out: how its values are read, see `agentrl.models.q_model`.
+        critic: folder of a run of ``trainers/archer.py``; for ``critic_guided``.
+    """
+
+    candidates: int = 5
+    q_model: Path | None = None
+    read_out: Literal["sum", "averaged"] = "sum"
+    critic: Path | None = None
+
+
+def build_judge(
+    kind: Kind, guidance: Guidance, config: RunConfig, tokenizer: PreTrainedTokenizerBase
+) -> Judge:
+    """The judge of an agent.
+
+    Raises:
+        ConfigError: its model was not named, or cannot judge prompts alone.
+        CheckpointError: there is no such model, or it is one of another base.
+    """
+    if kind == "likeliest":
+        return by_likelihood
+    if kind == "q_guided":
+        if guidance.q_model is None:
+            raise ConfigError(
+                "The agent q_guided chooses by a Q-model: name the folder of a run of "
+                "trainers/dpo.py with --q-model."
+            )
+        return _by_q_model(guidance.q_model, guidance.read_out, config)
+    if guidance.critic is None:
+        raise ConfigError(
+            "The agent critic_guided chooses by ArCHer's critic: name the folder of its run with "
+            "--critic, or give a --checkpoint, whose own critic then judges."
+        )
+    return _by_critic(guidance.critic, config, tokenizer)
+
+
+def _by_q_model(folder: Path, read_out: Literal["sum", "averaged"], config: RunConfig) -> Judge:
+    from agentrl.models.q_model import QModel
+
+    model = QModel(folder, config.policy, read_out)
+
+    def judge(
+        prompts: Sequence[Sequence[int]], candidates: Sequence[Sequence[Completion]]
+    ) -> list[list[float]]:
+        steps = [(p, c.ids) for p, found in zip(prompts, candidates, strict=True) for c in found]
+        return _regrouped(model(steps), candidates)
+
+    return judge
+
+
+def _by_critic(path: Path, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Judge:
+    from agentrl.data.segment import Segment, Step
+    from agentrl.training.saved_critic import SavedCritic
+
+    critic = SavedCritic(path, config.policy, tokenizer)
+    if critic.config.critic.kind != "causal":
+        raise ConfigError(
+            f"The critic {critic.file} is of kind {critic.config.critic.kind!r}, which reads whole "
+            "conversations; candidates are judged by their prompts, which needs critic.kind=causal."
+        )
+
+    def judge(
+        prompts: Sequence[Sequence[int]], candidates: Sequence[Sequence[Completion]]
+    ) -> list[list[float]]:
+        segments = []
+        for prompt, found in zip(prompts, candidates, strict=True):
+            for completion in found:
+                ids = (*prompt, *completion.ids)
+                step = Step(0, len(prompt), len(ids), 0, 0.0, False, completion.log_probabilities)
+                segments.append(Segment(ids, (step,), ()))
+        return _regrouped(critic(segments)[0].tolist(), candidates)
+
+    return judge
+
+
+def _regrouped(
+    values: Sequence[float], candidates: Sequence[Sequence[Completion]]
+) -> list[list[float]]:
+    rest = iter(values)
+    return [[next(rest) for _ in found] for found in candidates]

@@ -1,0 +1,187 @@
+"""Many searches at once through one engine."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentrl.config import EnvironmentConfig, SearchConfig
+from agentrl.env import TextEnvironment
+from agentrl.isolation import RemoteEnvironment
+from agentrl.rollout.context import Context
+from agentrl.rollout.episode import EpisodeSpec
+from agentrl.rollout.runner import Threads, close_quietly
+from agentrl.rollout.sampler import Completion, Request, Sampler
+from agentrl.search.mcts import Act, Ask, Begin, Question, Search, Value
+from agentrl.search.tree import State, Tree
+from agentrl.search.world import Outcome, World
+
+
+@dataclass(slots=True, eq=False)
+class _Growing:
+    """A search under way.
+
+    Attributes:
+        position: of its spec.
+        steps: the search.
+        world: its environment.
+        answers: of the samples it asked for, those that have come.
+        missing: how many of them have not.
+    """
+
+    position: int
+    steps: Generator[Question, Any, Tree]
+    world: World
+    answers: list[Completion | None] = field(default_factory=list)
+    missing: int = 0
+
+
+class Forest:
+    """Grows trees, up to `concurrent` of them at once.
+
+    A search waits for its own answers only: while one tree's environment acts, the engine samples
+    for the others, and what it has done goes back at once. A tree is the same whatever grows beside
+    it, as far as the sampler's arithmetic does not change with the size of a batch.
+
+    Args:
+        environment: which environment; one instance for each tree under way.
+        sampler: answers the prompts; nobody else may use it meanwhile.
+        context: makes the prompts.
+        settings: how a tree grows.
+        judge: the critic's value of a state; None if there is none.
+        concurrent: most trees at once.
+        retries: how often an action that broke the environment is tried again.
+        threads: where environments act; as of `agentrl.rollout.runner.Threads`.
+        in_order: wait for all environments that are acting before the sampler goes on.
+    """
+
+    def __init__(
+        self,
+        environment: EnvironmentConfig,
+        sampler: Sampler,
+        context: Context,
+        settings: SearchConfig,
+        *,
+        judge: Callable[[State], float] | None = None,
+        concurrent: int,
+        retries: int = 0,
+        threads: int | None = None,
+        in_order: bool = False,
+    ) -> None:
+        self.environment, self.sampler, self.context = environment, sampler, context
+        self.settings, self.judge, self.concurrent = settings, judge, concurrent
+        self.retries, self.in_order = retries, in_order
+        self._threads = Threads(environment, concurrent, threads)
+        self._idle: list[TextEnvironment] = []
+        self._growing: list[_Growing] = []
+        self._asked: dict[int, tuple[_Growing, int]] = {}
+        self._acting: dict[Future[Outcome], _Growing] = {}
+        self._grown: list[tuple[int, Tree]] = []
+
+    def grow(self, specs: Sequence[EpisodeSpec]) -> Iterator[tuple[int, Tree]]:
+        """Search each episode.
+
+        Args:
+            specs: tasks and seeds.
+
+        Yields:
+            The position of a spec and its tree, in the order in which they are finished. A tree
+            whose environment broke at the start has a root with the end ``failed``.
+        """
+        waiting = deque(enumerate(specs))
+        try:
+            while waiting or self._growing:
+                while waiting and len(self._growing) < self.concurrent:
+                    self._begin(*waiting.popleft())
+                self._land()
+                while self._grown:
+                    yield self._grown.pop(0)
+                if self._asked and not (self.in_order and self._acting):
+                    self._hear()
+                elif self._acting:
+                    when = ALL_COMPLETED if self.in_order else FIRST_COMPLETED
+                    wait(self._acting, return_when=when)
+        finally:
+            self._abort()
+
+    def _begin(self, position: int, spec: EpisodeSpec) -> None:
+        search = Search(spec, self.settings, self.context, self.judge is not None)
+        states, idle = self.settings.states, self._take_idle()
+        world = World(self.environment, spec, states, self.retries, idle)
+        growing = _Growing(position, search.run(), world)
+        self._growing.append(growing)
+        self._go_on(growing, None)
+
+    def _take_idle(self) -> TextEnvironment | None:
+        """An environment of a tree that is grown, unless its worker has died since."""
+        while self._idle:
+            environment = self._idle.pop()
+            if not (isinstance(environment, RemoteEnvironment) and environment.lost):
+                return environment
+            close_quietly(environment)
+        return None
+
+    def _go_on(self, growing: _Growing, answer: Any) -> None:
+        """Give a search its answer, and pass its next question on."""
+        try:
+            question = growing.steps.send(answer)
+            while isinstance(question, Value):
+                assert self.judge is not None
+                question = growing.steps.send(self.judge(question.state))
+        except StopIteration as end:
+            self._finish(growing, end.value)
+            return
+        world = growing.world
+        match question:
+            case Begin():
+                self._acting[self._threads.do(world.begin)] = growing
+            case Act(place, action, keep):
+                self._acting[self._threads.do(world.step, place, action, keep)] = growing
+            case Ask(prompt_ids, seeds):
+                limit = self.context.max_new_tokens
+                tickets = self.sampler.submit(
+                    [Request(prompt_ids, seed, max_new_tokens=limit) for seed in seeds]
+                )
+                growing.answers, growing.missing = [None] * len(tickets), len(tickets)
+                for number, ticket in enumerate(tickets):
+                    self._asked[ticket] = (growing, number)
+
+    def _finish(self, growing: _Growing, tree: Tree) -> None:
+        self._growing.remove(growing)
+        self._grown.append((growing.position, tree))
+        if growing.world.environment is not None:
+            self._idle.append(growing.world.environment)
+
+    def _land(self) -> None:
+        """Let every search go on whose environment has acted, until all wait for something."""
+        while landed := [future for future in self._acting if future.done()]:
+            for future in landed:
+                self._go_on(self._acting.pop(future), future.result())
+
+    def _hear(self) -> None:
+        """Let the sampler compute, and every search go on whose samples are complete."""
+        for ticket, completion in self.sampler.advance():
+            growing, number = self._asked.pop(ticket)
+            growing.answers[number] = completion
+            growing.missing -= 1
+            if not growing.missing:
+                self._go_on(growing, growing.answers)
+
+    def _abort(self) -> None:
+        """Leave nothing behind where an error ended it; after a whole one nothing is left."""
+        if self._asked:
+            self.sampler.abandon()
+        wait(self._acting)
+        for growing in self._growing:
+            if growing.world.environment is not None:
+                close_quietly(growing.world.environment)
+        self._growing, self._asked, self._acting, self._grown = [], {}, {}, []
+
+    def close(self) -> None:
+        """Close the environments; `grow` builds new ones."""
+        while self._idle:
+            close_quietly(self._idle.pop())
+        self._threads.close()

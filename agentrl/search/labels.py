@@ -1,0 +1,225 @@
+"""What a tree says of single steps: their Q-values, and pairs of a better and a worse action.
+
+A step is one action at one state; its row has the ids that the policy was shown and those that it
+sampled, so that nothing is ever tokenized again. Log-probabilities are not kept: they change in the
+last digits with the size of the engine's batch, and a trainer computes its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from agentrl.config import PairsConfig
+from agentrl.search.tree import Node, Tree
+
+Row: TypeAlias = dict[str, Any]
+
+_IDS = pa.list_(pa.int32())
+_EPISODE = [
+    ("environment", pa.string()),
+    ("task", pa.int64()),
+    ("seed", pa.int64()),
+    ("tree", pa.int32()),
+]
+_STATE = [
+    ("path", _IDS),
+    ("turn", pa.int32()),
+    ("observation", pa.string()),
+    ("prompt_ids", _IDS),
+]
+
+STEPS = pa.schema(
+    [
+        *_EPISODE,
+        *_STATE,
+        ("action", pa.string()),
+        ("action_ids", _IDS),
+        ("finish_reason", pa.string()),
+        ("count", pa.int32()),
+        ("prior", pa.float64()),
+        ("visits", pa.int32()),
+        ("q", pa.float64()),
+        ("state_value", pa.float64()),
+        ("children", pa.int32()),
+        ("best", pa.bool_()),
+        ("reward", pa.float64()),
+        ("valid", pa.bool_()),
+        ("success", pa.bool_()),
+        ("next_observation", pa.string()),
+        ("end_reason", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+"""One row an action that was sampled; what is known only of tried ones is null for others."""
+
+PAIRS = pa.schema(
+    [
+        *_EPISODE,
+        *_STATE,
+        ("rule", pa.string()),
+        *(
+            (f"{which}{name}", kind)
+            for which in ("chosen", "rejected")
+            for name, kind in (
+                ("", pa.string()),
+                ("_ids", _IDS),
+                ("_finish_reason", pa.string()),
+                ("_q", pa.float64()),
+                ("_visits", pa.int32()),
+            )
+        ),
+        ("margin", pa.float64()),
+    ]
+)
+"""One row a pair of actions at the same state."""
+
+TREES = pa.schema(
+    [
+        *_EPISODE,
+        ("policy", pa.string()),
+        ("critic", pa.string()),
+        ("iterations", pa.int32()),
+        ("environment_steps", pa.int64()),
+        ("tokens", pa.int64()),
+        ("stopped", pa.string()),
+        ("solved", pa.bool_()),
+        ("root_value", pa.float64()),
+        ("best_return", pa.float64()),
+        ("labelled", pa.int32()),
+    ]
+)
+"""One row a tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a tree comes from.
+
+    Attributes:
+        environment: the registered name.
+        tree: number of the tree in its job.
+        policy: digest of the adapter that was searched with; None is the base.
+        critic: digest of the critic's weights; None if there was none.
+    """
+
+    environment: str
+    tree: int
+    policy: str | None = None
+    critic: str | None = None
+
+
+def step_rows(tree: Tree, source: Source, discount: float) -> list[Row]:
+    """A row for every action that was sampled, each before those that follow it.
+
+    Args:
+        tree: whose root has not failed.
+        source: of the tree.
+        discount: of the search.
+    """
+    return [
+        _step_row(tree, node, child, source, discount)
+        for node in tree.nodes()
+        for child in node.children
+    ]
+
+
+def _step_row(tree: Tree, node: Node, child: Node, source: Source, discount: float) -> Row:
+    assert node.state is not None
+    after = child.state
+    return {
+        "environment": source.environment,
+        "task": tree.task,
+        "seed": tree.seed,
+        "tree": source.tree,
+        "path": list(child.path),
+        "turn": len(node.path),
+        "observation": node.state.observation,
+        "prompt_ids": list(node.state.prompt_ids),
+        "action": child.action,
+        "action_ids": list(child.action_ids),
+        "finish_reason": child.finish_reason,
+        "count": child.count,
+        "prior": child.prior,
+        "visits": child.visits,
+        "q": child.q(discount) if child.visits else None,
+        "state_value": node.value if node.visits else None,
+        "children": len(child.children),
+        "best": child.path == tree.best_path[: len(child.path)],
+        "reward": after.reward if after is not None else None,
+        "valid": after.valid if after is not None else None,
+        "success": after.success if after is not None else None,
+        "next_observation": after.observation if after is not None else None,
+        "end_reason": after.end.value if after is not None and after.end is not None else None,
+        "error": after.error if after is not None else None,
+    }
+
+
+def tree_row(tree: Tree, source: Source) -> Row:
+    """What a tree cost and found."""
+    root = tree.root
+    return {
+        **asdict(source),
+        "task": tree.task,
+        "seed": tree.seed,
+        "iterations": tree.iterations,
+        "environment_steps": tree.environment_steps,
+        "tokens": tree.tokens,
+        "stopped": tree.stopped,
+        "solved": tree.solved,
+        "root_value": root.value if root.visits else None,
+        "best_return": tree.best_return if root.visits else None,
+        "labelled": sum(node.visits > 0 for node in tree.nodes() if node is not root),
+    }
+
+
+def pairs(steps: Iterable[Row], settings: PairsConfig) -> list[Row]:
+    """Preference pairs from the states on the best path of each tree, first states first.
+
+    Zhai et al. 2024 (section 3.2 of arXiv 2409.09345): at every depth of the best path the better
+    action is the path's own, and the worse one its sibling of lowest Q (``rule: paper``). Their
+    repository takes the siblings of highest and lowest Q (``rule: code``).
+
+    Args:
+        steps: rows of `STEPS`, those of a state one after the other.
+        settings: rule and filters.
+    """
+
+    def state(row: Row) -> tuple[int, tuple[int, ...]]:
+        return row["tree"], tuple(row["path"][:-1])
+
+    found = []
+    for _, siblings in groupby(steps, key=state):
+        pair = _pair(list(siblings), settings)
+        if pair is not None:
+            found.append(pair)
+    return found
+
+
+def _pair(siblings: Sequence[Row], settings: PairsConfig) -> Row | None:
+    if not any(row["best"] for row in siblings):
+        return None
+    visited = [row for row in siblings if row["visits"] >= settings.min_visits]
+    preferred = [row for row in visited if settings.rule == "code" or row["best"]]
+    if not preferred:
+        return None
+    chosen = max(preferred, key=lambda row: row["q"])
+    others = [row for row in visited if row is not chosen]
+    if not others:
+        return None
+    rejected = min(others, key=lambda row: row["q"])
+    margin = chosen["q"] - rejected["q"]
+    if margin <= settings.min_margin:
+        return None
+    names = [*(name for name, _ in _EPISODE), "turn", "observation", "prompt_ids"]
+    row = {name: chosen[name] for name in names}
+    row |= {"path": chosen["path"][:-1], "rule": settings.rule, "margin": margin}
+    for which, action in (("chosen", chosen), ("rejected", rejected)):
+        row[which], row[f"{which}_ids"] = action["action"], action["action_ids"]
+        for name in ("finish_reason", "q", "visits"):
+            row[f"{which}_{name}"] = action[name]
+    return row

@@ -1,0 +1,234 @@
+"""One tree search, written as what it does; whoever drives it answers its questions.
+
+`Search.run` is a generator. It yields a question (sample at this prompt, take this action at that
+state, value this state) and is sent the answer, so that a scheduler (`agentrl.search.forest`) can
+have hundreds of searches wait for one engine. What a search does depends on its answers alone, and
+the seed of every sample on the tree's seed, its task and the place in the tree: not on time, nor on
+how many trees grow at once.
+
+One iteration: go down by UCT or PUCT to an action that was never tried, or to a state that has no
+actions yet, which gets some from the policy; take the action; value the state that it leads to, by
+a rollout of the policy, by a critic, or by both; back the return up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from agentrl.config import SearchConfig
+from agentrl.rollout.context import Context
+from agentrl.rollout.episode import EpisodeSpec, no_room
+from agentrl.rollout.runner import turn_seed
+from agentrl.rollout.sampler import Completion
+from agentrl.search.tree import Node, State, Tree, backup, choose, close, descend
+from agentrl.search.world import Outcome, Place
+from agentrl.trajectory import EndReason, FinishReason
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Start the episode; the answer is an `Outcome`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Sample an utterance for each seed; the answer is a list of `Completion`."""
+
+    prompt_ids: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Take an action; the answer is an `Outcome`. Arguments as of `World.step`."""
+
+    place: Place
+    action: str
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Say what return a state promises; the answer is a number."""
+
+    state: State
+
+
+Question: TypeAlias = Begin | Ask | Act | Value
+
+
+class Search:
+    """A search for one episode.
+
+    Args:
+        spec: task and seed.
+        settings: how it searches.
+        context: makes the prompts, as in every rollout.
+        judged: whether there is a critic to ask.
+
+    Attributes:
+        tree: as it stands.
+    """
+
+    def __init__(
+        self, spec: EpisodeSpec, settings: SearchConfig, context: Context, judged: bool
+    ) -> None:
+        self.spec, self.settings, self.context, self.judged = spec, settings, context, judged
+        self.tree = Tree(spec.task, spec.seed)
+
+    def run(self) -> Generator[Question, Any, Tree]:
+        """Begin the episode and search until a budget is used up.
+
+        Returns:
+            The tree. One whose root has failed has nothing else.
+        """
+        yield from self._begin()
+        while not (reason := self._reason_to_stop()):
+            yield from self._iterate()
+            self.tree.iterations += 1
+        self.tree.stopped = reason
+        return self.tree
+
+    def _reason_to_stop(self) -> str:
+        tree, settings = self.tree, self.settings
+        assert tree.root.state is not None
+        reasons = {
+            "failed": tree.root.state.end is EndReason.FAILED,
+            "success": settings.stop_at_success and tree.solved,
+            "exhausted": tree.root.closed,
+            "iterations": tree.iterations >= settings.iterations,
+            "environment_steps": _used_up(tree.environment_steps, settings.environment_steps),
+            "tokens": _used_up(tree.tokens, settings.tokens),
+        }
+        return next((reason for reason, holds in reasons.items() if holds), "")
+
+    def _begin(self) -> Generator[Question, Any, None]:
+        outcome: Outcome = yield Begin()
+        error, prompt_ids = outcome.error, self.context.begin(outcome.observation)
+        error = error or no_room(prompt_ids, self.context)
+        end = EndReason.FAILED if error else None
+        self.tree.root.state = State(
+            outcome.observation, prompt_ids, place=outcome.place, end=end, error=error
+        )
+
+    def _iterate(self) -> Generator[Question, Any, None]:
+        """One return: from the root to a leaf, its value, and back."""
+        tree, settings = self.tree, self.settings
+        rule = settings.selection, settings.exploration, settings.discount
+        path = descend(tree.root, *rule)
+        if path[-1].state is not None and path[-1].state.end is None:
+            yield from self._expand(path[-1], path[-1].state)
+            path.append(choose(path[-1], *rule))
+        leaf = path[-1]
+        if leaf.state is None:
+            before = path[-2].state
+            assert before is not None
+            leaf.state = yield from self._act(before, leaf.action, leaf.action_ids, keep=True)
+        value = yield from self._worth(leaf, leaf.state)
+        if value is None:
+            close(path)
+            return
+        returned = backup(path, value, settings.discount)
+        if returned > tree.best_return:
+            tree.best_return, tree.best_path = returned, leaf.path
+        if leaf.state.end is not None and settings.ends == "leave_out":
+            close(path)
+
+    def _expand(self, node: Node, state: State) -> Generator[Question, Any, None]:
+        """Give a state its actions: different ones, as far as samples and their limit allow."""
+        wanted, most = self.settings.candidates, self.settings.samples or self.settings.candidates
+        actions: list[tuple[str, tuple[int, ...], FinishReason]] = []
+        while True:
+            missing = wanted - len({text for text, _, _ in actions})
+            first, count = len(actions), min(missing, most - len(actions))
+            if count <= 0:
+                break
+            seeds = [
+                turn_seed(self.spec, *node.path, "candidate", number)
+                for number in range(first, first + count)
+            ]
+            for completion in (yield from self._ask(state, seeds)):
+                text = self.context.chat.action_text(completion.ids)
+                actions.append((text, completion.ids, completion.finish_reason))
+        node.expand(actions)
+
+    def _ask(self, state: State, seeds: list[int]) -> Generator[Question, Any, list[Completion]]:
+        completions: list[Completion] = yield Ask(state.prompt_ids, tuple(seeds))
+        self.tree.tokens += sum(len(completion.ids) for completion in completions)
+        return completions
+
+    def _act(
+        self, before: State, action: str, action_ids: tuple[int, ...], keep: bool
+    ) -> Generator[Question, Any, State]:
+        """The state that an action leads to."""
+        outcome: Outcome = yield Act(before.place, action, keep)
+        self.tree.environment_steps += outcome.steps
+        if outcome.error is not None:
+            return State("", (), end=EndReason.FAILED, error=outcome.error)
+        self.tree.solved |= outcome.success
+        past = (*before.past, (before.observation, action_ids))
+        prompt_ids: tuple[int, ...] = ()
+        end: EndReason | None = EndReason.TERMINATED
+        if not outcome.terminated:
+            prompt_ids = self.context.follow(before.prompt_ids, past, outcome.observation)
+            full = len(prompt_ids) > self.context.longest_prompt
+            late = _used_up(len(past), self.settings.max_turns)
+            end = EndReason.TRUNCATED if outcome.truncated or full or late else None
+        return State(
+            outcome.observation,
+            prompt_ids,
+            past,
+            outcome.place,
+            outcome.reward,
+            outcome.valid,
+            outcome.success,
+            end,
+        )
+
+    def _worth(self, leaf: Node, state: State) -> Generator[Question, Any, float | None]:
+        """The return from a leaf's state on; None if the environment broke."""
+        if state.end is not None:
+            if leaf.end_value is None:
+                leaf.end_value = yield from self._beyond(state)
+            return leaf.end_value
+        share = self.settings.critic_weight
+        value = 0.0
+        if share < 1.0:
+            rolled = yield from self._roll_out(leaf, state)
+            if rolled is None:
+                return None
+            value += (1.0 - share) * rolled
+        if share > 0.0:
+            value += share * (yield from self._judge(state))
+        return value
+
+    def _beyond(self, state: State) -> Generator[Question, Any, float | None]:
+        """What lies beyond an end: nothing if the task ended, something unknown if it was cut."""
+        if state.end is EndReason.FAILED:
+            return None
+        if state.end is EndReason.TERMINATED:
+            return 0.0
+        return (yield from self._judge(state)) if self.judged else self.settings.beyond
+
+    def _judge(self, state: State) -> Generator[Question, Any, float]:
+        value: float = yield Value(state)
+        return value
+
+    def _roll_out(self, leaf: Node, state: State) -> Generator[Question, Any, float | None]:
+        """The discounted return of one episode that the policy plays on from a state."""
+        total, weight = 0.0, 1.0
+        while state.end is None:
+            seed = turn_seed(self.spec, *leaf.path, "rollout", len(state.past))
+            [completion] = yield from self._ask(state, [seed])
+            action = self.context.chat.action_text(completion.ids)
+            state = yield from self._act(state, action, completion.ids, keep=False)
+            total += weight * state.reward
+            weight *= self.settings.discount
+        beyond = yield from self._beyond(state)
+        return None if beyond is None else total + weight * beyond
+
+
+def _used_up(used: int, limit: int | None) -> bool:
+    return limit is not None and used >= limit

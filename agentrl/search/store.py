@@ -1,0 +1,148 @@
+"""Labels on disk: a Parquet file a tree, written whole or not at all, and what is made of them.
+
+::
+
+    labels/
+      README.md                 the card, with the figures
+      steps/tree-000000.parquet a row a step; the tree's own row is in the file's metadata
+      trees.parquet             one row a tree
+      pairs.parquet             preference pairs
+      trees.html                some trees, to look at
+
+A tree's file is written when the tree is grown and never touched again; the others are made from
+these files at the end, the same to the byte whatever order the trees came in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentrl.errors import DataError
+from agentrl.files import replacing
+from agentrl.search.labels import PAIRS, STEPS, TREES, Row
+
+VERSION = "1"
+"""Of the columns; raised when their names or meanings change."""
+
+_VERSION_KEY, _TREE_KEY = b"agentrl.labels.version", b"agentrl.labels.tree"
+_NAME = re.compile(r"tree-(\d{6,})")
+
+
+class LabelStore:
+    """The labels of one job.
+
+    Args:
+        folder: created with the first tree.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def append(self, tree: Row, steps: Sequence[Row]) -> None:
+        """Write a tree, atomically.
+
+        Args:
+            tree: a row of `TREES`; its number names the file.
+            steps: its rows of `STEPS`.
+
+        Raises:
+            DataError: a value that the format cannot hold, e.g. text that is not valid Unicode.
+        """
+        facts = {_VERSION_KEY: VERSION.encode(), _TREE_KEY: json.dumps(tree).encode()}
+        _write(self._path(tree["tree"]), steps, STEPS.with_metadata(facts))
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed had half written; nobody may be writing."""
+        for partial in self.folder.rglob(".*.partial"):
+            partial.unlink()
+
+    def numbers(self) -> list[int]:
+        """Of the trees that are stored, in order."""
+        found = (_NAME.fullmatch(path.stem) for path in (self.folder / "steps").glob("*.parquet"))
+        return sorted(int(name[1]) for name in found if name)
+
+    def tree(self, number: int) -> Row:
+        """What a stored tree cost and found: a row of `TREES`.
+
+        Raises:
+            DataError: the file is missing, broken or of another format version.
+        """
+        path = self._path(number)
+        try:
+            facts: dict[bytes, bytes] = pq.read_schema(path).metadata or {}
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(self._unreadable(path, error)) from error
+        version = facts.get(_VERSION_KEY, b"none").decode()
+        if version != VERSION:
+            raise DataError(
+                f"{path} has label format version {version}; this agentrl reads version {VERSION}. "
+                "Read it with the agentrl that wrote it, or move it out of the folder."
+            )
+        row: Row = json.loads(facts[_TREE_KEY])
+        return row
+
+    def steps(self, number: int) -> list[Row]:
+        """The rows of a stored tree.
+
+        Raises: as `tree`.
+        """
+        self.tree(number)
+        path = self._path(number)
+        try:
+            rows: list[Row] = pq.read_table(path).to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(self._unreadable(path, error)) from error
+        return rows
+
+    def all_steps(self) -> Iterator[Row]:
+        """The rows of all trees, tree after tree."""
+        for number in self.numbers():
+            yield from self.steps(number)
+
+    def write_trees(self) -> list[Row]:
+        """Write ``trees.parquet`` from what is stored; gives its rows."""
+        rows = [self.tree(number) for number in self.numbers()]
+        _write(self.folder / "trees.parquet", rows, TREES)
+        return rows
+
+    def write_pairs(self, rows: Iterable[Row]) -> None:
+        """Write ``pairs.parquet``.
+
+        Args:
+            rows: of `PAIRS`.
+        """
+        _write(self.folder / "pairs.parquet", list(rows), PAIRS)
+
+    def write_card(self, text: str) -> None:
+        """Write ``README.md``, by which `datasets` finds the files."""
+        with replacing(self.folder / "README.md") as temporary:
+            temporary.write_text(text, "utf-8")
+
+    def _path(self, number: int) -> Path:
+        return self.folder / "steps" / f"tree-{number:06d}.parquet"
+
+    @staticmethod
+    def _unreadable(path: Path, error: Exception) -> str:
+        return (
+            f"{path} cannot be read as Parquet ({error}). If it is damaged, delete it and go on "
+            "with --resume, which grows the tree again."
+        )
+
+
+def _write(path: Path, rows: Sequence[Row], schema: Any) -> None:
+    try:
+        table = pa.Table.from_pylist(list(rows), schema=schema)
+    except (UnicodeEncodeError, pa.ArrowException, OverflowError) as error:
+        raise DataError(
+            f"{path.name} was not written: it holds a value that Parquet cannot ({error}). "
+            "Expected valid Unicode text and token ids below 2**31; mend the environment."
+        ) from error
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")

@@ -1,0 +1,232 @@
+"""The tree of a search: which action to try next, and how returns are backed up. Pure arithmetic.
+
+A node is an action together with the state that it led to. Its *value* is the mean return from
+that state on, its *Q* the reward of the action and the discounted value. A tree after three
+iterations, with a discount of 1::
+
+    root                    visits 3, value 0.6       = (1.0 + 0.3 + 0.5) / 3
+    ├─ "search[red scarf]"  visits 2, value 0.75, Q 0.75
+    └─ "search[scarf]"      visits 1, value 0.3, Q 0.3
+
+Notation: N visits of a state, n visits of one of its actions, P its prior, c the exploration.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agentrl.trajectory import EndReason, FinishReason
+
+Selection = Literal["uct", "puct"]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where an episode stands.
+
+    Attributes:
+        observation: what the environment shows.
+        prompt_ids: what the policy is asked; empty where the task itself ended or broke.
+        past: observation and action ids of every turn so far.
+        place: how the environment comes back here; None after an end.
+        reward: what the environment paid for the action that led here.
+        valid: whether it understood and allowed that action.
+        success: whether the task is solved.
+        end: why the episode is over; None if it is not.
+        error: what broke, if `end` is ``failed``.
+    """
+
+    observation: str
+    prompt_ids: tuple[int, ...]
+    past: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    place: Any = None
+    reward: float = 0.0
+    valid: bool = True
+    success: bool = False
+    end: EndReason | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """An action at a state, and the state that it led to.
+
+    Attributes:
+        path: number of the action among its siblings, for every turn from the root on.
+        action: what the environment is told; empty at the root.
+        action_ids: the tokens of the first sample that said so.
+        finish_reason: of that sample.
+        count: how many of the state's samples said so.
+        prior: that as a share of the samples.
+        state: what the action led to; None until it is tried.
+        end_value: the return beyond `state` once that is an end.
+        visits: how many returns were backed up through here.
+        value_sum: their sum, each counted from `state` on.
+        children: the actions that were sampled at `state`, in the order of their first samples.
+        drawn: how many samples that took.
+        closed: not to be chosen any more.
+    """
+
+    path: tuple[int, ...] = ()
+    action: str = ""
+    action_ids: tuple[int, ...] = ()
+    finish_reason: FinishReason = "stop"
+    count: int = 1
+    prior: float = 1.0
+    state: State | None = None
+    end_value: float | None = None
+    visits: int = 0
+    value_sum: float = 0.0
+    children: list[Node] = field(default_factory=list)
+    drawn: int = 0
+    closed: bool = False
+
+    @property
+    def value(self) -> float:
+        """Mean return from the state on; only of a node with visits."""
+        return self.value_sum / self.visits
+
+    def q(self, discount: float) -> float:
+        """Q of the action: its reward and what came after; only of a node with visits."""
+        assert self.state is not None
+        return self.state.reward + discount * self.value
+
+    def expand(self, actions: Sequence[tuple[str, tuple[int, ...], FinishReason]]) -> None:
+        """Add an action for each different text among the samples.
+
+        Args:
+            actions: text, ids and finish reason of every sample drawn here, in order.
+        """
+        found: dict[str, Node] = {}
+        for text, ids, reason in actions:
+            if text in found:
+                found[text].count += 1
+            else:
+                path = (*self.path, len(found))
+                found[text] = Node(path, text, ids, reason)
+        self.drawn = len(actions)
+        self.children = list(found.values())
+        for child in self.children:
+            child.prior = child.count / self.drawn
+
+
+@dataclass(slots=True, eq=False)
+class Tree:
+    """A search and what it cost.
+
+    Attributes:
+        task: number of the environment's task.
+        seed: of the environment and of all that is sampled.
+        root: the start of the episode.
+        iterations: returns that were looked for; those that broke are among them.
+        environment_steps: of the environment, rollouts and replays included.
+        tokens: sampled.
+        solved: whether an episode succeeded, in the tree or in a rollout.
+        best_return: the highest return from the root on that an iteration found.
+        best_path: where in the tree that was.
+        stopped: why it ended: iterations, environment_steps, tokens, success, exhausted, failed.
+    """
+
+    task: int
+    seed: int
+    root: Node = field(default_factory=Node)
+    iterations: int = 0
+    environment_steps: int = 0
+    tokens: int = 0
+    solved: bool = False
+    best_return: float = -math.inf
+    best_path: tuple[int, ...] = ()
+    stopped: str = ""
+
+    def nodes(self) -> Iterator[Node]:
+        """All nodes, each before its children."""
+        stack = [self.root]
+        while stack:
+            node = stack.pop()
+            yield node
+            stack.extend(reversed(node.children))
+
+
+def uct(value: float, visits: int, parent_visits: int, exploration: float) -> float:
+    """``Q + c sqrt(ln N / n)``, infinite without visits (Kocsis and Szepesvari 2006).
+
+    Zhai et al. 2024 have c = sqrt(2). Their code divides Q, which is a mean already, by n again;
+    this does not.
+
+    >>> round(uct(0.5, visits=2, parent_visits=8, exploration=1.0), 4)
+    1.5197
+    """
+    if not visits:
+        return math.inf
+    return value + exploration * math.sqrt(math.log(parent_visits) / visits)
+
+
+def puct(value: float, visits: int, parent_visits: int, exploration: float, prior: float) -> float:
+    """``Q + c P sqrt(N) / (1 + n)`` (Silver et al. 2017).
+
+    >>> puct(0.5, visits=1, parent_visits=9, exploration=2.0, prior=0.25)
+    1.25
+    """
+    return value + exploration * prior * math.sqrt(parent_visits) / (1 + visits)
+
+
+def choose(node: Node, rule: Selection, exploration: float, discount: float) -> Node:
+    """The action to try next: of the highest score, then prior, then the first.
+
+    With ``puct`` an action without visits is taken to be worth what its state is.
+
+    Args:
+        node: has children that are not closed.
+        rule: how they are scored.
+        exploration: c.
+        discount: per turn.
+    """
+
+    def score(child: Node) -> tuple[float, float]:
+        if rule == "uct":
+            value = child.q(discount) if child.visits else 0.0
+            return uct(value, child.visits, node.visits, exploration), child.prior
+        fallback = node.value if node.visits else 0.0
+        value = child.q(discount) if child.visits else fallback
+        return puct(value, child.visits, node.visits, exploration, child.prior), child.prior
+
+    return max((child for child in node.children if not child.closed), key=score)
+
+
+def descend(root: Node, rule: Selection, exploration: float, discount: float) -> list[Node]:
+    """From the root to an untried action, an end, or a state without actions yet."""
+    path = [root]
+    while path[-1].children:
+        path.append(choose(path[-1], rule, exploration, discount))
+    return path
+
+
+def backup(path: Sequence[Node], value: float, discount: float) -> float:
+    """Add a return to every node of a path.
+
+    Args:
+        path: from the root to a leaf.
+        value: the return from the leaf's state on.
+        discount: per turn.
+
+    Returns:
+        The return from the root on.
+    """
+    for depth in range(len(path) - 1, -1, -1):
+        path[depth].visits += 1
+        path[depth].value_sum += value
+        if depth:
+            state = path[depth].state
+            assert state is not None
+            value = state.reward + discount * value
+    return value
+
+
+def close(path: Sequence[Node]) -> None:
+    """Never choose the last node of a path again, nor a node that is left without a choice."""
+    path[-1].closed = True
+    for node in reversed(path[:-1]):
+        node.closed = all(child.closed for child in node.children)

@@ -1,0 +1,87 @@
+"""A trained critic, from a run's checkpoint to values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from agentrl.config import PolicyConfig, RunConfig, load_config
+from agentrl.data.collate import to_device
+from agentrl.data.segment import Segment
+from agentrl.errors import CheckpointError, ConfigError
+from agentrl.models.critic import CriticModel
+from agentrl.training.checkpoint import load_weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_TARGET = "target.pt"
+
+
+class SavedCritic:
+    """The target critic of a run of ArCHer.
+
+    Args:
+        path: folder of the run, or a full checkpoint of it.
+        policy: whose prompts it is to value.
+        tokenizer: of the policy.
+
+    Attributes:
+        config: of its run.
+        file: of its weights.
+        digest: SHA-256 of the weights.
+
+    Raises:
+        CheckpointError: there is no critic, or it does not fit its run's configuration.
+        ConfigError: it values another model's prompts.
+    """
+
+    def __init__(
+        self, path: Path, policy: PolicyConfig, tokenizer: PreTrainedTokenizerBase
+    ) -> None:
+        self.file = _find(path)
+        self.config = _config_above(self.file)
+        run = self.config
+        if (run.policy.model, run.policy.history) != (policy.model, policy.history):
+            raise ConfigError(
+                f"The critic {self.file} values prompts of {run.policy.model} with "
+                f"{run.policy.history}; these are of {policy.model} with {policy.history}. Make "
+                "policy.model and policy.history equal."
+            )
+        model = CriticModel(run.critic, run.policy, None, tokenizer, run.seed)
+        self._module = model.module.float().eval().requires_grad_(False)
+        load_weights(self.file, self._module)
+        with_gpu = policy.device != "cpu" and torch.cuda.is_available()
+        self._device = torch.device("cuda" if with_gpu else "cpu")
+        self._module.to(self._device)
+        self._collate = model.collate
+        self.digest = hashlib.sha256(self.file.read_bytes()).hexdigest()
+
+    @torch.inference_mode()
+    def __call__(self, segments: Sequence[Segment]) -> tuple[Tensor, Tensor]:
+        """The smaller head's Q and V of each step [M], in order; discounted returns."""
+        batch = to_device(self._collate(segments), self._device)
+        q, v = self._module(**batch.inputs)
+        return q.min(dim=-1).values.cpu(), v[batch.state_of].min(dim=-1).values.cpu()
+
+
+def _find(path: Path) -> Path:
+    for folder in (path, path / "latest"):
+        if (folder / _TARGET).is_file():
+            return (folder / _TARGET).resolve()
+    raise CheckpointError(
+        f"{path} holds no critic: expected the folder of a run of ArCHer, or a full checkpoint of "
+        f"one, with {_TARGET}."
+    )
+
+
+def _config_above(file: Path) -> RunConfig:
+    for folder in file.parents[:3]:
+        if (folder / "config.yaml").is_file():
+            return load_config(folder / "config.yaml")
+    raise CheckpointError(f"{file} is in no run's folder: there is no config.yaml above it.")

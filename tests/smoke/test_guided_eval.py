@@ -1,0 +1,159 @@
+"""Guided agents in the evaluation's command: real models and games, choices and their cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from typer.testing import CliRunner
+
+from agentrl.config import RunConfig
+from agentrl.data.store import TrajectoryStore
+from agentrl.evaluation.guidance import Guidance, build_judge
+from agentrl.models.critic import CriticModel
+from agentrl.models.policy import Policy, load_tokenizer
+from agentrl.models.q_model import QModel, save_q_model
+from agentrl.rollout.sampler import Completion
+from eval.__main__ import app
+
+LORA = {"rank": 4, "alpha": 8}
+PROMPTS = [[4, 30, 31, 5], list(range(4, 40))]
+CANDIDATES = [
+    [Completion(ids, (-0.1,) * len(ids), "stop") for ids in found]
+    for found in ([(20, 21, 2), (40, 2)], [(50, 51, 52, 2), (20, 2), (61, 62, 2)])
+]
+
+
+@pytest.fixture(scope="module")
+def run(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder with a Q-model and a critic, both with random weights."""
+    folder = tmp_path_factory.mktemp("runs") / "guided"
+    settings = configuration(tiny_policy, folder)
+    config = RunConfig.model_validate(settings)
+    (folder / "latest").mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+    generator = torch.Generator().manual_seed(0)
+    policy = Policy(config.policy)
+    for name, weights in policy.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(weights.data, std=0.3, generator=generator)
+    policy.save_adapter(folder / "trained")
+    save_q_model(folder / "q_model", folder / "trained", None, config.policy, beta=0.1)
+    critic = CriticModel(config.critic, config.policy, None, load_tokenizer(config.policy), 0)
+    for weights in critic.module.parameters():
+        torch.nn.init.normal_(weights, std=0.1, generator=generator)
+    torch.save(critic.module.state_dict(), folder / "latest" / "target.pt")
+    return folder
+
+
+def configuration(model: Path, folder: Path) -> dict[str, Any]:
+    return {
+        "name": folder.name,
+        "output": str(folder.parent),
+        "environment": {"id": "agentrl/Wordle-v0", "arguments": {"words": 40, "tries": 3}},
+        "policy": {"model": str(model), "lora": LORA, "context_length": 256, "device": "cpu"},
+        "sampler": {"backend": "transformers", "max_new_tokens": 4},
+        "evaluation": {"episodes": 12},
+    }
+
+
+def call(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_guided_agents_play_and_their_cost_is_shown(run: Path, tmp_path: Path) -> None:
+    names = ["start", "likeliest", "q_guided", "critic_guided"]
+    agents = [word for name in names for word in ("--agent", name)]
+    code, output, error = call(
+        *("run", "--config", run / "config.yaml", *agents, "--candidates", 4),
+        *("--q-model", run, "--critic", run, "--output", tmp_path),
+    )
+    assert code == 0, error
+    assert "Cost of a turn" in output
+    content = json.loads((tmp_path / "results.json").read_text("utf-8"))
+    store = TrajectoryStore(tmp_path / "trajectories")
+    played = {name: list(store.read([name])) for name in names}
+    for agent in content["agents"][1:]:
+        cost, games = agent["settings"]["cost"], played[agent["agent"]]
+        assert cost["turns"] == sum(len(game.turns) for game in games)
+        assert cost["sampled"] == 4 * cost["turns"]
+        assert cost["turns"] <= cost["judged"] <= cost["sampled"]
+        assert cost["tokens"] >= cost["sampled"]
+    said = {
+        name: [turn.action_ids for g in games for turn in g.turns] for name, games in played.items()
+    }
+    assert len({tuple(actions) for actions in said.values()}) == 4
+    scores = {
+        name: sum(sum(turn.log_probabilities) for g in games for turn in g.turns) / len(said[name])
+        for name, games in played.items()
+    }
+    assert max(scores, key=scores.__getitem__) == "likeliest"
+
+
+def test_the_q_model_judges_by_its_values(run: Path, tiny_policy: Path) -> None:
+    config = RunConfig.model_validate(configuration(tiny_policy, run))
+    tokenizer = load_tokenizer(config.policy)
+    judge = build_judge("q_guided", Guidance(q_model=run, read_out="averaged"), config, tokenizer)
+    model = QModel(run, config.policy, "averaged")
+    for prompt, found, values in zip(PROMPTS, CANDIDATES, judge(PROMPTS, CANDIDATES), strict=True):
+        assert values == pytest.approx(model([(prompt, c.ids) for c in found]), abs=1e-5)
+
+
+def test_the_critic_judges_by_q_of_what_would_be_said(run: Path, tiny_policy: Path) -> None:
+    """Its value of a candidate is that of an episode in which it was said."""
+    from agentrl.data.segment import Segment, Step
+
+    config = RunConfig.model_validate(configuration(tiny_policy, run))
+    tokenizer = load_tokenizer(config.policy)
+    judge = build_judge("critic_guided", Guidance(critic=run), config, tokenizer)
+    critic = CriticModel(config.critic, config.policy, None, tokenizer, 0)
+    critic.module.load_state_dict(torch.load(run / "latest" / "target.pt"))
+    critic.module.float().eval()
+    for prompt, found, values in zip(PROMPTS, CANDIDATES, judge(PROMPTS, CANDIDATES), strict=True):
+        for completion, value in zip(found, values, strict=True):
+            ids = (*prompt, *completion.ids, 4, 33, 5)
+            end = len(prompt) + len(completion.ids)
+            step = Step(0, len(prompt), end, len(ids), 0.0, False, completion.log_probabilities)
+            batch = critic.collate([Segment(ids, (step,), ("", "", ""))])
+            with torch.no_grad():
+                q, _ = critic.module(**batch.inputs)
+            assert value == pytest.approx(float(q[0].min()), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("agent", "more", "message"),
+    [
+        ("q_guided", (), "name the folder of a run of trainers/dpo.py with --q-model"),
+        ("q_guided", ("--q-model", "nowhere"), "nowhere holds no Q-model"),
+        ("critic_guided", (), "name the folder of its run with --critic"),
+        ("critic_guided", ("--critic", "nowhere"), "nowhere holds no critic"),
+    ],
+)
+def test_a_judge_that_is_missing_is_named(
+    agent: str, more: tuple[str, ...], message: str, run: Path, tmp_path: Path
+) -> None:
+    code, _, error = call(
+        *("run", "--config", run / "config.yaml", "--agent", agent, *more),
+        *("--episodes", 2, "--output", tmp_path),
+    )
+    assert code == 2
+    assert message in " ".join(error.split())
+
+
+def test_a_two_tower_critic_is_refused(run: Path, tiny_policy: Path, tmp_path: Path) -> None:
+    from agentrl.errors import ConfigError
+
+    settings = configuration(tiny_policy, run) | {"critic": {"kind": "two_tower"}}
+    config = RunConfig.model_validate(settings)
+    tokenizer = load_tokenizer(config.policy)
+    critic = CriticModel(config.critic, config.policy, None, tokenizer, 0)
+    (tmp_path / "latest").mkdir()
+    torch.save(critic.module.state_dict(), tmp_path / "latest" / "target.pt")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+    with pytest.raises(ConfigError, match=r"needs critic\.kind=causal"):
+        build_judge("critic_guided", Guidance(critic=tmp_path), config, tokenizer)
