@@ -17,6 +17,7 @@ TORCH_IS_THE_SUBJECT = {
     "agentrl.data.collate": "where episodes become tensors",
     "agentrl.models.critic": "a torch module",
     "agentrl.models.policy": "a torch module",
+    "agentrl.models.q_model": "a torch module",
     "agentrl.training.*": "the training engine and what runs on it",
     "agentrl.evaluation.during": "evaluation inside a training run",
 }
