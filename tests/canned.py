@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agentrl.rollout.sampler import Completion, Request, Sampler
+from agentrl.rollout.choices import Choices
+from agentrl.rollout.sampler import Answerer, Completion, Request, Sampler
 
 
 class CannedSampler(Sampler):
@@ -60,3 +61,34 @@ class CannedSampler(Sampler):
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+class Choosy(Answerer):
+    """Says one of the choices of every request, by its seed."""
+
+    version = 0
+
+    def __init__(self) -> None:
+        self._asked: dict[int, Request] = {}
+        self._tickets = 0
+
+    def submit(self, requests: Sequence[Request]) -> list[int]:
+        """Tickets are numbered through."""
+        tickets = list(range(self._tickets, self._tickets + len(requests)))
+        self._tickets += len(requests)
+        self._asked.update(zip(tickets, requests, strict=True))
+        return tickets
+
+    def advance(self) -> list[tuple[int, Completion]]:
+        """All at once."""
+        asked, self._asked = self._asked, {}
+        found = []
+        for ticket, request in asked.items():
+            ids = tuple(request.choices[request.seed % len(request.choices)])
+            allowed = Choices(request.choices).along(ids)
+            found.append((ticket, Completion(ids, (0.0,) * len(ids), "stop", allowed)))
+        return found
+
+    def abandon(self) -> None:
+        """Forget them."""
+        self._asked = {}

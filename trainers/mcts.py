@@ -63,6 +63,7 @@ class Annotation:
 
     def __init__(self, config: RunConfig, resume: bool) -> None:
         from agentrl.data.segment import learnable
+        from agentrl.isolation import listing_actions
         from agentrl.models.locate import model_path
         from agentrl.models.policy import load_tokenizer
         from agentrl.rollout.sampler import build_sampler
@@ -94,8 +95,9 @@ class Annotation:
         self.sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
         if start is not None:
             self.sampler.load_adapter(start, 0)
+        chooses = config.policy.actions == "admissible"
         self.forest = Forest(
-            config.environment,
+            listing_actions(config.environment) if chooses else config.environment,
             self.sampler,
             build_context(config, chat),
             config.search,

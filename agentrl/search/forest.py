@@ -14,7 +14,7 @@ from agentrl.isolation import RemoteEnvironment
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.runner import Threads, close_quietly
-from agentrl.rollout.sampler import Completion, Request, Sampler
+from agentrl.rollout.sampler import Answerer, Completion, Request
 from agentrl.search.mcts import Act, Ask, Begin, Question, Search, Value
 from agentrl.search.tree import State, Tree
 from agentrl.search.world import Outcome, World
@@ -61,7 +61,7 @@ class Forest:
     def __init__(
         self,
         environment: EnvironmentConfig,
-        sampler: Sampler,
+        sampler: Answerer,
         context: Context,
         settings: SearchConfig,
         *,
@@ -140,10 +140,13 @@ class Forest:
                 self._acting[self._threads.do(world.begin)] = growing
             case Act(place, action, keep):
                 self._acting[self._threads.do(world.step, place, action, keep)] = growing
-            case Ask(prompt_ids, seeds):
+            case Ask(prompt_ids, seeds, choices):
                 limit = self.context.max_new_tokens
                 tickets = self.sampler.submit(
-                    [Request(prompt_ids, seed, max_new_tokens=limit) for seed in seeds]
+                    [
+                        Request(prompt_ids, seed, max_new_tokens=limit, choices=choices)
+                        for seed in seeds
+                    ]
                 )
                 growing.answers, growing.missing = [None] * len(tickets), len(tickets)
                 for number, ticket in enumerate(tickets):

@@ -13,11 +13,12 @@ a rollout of the policy, by a critic, or by both; back the return up.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from agentrl.config import SearchConfig
+from agentrl.errors import EnvironmentFaultError
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec, no_room
 from agentrl.rollout.runner import turn_seed
@@ -38,6 +39,7 @@ class Ask:
 
     prompt_ids: tuple[int, ...]
     seeds: tuple[int, ...]
+    choices: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,30 @@ class Search:
         outcome: Outcome = yield Begin()
         error, prompt_ids = outcome.error, self.context.begin(outcome.observation)
         error = error or no_room(prompt_ids, self.context)
-        end = EndReason.FAILED if error else None
+        choices: Mapping[tuple[int, ...], str] = {}
+        if error is None:
+            choices, error = self._choices(outcome)
         self.tree.root.state = State(
-            outcome.observation, prompt_ids, place=outcome.place, end=end, error=error
+            outcome.observation,
+            prompt_ids,
+            place=outcome.place,
+            end=EndReason.FAILED if error else None,
+            error=error,
+            choices=choices,
         )
+
+    def _choices(self, outcome: Outcome) -> tuple[Mapping[tuple[int, ...], str], str | None]:
+        """What may be said in a state, or what is wrong with the environment's list."""
+        try:
+            return self.context.choices(outcome.info), None
+        except EnvironmentFaultError as error:
+            return {}, str(error)
+
+    def _text(self, state: State, completion: Completion) -> str:
+        """What an utterance tells the environment."""
+        if state.choices:
+            return state.choices[completion.ids]
+        return self.context.chat.action_text(completion.ids)
 
     def _iterate(self) -> Generator[Question, Any, None]:
         """One return: from the root to a leaf, its value, and back."""
@@ -150,12 +172,14 @@ class Search:
                 for number in range(first, first + count)
             ]
             for completion in (yield from self._ask(state, seeds)):
-                text = self.context.chat.action_text(completion.ids)
+                text = self._text(state, completion)
                 actions.append((text, completion.ids, completion.finish_reason))
         node.expand(actions)
 
     def _ask(self, state: State, seeds: list[int]) -> Generator[Question, Any, list[Completion]]:
-        completions: list[Completion] = yield Ask(state.prompt_ids, tuple(seeds))
+        completions: list[Completion] = yield Ask(
+            state.prompt_ids, tuple(seeds), tuple(state.choices)
+        )
         self.tree.tokens += sum(len(completion.ids) for completion in completions)
         return completions
 
@@ -176,6 +200,9 @@ class Search:
             full = len(prompt_ids) > self.context.longest_prompt
             late = _used_up(len(past), self.settings.max_turns)
             end = EndReason.TRUNCATED if outcome.truncated or full or late else None
+        choices, error = self._choices(outcome) if end is None else ({}, None)
+        if error is not None:
+            return State("", (), end=EndReason.FAILED, error=error)
         return State(
             outcome.observation,
             prompt_ids,
@@ -185,6 +212,7 @@ class Search:
             outcome.valid,
             outcome.success,
             end,
+            choices=choices,
         )
 
     def _worth(self, leaf: Node, state: State) -> Generator[Question, Any, float | None]:
@@ -222,7 +250,7 @@ class Search:
         while state.end is None:
             seed = turn_seed(self.spec, *leaf.path, "rollout", len(state.past))
             [completion] = yield from self._ask(state, [seed])
-            action = self.context.chat.action_text(completion.ids)
+            action = self._text(state, completion)
             state = yield from self._act(state, action, completion.ids, keep=False)
             total += weight * state.reward
             weight *= self.settings.discount

@@ -14,7 +14,7 @@ Notation: N visits of a state, n visits of one of its actions, P its prior, c th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -37,6 +37,7 @@ class State:
         success: whether the task is solved.
         end: why the episode is over; None if it is not.
         error: what broke, if `end` is ``failed``.
+        choices: the ids of all that may be said here, and the texts; empty if anything may.
     """
 
     observation: str
@@ -48,6 +49,7 @@ class State:
     success: bool = False
     end: EndReason | None = None
     error: str | None = None
+    choices: Mapping[tuple[int, ...], str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from agentrl.config import EnvironmentConfig
@@ -44,6 +44,7 @@ class Outcome:
         place: of this state; None if the episode is over or broke.
         steps: how many of the environment's steps it took, replayed ones included.
         error: what broke; the other fields then mean nothing.
+        info: what the environment returned with the observation.
     """
 
     observation: str = ""
@@ -55,6 +56,7 @@ class Outcome:
     place: Place | None = None
     steps: int = 0
     error: str | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
 
 
 class World:
@@ -132,17 +134,17 @@ class World:
         self.environment, self._here, self._begun = None, None, False
 
     def _begin(self) -> Outcome:
-        observation = self._reset()
+        observation, info = self._reset()
         self._here = self._place(observation, Place(observation))
-        return Outcome(observation, place=self._here)
+        return Outcome(observation, place=self._here, info=info)
 
-    def _reset(self) -> str:
+    def _reset(self) -> tuple[str, Mapping[str, Any]]:
         if self.environment is None:
             self.environment = environment_or_stand_in(self.config)
         self._here = None
-        observation, _ = begin(self.environment, self.spec)
+        observation, info = begin(self.environment, self.spec)
         self._begun = True
-        return observation
+        return observation, info
 
     def _step(self, place: Place, action: str, keep: bool) -> Outcome:
         if self._here is not place:
@@ -162,6 +164,7 @@ class World:
             bool(info.get("success", False)),
             self._here,
             self._steps,
+            info=info,
         )
 
     def _act(self, action: str) -> tuple[str, float, bool, bool, Any]:
@@ -174,7 +177,7 @@ class World:
         """Bring the environment to a state: from the nearest snapshot, or from the beginning."""
         observation = place.observation
         if place.snapshot is None or not self._begun:
-            observation = self._reset()
+            observation, _ = self._reset()
         if place.snapshot is not None:
             assert self.environment is not None
             self.environment.restore(place.snapshot)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from canned import Choosy
 from search_rooms import (
     DISCOUNT,
     LIKELIER,
@@ -26,6 +27,7 @@ from agentrl.errors import ConfigError
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import Episode, EpisodeSpec
 from agentrl.rollout.sampler import Completion
+from agentrl.search.forest import Forest
 from agentrl.search.tree import Node, Tree
 from agentrl.trajectory import EndReason
 
@@ -318,3 +320,30 @@ def test_a_first_prompt_without_room_says_what_to_change(context: Context) -> No
     [tree] = grow(narrow, [EpisodeSpec(0, 5)], iterations=6)
     assert tree.stopped == "failed"
     assert tree.root.state is not None and "policy.context_length" in str(tree.root.state.error)
+
+
+def test_a_search_chooses_among_admissible_actions(context: Context) -> None:
+    """The environment is told what it listed, and nothing else is ever asked for."""
+    among = Context(context.chat, 256, 4, actions="admissible")
+    given = settings(iterations=40, candidates=2, samples=20)
+    forest = Forest(rooms(), Choosy(), among, given, concurrent=2)
+    trees = [tree for _, tree in forest.grow([EpisodeSpec(task, 1) for task in range(4)])]
+    forest.close()
+    for tree in trees:
+        for node in tree.nodes():
+            if node.children:
+                assert node.state is not None
+                doors = DOORS[node.state.observation]
+                assert {child.action for child in node.children} == set(doors)
+    assert all(node.state.valid for tree in trees for node in tree.nodes() if node.state)
+
+
+def test_a_search_of_an_environment_that_lists_nothing_fits_fails_at_its_root(
+    context: Context,
+) -> None:
+    among = Context(context.chat, 256, 1, actions="admissible")
+    forest = Forest(rooms(), Choosy(), among, settings(), concurrent=1)
+    [(_, tree)] = list(forest.grow([EpisodeSpec(0, 1)]))
+    forest.close()
+    assert tree.stopped == "failed"
+    assert "at most 1 tokens" in (tree.root.state.error if tree.root.state else "")
