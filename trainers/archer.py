@@ -112,19 +112,20 @@ class Archer:
             self.synchronize()
             self.renew_mask(0)
             self.pretrain_critic()
-            run.save(self.actor, self.critic)
+            run.save(self.actor, self.critic, self.rollouts)
         else:
             run.restore(self.actor, self.critic, self.replay)
             self.synchronize()
             if config.policy.lagging_mask is not None:
                 rollouts.renew_mask(run.checkpoint / MASK)
+            rollouts.restore(run.checkpoint, counters.iteration)
         evaluations = evaluations_before(config, counters.iteration)
         evaluations += evaluate_if_due(config, rollouts, counters.iteration)
         while counters.iteration < config.iterations:
             counters.iteration += 1
             self.iterate(counters.iteration)
             if run.is_due(config.checkpoint.every):
-                run.save(self.actor, self.critic)
+                run.save(self.actor, self.critic, self.rollouts)
             evaluations += evaluate_if_due(config, rollouts, counters.iteration)
         if not counters.actor_moves:
             run.announce("the actor never moved: no measurement ended the critic's warm-up")
@@ -155,8 +156,10 @@ class Archer:
     def collect(self, iteration: int, metrics: dict[str, float]) -> list[Segment]:
         """Play this iteration's episodes; store them; put them into the replay buffer."""
         from agentrl.data.segment import learnable, segments_of
+        from agentrl.training.rollouts import staleness
 
         trajectories = self.rollouts.play(iteration, metrics)
+        metrics |= staleness(trajectories, self.run.counters.version)
         self.run.append_trajectories(iteration, trajectories)
         self.replay.extend(trajectories)
         played = learnable(trajectories)
@@ -215,7 +218,8 @@ class Archer:
     ) -> None:
         """The token-level update by the configured objective (section 3.3)."""
         actor, config = self.actor, self.config.actor
-        metrics |= self.run.checked_mismatch(actor.mismatch(latest))
+        stale = metrics["rollout/staleness_max"] > 0
+        metrics |= self.run.checked_mismatch(actor.mismatch(latest), stale)
         if not config.samples_anew:
             if config.generalized:
                 advantages = self.critic.generalized_advantages(latest, config.gae_decay)

@@ -203,6 +203,9 @@ class RolloutConfig(Section):
     in_order: bool = False
     """With threads: wait for all environments that are acting before the engine goes on. Slower,
     and repeatable to the last bit; otherwise who is computed together is a matter of time."""
+    staleness: NonNegativeInt = 0
+    """Versions that the policy may be ahead of the adapter that plays: the episodes of so many
+    iterations to come are played while the learner updates. 0 takes turns."""
     retries: NonNegativeInt = 1
     """How often an episode whose environment broke is begun again, with the same task and seed."""
     max_failed_share: float = Field(0.2, ge=0.0, le=1.0)

@@ -320,6 +320,27 @@ class RunConfig(Section):
             raise ValueError(f"policy.lagging_mask does not go with {found}")
         return self
 
+    @model_validator(mode="after")
+    def _stale_episodes_are_learned_from(self) -> RunConfig:
+        actor = self.actor
+        corrected = actor.objective == "ppo" or actor.importance_limit is not None
+        wrong = {
+            "objectives and actions that are sampled anew, for the sampler is at work; set "
+            "actor.actions=stored and an objective other than dpo": actor.samples_anew,
+            "critic.value_target='fresh', for the same reason; set stored": (
+                self.critic.value_target == "fresh"
+            ),
+            "actor.objective='reinforce' without a correction for the older policy that sampled; "
+            "set actor.importance_limit=2, or objective ppo": not corrected,
+            "policy.lagging_mask, which belongs to the version that plays": (
+                self.policy.lagging_mask is not None
+            ),
+        }
+        if self.rollout.staleness and any(wrong.values()):
+            found = "; nor with ".join(text for text, is_wrong in wrong.items() if is_wrong)
+            raise ValueError(f"rollout.staleness={self.rollout.staleness} does not go with {found}")
+        return self
+
     @property
     def folder(self) -> Path:
         """Where the run is written."""

@@ -44,7 +44,7 @@ def evaluate_now(
     """
     panel = evaluation_panel(config)
     path = _path(config, name or f"iteration-{iteration:06d}")
-    settings = _settings(config, iteration) | {"adapter_digest": rollouts.sampler.adapter_digest}
+    settings = _settings(config, iteration) | {"adapter_digest": rollouts.adapter_digest}
     found = _earlier_result(path, panel, settings)
     if all(gather(found is not None)):
         assert found is not None

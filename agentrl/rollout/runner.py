@@ -112,6 +112,7 @@ class Runner:
         self.environment, self.sampler, self.context = environment, sampler, context
         self.concurrent, self.retries, self.in_order = concurrent, retries, in_order
         self._idle: list[TextEnvironment] = []
+        self._stopped = False
         self._threads = Threads(environment, concurrent, threads)
 
     def play(
@@ -135,6 +136,8 @@ class Runner:
         try:
             with progress_bar(progress, len(specs)) as bar:
                 while flight.waiting or flight.size:
+                    if self._stopped:
+                        raise RuntimeError("The runner was stopped in the middle of a play.")
                     self._begin_more(flight)
                     self._ask(flight, temperature)
                     self._answer(flight)
@@ -229,6 +232,13 @@ class Runner:
         landed = [f.result() for f in flight.acting if f.exception() is None]
         for episode in (*landed, *(e for _, e in (*flight.ready, *flight.asked.values()))):
             close_quietly(episode.environment)
+
+    def stop(self) -> None:
+        """End a play that is going on in another thread; later ones do not begin.
+
+        That play raises a `RuntimeError` at its engine's next step.
+        """
+        self._stopped = True
 
     def close(self) -> None:
         """Close the environments; `play` builds new ones."""

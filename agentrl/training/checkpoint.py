@@ -9,6 +9,7 @@
         mask/                   the adapter behind policy.lagging_mask, if there is one
         actor/ critic/          DeepSpeed states (weights and optimizer)
         target.pt               the target critic
+        ahead/                  adapters of iterations that are played already, if any are
         state.json              counters
       latest -> checkpoint-000010
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,23 @@ from agentrl.trajectory import EndReason, Trajectory
 PROBE_TOKENS = 16
 
 
+@dataclass(frozen=True)
+class Played:
+    """A rank's share of some episodes, and what playing took.
+
+    Attributes:
+        trajectories: in the order of the specs.
+        seconds: from the first prompt to the last answer.
+        prompt_tokens: of all prompts.
+        cached_tokens: of them those that the engine had computed before.
+    """
+
+    trajectories: list[Trajectory]
+    seconds: float
+    prompt_tokens: int
+    cached_tokens: int
+
+
 class Rollouts:
     """Sampler and runner of this rank, following the policy that is being trained.
 
@@ -46,7 +64,7 @@ class Rollouts:
         environment.close()
         prompt = tuple(chat.begin(observation))
         length = min(PROBE_TOKENS, config.sampler.max_new_tokens)
-        self._probe = Probe(prompt, prompt[-length:])
+        self.probe = Probe(prompt, prompt[-length:])
 
     def play(self, iteration: int, metrics: dict[str, float]) -> list[Trajectory]:
         """This rank's share of an iteration's episodes; adds ``rollout/...`` over all ranks.
@@ -55,25 +73,49 @@ class Rollouts:
             EnvironmentFaultError: more episodes failed than `rollout.max_failed_share` allows, or
                 all of a rank.
         """
+        title = f"iteration {iteration}"
+        return self.reported(self.play_mine(self.specs(iteration), None, title), metrics)
+
+    def specs(self, iteration: int) -> list[EpisodeSpec]:
+        """An iteration's episodes, those of all ranks."""
         seed = np.random.SeedSequence([self.config.seed, iteration]).generate_state(1)
-        specs = draw_specs(self._tasks, self.config.rollout.episodes, int(seed[0]))
-        begin, before = time.monotonic(), self._tokens_read()
-        trajectories = self.play_specs(specs, None, f"iteration {iteration}")
-        metrics |= summary(trajectories, time.monotonic() - begin)
-        read, cached = total([a - b for a, b in zip(self._tokens_read(), before, strict=True)])
+        return draw_specs(self._tasks, self.config.rollout.episodes, int(seed[0]))
+
+    def play_mine(
+        self, specs: Sequence[EpisodeSpec], temperature: float | None, title: str | None
+    ) -> Played:
+        """This rank's share of the specs: every `world_size`-th, from its own number on."""
+        sampler, begin = self.sampler, time.monotonic()
+        read, cached = sampler.prompt_tokens, sampler.cached_tokens
+        mine = specs[rank() :: world_size()]
+        trajectories = self.runner.play(mine, temperature=temperature, progress=title)
+        seconds = time.monotonic() - begin
+        read, cached = sampler.prompt_tokens - read, sampler.cached_tokens - cached
+        return Played(trajectories, seconds, read, cached)
+
+    def reported(self, played: Played, metrics: dict[str, float]) -> list[Trajectory]:
+        """The trajectories; adds ``rollout/...`` over all ranks, which all call it.
+
+        Raises: as `play`.
+        """
+        trajectories = played.trajectories
+        metrics |= summary(trajectories, played.seconds)
+        read, cached = total([played.prompt_tokens, played.cached_tokens])
         metrics["rollout/cached_share"] = cached / max(read, 1)
+        metrics["rollout/seconds"] = max(gather(played.seconds))
         self._check_failures(trajectories, metrics["rollout/failed_share"])
         return trajectories
-
-    def _tokens_read(self) -> tuple[int, int]:
-        return self.sampler.prompt_tokens, self.sampler.cached_tokens
 
     def play_specs(
         self, specs: Sequence[EpisodeSpec], temperature: float | None, title: str
     ) -> list[Trajectory]:
-        """This rank's share of the specs: every `world_size`-th, from its own number on."""
-        mine = specs[rank() :: world_size()]
-        return self.runner.play(mine, temperature=temperature, progress=title)
+        """This rank's share of the specs, played by the policy as it stands."""
+        return self.play_mine(specs, temperature, title).trajectories
+
+    @property
+    def adapter_digest(self) -> str | None:
+        """Of the adapter that `play_specs` plays with."""
+        return self.sampler.adapter_digest
 
     def candidates(
         self, states: Sequence[tuple[Trajectory, int]], count: int, seed: int
@@ -117,14 +159,23 @@ class Rollouts:
         if rank() == 0:
             actor.policy.save_adapter(self.folder)
         barrier()
-        prompt, action = self._probe.prompt_ids, self._probe.action_ids
-        end = len(prompt) + len(action)
-        step = Step(0, len(prompt), end, 0, 0.0, False, (0.0,) * len(action))
-        expected = actor.score(Segment((*prompt, *action), (step,), ("", "")))
-        tolerance = self.config.sampler.probe_tolerance
-        difference = hand_over(self.sampler, self.folder, version, self._probe, expected, tolerance)
+        expected, tolerance = self.expected(actor), self.config.sampler.probe_tolerance
+        difference = hand_over(self.sampler, self.folder, version, self.probe, expected, tolerance)
         barrier()
         return difference
+
+    def expected(self, actor: ActorLearner) -> list[float]:
+        """The trainer's log-probabilities of the probe's action."""
+        prompt, action = self.probe.prompt_ids, self.probe.action_ids
+        end = len(prompt) + len(action)
+        step = Step(0, len(prompt), end, 0, 0.0, False, (0.0,) * len(action))
+        return actor.score(Segment((*prompt, *action), (step,), ("", "")))
+
+    def save(self, folder: Path) -> None:
+        """Put into a checkpoint what is under way; nothing is, between two calls of `play`."""
+
+    def restore(self, checkpoint: Path, iteration: int) -> None:
+        """Go on with what a checkpoint of after an iteration had under way."""
 
     def renew_mask(self, folder: Path | None = None) -> None:
         """Let the policy behind ``policy.lagging_mask`` become another one.
@@ -193,4 +244,19 @@ def summary(trajectories: Sequence[Trajectory], seconds: float) -> dict[str, flo
         "rollout/retries": retries,
         "rollout/tokens": tokens,
         "rollout/tokens_per_second": tokens / max(time_taken, 1e-9),
+    }
+
+
+def staleness(trajectories: Sequence[Trajectory], version: int) -> dict[str, float]:
+    """By how many versions the policy is ahead of those that sampled, over the turns of all ranks.
+
+    Args:
+        trajectories: of this rank.
+        version: of the policy now.
+    """
+    behind = [version - turn.policy_version for t in trajectories for turn in t.turns]
+    summed, turns = total([sum(behind), len(behind)])
+    return {
+        "rollout/staleness_mean": summed / max(turns, 1),
+        "rollout/staleness_max": float(max(gather(max(behind, default=0)))),
     }

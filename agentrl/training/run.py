@@ -18,6 +18,7 @@ from agentrl.data.store import TrajectoryStore
 from agentrl.errors import ConfigError, TokenMismatchError
 from agentrl.files import ADAPTER, MASK, replacing
 from agentrl.rollout.chat import Chat
+from agentrl.training.ahead import AheadRollouts
 from agentrl.training.checkpoint import Checkpoints, Counters, barrier, load_weights
 from agentrl.training.distributed import gather, initialize_distributed, rank, world_size
 from agentrl.training.metrics import MetricsLog
@@ -163,7 +164,8 @@ class Run:
 
     def build_rollouts(self, chat: Chat) -> Rollouts:
         """Sampler and runner; the sampler reads its adapters from the run's folder."""
-        return Rollouts(self.config, chat, self.folder / "sampler_adapter")
+        kind = AheadRollouts if self.config.rollout.staleness else Rollouts
+        return kind(self.config, chat, self.folder / "sampler_adapter")
 
     def share(self, batch_size: int) -> int:
         """This rank's part of a batch."""
@@ -215,14 +217,19 @@ class Run:
         if rank() == 0:
             self._held.release()
 
-    def checked_mismatch(self, measured: dict[str, float]) -> dict[str, float]:
+    def checked_mismatch(self, measured: dict[str, float], stale: bool) -> dict[str, float]:
         """Pass the difference between sampler and trainer on, unless it is too large.
+
+        Args:
+            measured: by `ActorLearner.mismatch`.
+            stale: whether an older version sampled: then the difference has a good reason, and
+                whether both compute alike is told by the probe of each hand-over alone.
 
         Raises:
             TokenMismatchError: its mean exceeds `sampler.mismatch_limit`.
         """
         found = measured["sampler/log_probability_difference"]
-        if not found <= self.config.sampler.mismatch_limit:
+        if not stale and not found <= self.config.sampler.mismatch_limit:
             raise TokenMismatchError(
                 f"Sampler and trainer disagree on the sampled tokens: mean difference of their "
                 f"log-probabilities {found:.3g}, limit {self.config.sampler.mismatch_limit} "
@@ -231,8 +238,8 @@ class Run:
             )
         return measured
 
-    def save(self, actor: ActorLearner, critic: CriticLearner) -> Path:
-        """Write a checkpoint of learners and counters."""
+    def save(self, actor: ActorLearner, critic: CriticLearner, rollouts: Rollouts) -> Path:
+        """Write a checkpoint of learners, counters and rollouts that are under way."""
 
         def write(folder: Path) -> None:
             if rank() == 0:
@@ -240,6 +247,7 @@ class Run:
                 torch.save(critic.target.state_dict(), folder / "target.pt")
                 if self.config.policy.lagging_mask is not None:
                     shutil.copytree(self.folder / MASK, folder / MASK)
+                rollouts.save(folder)
             actor.engine.save(folder / "actor")
             critic.engine.save(folder / "critic")
 

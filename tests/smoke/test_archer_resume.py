@@ -209,7 +209,7 @@ def untimed(folder: Path) -> list[dict[str, Any]]:
         {
             name: value
             for name, value in record.items()
-            if name not in ("seconds", "rollout/tokens_per_second") and "time/" not in name
+            if not name.endswith(("seconds", "tokens_per_second")) and "time/" not in name
         }
         for record in read_metrics(folder)
     ]

@@ -1,0 +1,168 @@
+"""Rollouts that go on while the learner updates, at most so many versions behind.
+
+With ``rollout.staleness: k`` iteration m is played by the adapter of after update m - 1 - k, in a
+thread beside the learner; with k = 1, in a row an iteration::
+
+    sampler    play 1 (0)  play 2 (0)  play 3 (1)  play 4 (2)      (version that plays)
+    learner                learn 1     learn 2     learn 3
+
+Which version plays is a matter of this schedule, never of time: two runs are alike, and one that
+was killed goes on as it would have. The sampler is used by the one thread alone, which loads each
+play's adapter before it; the main thread alone talks to other ranks.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentrl.config import RunConfig
+from agentrl.rollout.chat import Chat
+from agentrl.rollout.episode import EpisodeSpec
+from agentrl.rollout.handover import adapter_digest, hand_over
+from agentrl.training.actor_learner import ActorLearner
+from agentrl.training.checkpoint import barrier
+from agentrl.training.distributed import rank
+from agentrl.training.rollouts import Played, Rollouts
+from agentrl.trajectory import Trajectory
+
+AHEAD = "ahead"
+"""Folder of a checkpoint with the adapters of the iterations that are under way."""
+
+_FACTS = "handed.json"
+
+
+@dataclass(frozen=True)
+class Handed:
+    """An adapter that the sampler can load.
+
+    Attributes:
+        folder: in PEFT's format; stays as it is while it is needed.
+        version: its number.
+        expected: the trainer's log-probabilities of the probe.
+    """
+
+    folder: Path
+    version: int
+    expected: tuple[float, ...]
+
+
+class AheadRollouts(Rollouts):
+    """Plays the iterations to come while the learner is at an earlier one.
+
+    Args: as of `Rollouts`; ``config.rollout.staleness`` says how far ahead.
+    """
+
+    def __init__(self, config: RunConfig, chat: Chat, folder: Path) -> None:
+        super().__init__(config, chat, folder)
+        self._thread = ThreadPoolExecutor(1, "rollouts")
+        self._plays: dict[int, Future[tuple[float, Played]]] = {}
+        self._adapters: dict[int, Handed] = {}
+        self._planned = 0
+        self._now: Handed | None = None
+        self._difference = 0.0
+
+    def hand_over(self, actor: ActorLearner, version: int) -> float:
+        """Save the actor's adapter for the plays that are begun from now on.
+
+        Returns:
+            The probe's mean difference of the adapter that played last: this one is compared when
+            its play begins.
+        """
+        folder = self._folder_of(version)
+        if rank() == 0:
+            actor.policy.save_adapter(folder)
+        barrier()
+        self._now = Handed(folder, version, tuple(self.expected(actor)))
+        return self._difference
+
+    def _folder_of(self, version: int) -> Path:
+        return self.folder.with_name(f"{self.folder.name}-{version:06d}")
+
+    @property
+    def adapter_digest(self) -> str | None:
+        """Of the adapter that was handed over last."""
+        return adapter_digest(self._now.folder) if self._now is not None else None
+
+    def play(self, iteration: int, metrics: dict[str, float]) -> list[Trajectory]:
+        """This rank's share of an iteration's episodes, and a beginning with those to come.
+
+        Raises: as `Rollouts.play`.
+        """
+        for number in range(self._planned + 1, iteration + self.config.rollout.staleness + 1):
+            assert self._now is not None
+            self._plan(number, self._now)
+        self._difference, played = self._plays.pop(iteration).result()
+        del self._adapters[iteration]
+        trajectories = self.reported(played, metrics)
+        self._tidy()  # every rank has played it: the report took them all
+        return trajectories
+
+    def _plan(self, iteration: int, handed: Handed) -> None:
+        self._planned = iteration
+        self._adapters[iteration] = handed
+        if iteration <= self.config.iterations:
+            specs = self.specs(iteration)
+            self._plays[iteration] = self._thread.submit(self._play_with, handed, specs)
+
+    def _play_with(
+        self,
+        handed: Handed,
+        specs: Sequence[EpisodeSpec],
+        temperature: float | None = None,
+        title: str | None = None,
+    ) -> tuple[float, Played]:
+        """In the thread, so nothing here talks to other ranks: the probe's difference, episodes."""
+        tolerance = self.config.sampler.probe_tolerance
+        difference = hand_over(
+            self.sampler, handed.folder, handed.version, self.probe, handed.expected, tolerance
+        )
+        return difference, self.play_mine(specs, temperature, title)
+
+    def play_specs(
+        self, specs: Sequence[EpisodeSpec], temperature: float | None, title: str
+    ) -> list[Trajectory]:
+        """Episodes of the adapter that was handed over last, after those that were begun."""
+        assert self._now is not None
+        play = self._thread.submit(self._play_with, self._now, specs, temperature, title)
+        return play.result()[1].trajectories
+
+    def save(self, folder: Path) -> None:
+        """Keep the adapters of the iterations that were begun; rank 0 calls it."""
+        for iteration, handed in self._adapters.items():
+            kept = folder / AHEAD / f"{iteration:06d}"
+            shutil.copytree(handed.folder, kept)
+            facts = {"version": handed.version, "expected": handed.expected}
+            (kept / _FACTS).write_text(json.dumps(facts), "utf-8")
+
+    def restore(self, checkpoint: Path, iteration: int) -> None:
+        """Begin again with what a checkpoint had begun."""
+        self._planned = iteration
+        for kept in sorted((checkpoint / AHEAD).glob("[0-9]*")):
+            facts = json.loads((kept / _FACTS).read_text("utf-8"))
+            folder = self._folder_of(facts["version"])
+            if rank() == 0:
+                shutil.copytree(kept, folder, dirs_exist_ok=True)
+            barrier()
+            self._plan(int(kept.name), Handed(folder, facts["version"], tuple(facts["expected"])))
+
+    def _tidy(self) -> None:
+        """Remove adapters that no play needs any more; those in checkpoints stay."""
+        assert self._now is not None
+        needed = {handed.folder for handed in (*self._adapters.values(), self._now)}
+        if rank() == 0:
+            for folder in self.folder.parent.glob(f"{self.folder.name}-[0-9]*"):
+                if folder not in needed:
+                    shutil.rmtree(folder)
+                else:
+                    (folder / _FACTS).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Stop what is being played, end the environments and the sampler."""
+        self.runner.stop()
+        self._thread.shutdown(cancel_futures=True)
+        super().close()
