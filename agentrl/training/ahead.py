@@ -140,15 +140,22 @@ class AheadRollouts(Rollouts):
             (kept / _FACTS).write_text(json.dumps(facts), "utf-8")
 
     def restore(self, checkpoint: Path, iteration: int) -> None:
-        """Begin again with what a checkpoint had begun."""
+        """Begin again with what a checkpoint had begun.
+
+        All adapters are in their places before the first play begins: one version may play
+        several iterations, and its files must not be written while the sampler reads them.
+        """
         self._planned = iteration
+        begun: dict[int, Handed] = {}
         for kept in sorted((checkpoint / AHEAD).glob("[0-9]*")):
             facts = json.loads((kept / _FACTS).read_text("utf-8"))
             folder = self._folder_of(facts["version"])
             if rank() == 0:
                 shutil.copytree(kept, folder, dirs_exist_ok=True)
-            barrier()
-            self._plan(int(kept.name), Handed(folder, facts["version"], tuple(facts["expected"])))
+            begun[int(kept.name)] = Handed(folder, facts["version"], tuple(facts["expected"]))
+        barrier()
+        for number, handed in begun.items():
+            self._plan(number, handed)
 
     def _tidy(self) -> None:
         """Remove adapters that no play needs any more; those in checkpoints stay."""
