@@ -132,7 +132,7 @@ def test_a_critic_of_archers_values_leaves(tiny_policy: Path, tmp_path: Path) ->
     code, output = in_process(
         mcts, job_config(tmp_path, tiny_policy), f"search.critic={run}", "name=other"
     )
-    assert code == 2 and "discount (critic's, search's): 0.95 and 1.0" in output
+    assert code == 2 and "discounts by 0.95 and this search by 1.0" in output
     code, output = in_process(
         mcts, job_config(tmp_path, tiny_policy), f"search.critic={tmp_path}", "name=third"
     )

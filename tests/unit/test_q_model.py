@@ -134,7 +134,12 @@ def run_config(model: Path, output: Path, **preferences: Any) -> RunConfig:
             "name": "q",
             "output": str(output),
             "environment": {"id": "agentrl/Wordle-v0"},
-            "policy": {"model": str(model), "lora": LORA, "device": "cpu"},
+            "policy": {
+                "model": str(model),
+                "lora": LORA,
+                "device": "cpu",
+                "context_length": 256,
+            },
             "preferences": {
                 "labels": str(output / "labels"),
                 "learning_rate": 5e-3,

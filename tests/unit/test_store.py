@@ -146,7 +146,7 @@ def test_another_format_version_is_refused(store: TrajectoryStore) -> None:
     store.append("a", [])
     other = SCHEMA.with_metadata({b"agentrl.trajectories.version": b"99"})
     pq.write_table(other.empty_table(), store.folder / "a.parquet")
-    with pytest.raises(DataError, match="format version 99; this agentrl reads version 2"):
+    with pytest.raises(DataError, match="format version 99; this agentrl reads version 3"):
         list(store.read())
 
 
