@@ -175,6 +175,7 @@ def _default_folder(
     if any("cost" in evaluation.settings for evaluation in evaluations):
         judges = [path.resolve().name for path in (guidance.q_model, guidance.critic) if path]
         parts += [f"best-of-{guidance.candidates}", *judges]
+        parts += [guidance.read_out] if guidance.q_model else []
     parts.append(f"temperature-{config.evaluation.temperature:g}")
     return (run or config.folder) / "evaluation" / of_panel / "-".join(parts)
 

@@ -7,7 +7,7 @@ state is the better one; its log-ratio to the start then is a value to choose ac
     deepspeed trainers/dpo.py --config webshop_dpo.yaml
     python -m eval run --config webshop_dpo.yaml --agent q_guided --q-model runs/webshop_dpo
 
-Read it beside the paper's section 3.3; section 3.4 is `agentrl.evaluation.judges`.
+Read it beside the paper's section 3.3; section 3.4 is `agentrl.evaluation.guidance`.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def learn_values(config: RunConfig, resume: bool) -> Path:
     from agentrl.training.checkpoint import barrier
     from agentrl.training.checks import require_fitting_policy
     from agentrl.training.distributed import rank
+    from agentrl.training.metrics import MetricsLog
     from agentrl.training.preference_learning import read_pairs, split_by_task, train
     from agentrl.training.run import Run
 
@@ -80,7 +81,9 @@ def learn_values(config: RunConfig, resume: bool) -> Path:
     run = Run(config, resume)
     folder = run.folder / FOLDER
     with closing(run):
-        policy = train(config, pairs, start, run.folder / "trainer", run.metrics)
+        log = MetricsLog(run.folder / "preferences", config.logging, rank=rank())
+        with closing(log):
+            policy = train(config, pairs, start, run.folder / "trainer", log, resume)
         if rank() == 0:
             policy.save_adapter(run.folder / "trainer" / "adapter")
             save_q_model(

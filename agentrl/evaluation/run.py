@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentrl.config import RunConfig
-from agentrl.errors import CheckpointError
+from agentrl.errors import CheckpointError, ConfigError
 from agentrl.evaluation.guidance import Guidance, Kind, build_judge
 from agentrl.evaluation.panel import Panel, make_panel
 from agentrl.evaluation.result import Evaluation
@@ -211,6 +211,11 @@ class Evaluator:
     def _guided(self, agent: AgentKind) -> Guided:
         """The sampler with a judge behind it."""
         assert self._sampler is not None
+        if self.config.evaluation.temperature == 0:
+            raise ConfigError(
+                f"The agent {agent} chooses among samples, and at temperature 0 all are the same: "
+                "set evaluation.temperature (--temperature) above 0."
+            )
         own_critic = replace(self.guidance, critic=self.guidance.critic or self.checkpoint)
         judge = build_judge(_GUIDED[agent], own_critic, self.config, self._tokenizer)
         return Guided(self._sampler, judge, self.guidance.candidates)

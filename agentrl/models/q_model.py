@@ -61,7 +61,8 @@ class QModel:
             )
         self.beta, self.read_out, self.batch_size = float(facts["beta"]), read_out, batch_size
         start = self.folder / REFERENCE
-        self._policy = Policy(policy, start if start.is_dir() else None)
+        base = policy.model_copy(update={"adapter": None})  # the proposer's is no reference
+        self._policy = Policy(base, start if start.is_dir() else None)
         load_adapter(self._policy.model, self.folder / ADAPTER, TRAINED, trainable=False)
         self._policy.model.set_adapter(TRAINED, inference_mode=True)
         with_gpu = policy.device != "cpu" and torch.cuda.is_available()

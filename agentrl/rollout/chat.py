@@ -138,7 +138,8 @@ class Chat:
 
     def action_ids(self, text: str) -> list[int]:
         """Ids of a demonstrated utterance, stop token included, as a policy would sample them."""
-        return [*self._encode(self._lead + text), self.stop_id]
+        encode = self._encode_literally if self._has_marker(text) else self._encode
+        return [*encode(self._lead + text), self.stop_id]
 
     def _opening(self, observation: str) -> list[dict[str, str]]:
         if not self.instructions:

@@ -101,7 +101,12 @@ def split_by_task(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[
 
 
 def train(
-    config: RunConfig, pairs: Sequence[Pair], start: Path | None, work: Path, log: MetricsLog
+    config: RunConfig,
+    pairs: Sequence[Pair],
+    start: Path | None,
+    work: Path,
+    log: MetricsLog,
+    resume: bool = False,
 ) -> Policy:
     """Train an adapter on pairs; every rank calls it.
 
@@ -109,8 +114,9 @@ def train(
         config: of the run, with the section ``preferences``.
         pairs: to train on.
         start: adapter to start from, which is the reference; None starts from the base.
-        work: folder of TRL's checkpoints; training goes on from the latest one there.
+        work: folder of TRL's checkpoints.
         log: receives the metrics of every update.
+        resume: go on from the latest checkpoint, if there is one.
 
     Returns:
         The trained policy.
@@ -135,7 +141,8 @@ def train(
     trainer.remove_callback(trainer_callback.ProgressCallback)  # prints every update
     trainer.add_callback(_logging(log))
     utilities: Any = trainer_utils
-    latest = utilities.get_last_checkpoint(str(work)) if work.is_dir() else None
+    latest = utilities.get_last_checkpoint(str(work)) if resume and work.is_dir() else None
+    log.truncate_after(int(latest.rpartition("-")[2]) if latest else 0)
     trainer.train(resume_from_checkpoint=latest)
     return policy
 

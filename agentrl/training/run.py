@@ -125,7 +125,8 @@ class Run:
     def _holds_work(self) -> bool:
         """Whether a run in this folder got as far as anything worth keeping."""
         labels = f"{LABELS}/steps/*.parquet"
-        kept = ("trajectories/iteration-*", "start/adapter/*", "checkpoint-*", labels)
+        learned = ("trainer/checkpoint-*", "q_model/*")
+        kept = ("trajectories/iteration-*", "start/adapter/*", "checkpoint-*", labels, *learned)
         return any(True for pattern in kept for _ in self.folder.glob(pattern))
 
     def _lock(self) -> None:
