@@ -132,6 +132,7 @@ def test_the_critic_judges_by_q_of_what_would_be_said(run: Path, tiny_policy: Pa
         ("q_guided", ("--q-model", "nowhere"), "nowhere holds no Q-model"),
         ("critic_guided", (), "name the folder of its run with --critic"),
         ("critic_guided", ("--critic", "nowhere"), "nowhere holds no critic"),
+        ("likeliest", ("--temperature", "0"), "at temperature 0 all are the same"),
     ],
 )
 def test_a_judge_that_is_missing_is_named(

@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from processes import succeed
+from processes import in_process, succeed
 
 from agentrl.algorithms.preference import averaged_ratio_value, log_ratio_value
 from agentrl.config import PolicyConfig, RunConfig
 from agentrl.errors import CheckpointError, ConfigError, DataError
 from agentrl.models.policy import Policy
 from agentrl.models.q_model import QModel, ReadOut, save_q_model
+from agentrl.training.metrics import read_metrics
 from agentrl.training.preference_learning import (
     COLUMNS,
     Pair,
@@ -104,6 +105,14 @@ def test_a_saved_model_against_a_loop(
         assert value == pytest.approx(total if read_out == "sum" else math.exp(total), abs=1e-4)
 
 
+def test_the_proposers_adapter_is_no_reference(tiny_policy: Path, tmp_path: Path) -> None:
+    trained, other = (adapter(tiny_policy, tmp_path / str(seed), seed) for seed in (1, 5))
+    save_q_model(tmp_path / "q", trained, None, policy_config(tiny_policy), beta=0.1)
+    proposing = policy_config(tiny_policy).model_copy(update={"adapter": str(other)})
+    expected = QModel(tmp_path / "q", policy_config(tiny_policy))(STEPS)
+    assert QModel(tmp_path / "q", proposing)(STEPS) == pytest.approx(expected)
+
+
 def test_a_q_model_of_another_base_is_refused(tiny_policy: Path, tmp_path: Path) -> None:
     trained = adapter(tiny_policy, tmp_path / "trained", 1)
     save_q_model(tmp_path / "q", trained, None, policy_config(tiny_policy), beta=0.1)
@@ -158,7 +167,7 @@ def trl_makes_the_step_of_dpo(model: Path, folder: Path) -> None:
     from agentrl.data.collate import policy_batch
     from agentrl.models.q_model import _segment
     from agentrl.training.distributed import initialize_distributed
-    from agentrl.training.metrics import MetricsLog, read_metrics
+    from agentrl.training.metrics import MetricsLog
 
     initialize_distributed("cpu")
     start = adapter(model, folder / "start", 2)
@@ -230,7 +239,14 @@ def test_the_trainer_learns_the_pairs_of_tasks_it_never_saw(
         assert pair_accuracy(model, pairs) > 0.95
         assert pair_accuracy(model, held_out) > 0.8
     saved = (tmp_path / "q" / "q_model" / "adapter" / "adapter_model.safetensors").read_bytes()
+    updates = read_metrics(tmp_path / "q" / "preferences")
+    assert len(updates) == 12 * 13
+    code, refused = in_process(the_trainer, config, "preferences.beta=0.5")
+    assert code == 2 and "already holds a run" in refused
+    code, refused = in_process(the_trainer, config, "preferences.beta=0.5", "--resume")
+    assert code == 2 and "preferences.beta=0.1, now 0.5" in refused
     succeed(the_trainer, config, "--resume")
+    assert read_metrics(tmp_path / "q" / "preferences") == updates
     assert (
         saved == (tmp_path / "q" / "q_model" / "adapter" / "adapter_model.safetensors").read_bytes()
     )
