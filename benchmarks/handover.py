@@ -20,7 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from agentrl.config import RunConfig, load_config
-from agentrl.data.segment import Segment, Step
+from agentrl.data.segment import utterance
 from agentrl.models.locate import model_path
 from agentrl.models.policy import Policy, load_tokenizer
 from agentrl.rollout.chat import Chat
@@ -41,9 +41,7 @@ def measure(config: RunConfig, count: int) -> tuple[np.ndarray, list[float]]:
     actor = ActorLearner(policy, config.actor, config.deepspeed, chat.tokenizer.pad_token_id)
     prompt = tuple(chat.begin("guess"))
     probe = Probe(prompt, tuple(chat.action_ids("crane")))
-    end = len(prompt) + len(probe.action_ids)
-    step = Step(0, len(prompt), end, 0, 0.0, False, (0.0,) * len(probe.action_ids))
-    whole = Segment((*prompt, *probe.action_ids), (step,), ("guess", "crane"))
+    whole = utterance(prompt, probe.action_ids)
     process = psutil.Process()
     seconds, memory = [], []
     with (

@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -101,13 +101,16 @@ def report(
     from rich.console import Console
     from rich.table import Table
 
-    from agentrl.models.q_model import QModel
+    from agentrl.models.q_model import QModel, ReadOut
     from agentrl.training.preference_learning import pair_accuracy
 
     table = Table("pairs", "number", "Q, sum (paper)", "Q, averaged (its code)", box=None)
-    models = [QModel(folder, config.policy, read_out) for read_out in ("sum", "averaged")]
+    model = QModel(folder, config.policy)
     for name, some in (("trained on", pairs), ("of tasks kept out", held_out)):
-        shares = [f"{pair_accuracy(model, some):.1%}" if some else "-" for model in models]
+        shares = []
+        for read_out in get_args(ReadOut):
+            model.read_out = read_out
+            shares.append(f"{pair_accuracy(model, some):.1%}" if some else "-")
         table.add_row(name, str(len(some)), *shares)
     console = Console()
     console.print("How often the chosen action has the larger Q; 50 % is chance:")

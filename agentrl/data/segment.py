@@ -127,6 +127,20 @@ def candidate(
     return Segment(ids, (step,), (*_texts(trajectory, turn)[: 2 * turn], observation, action))
 
 
+def utterance(
+    prompt: Sequence[int], action: Sequence[int], log_probabilities: Sequence[float] = ()
+) -> Segment:
+    """One utterance after a prompt, to be scored or valued by its ids: it has no texts.
+
+    Args:
+        prompt: ids, at least one.
+        action: ids, at least one.
+        log_probabilities: of the action's tokens when sampled; zeros where none are given.
+    """
+    ids, scores = (*prompt, *action), tuple(log_probabilities) or (0.0,) * len(action)
+    return Segment(ids, (Step(0, len(prompt), len(ids), 0, 0.0, False, scores),), ())
+
+
 def learnable(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
     """Those that may enter a loss: not failed, at least one turn."""
     return [t for t in trajectories if t.end_reason is not EndReason.FAILED and t.turns]

@@ -85,7 +85,7 @@ def _by_q_model(folder: Path, read_out: Literal["sum", "averaged"], config: RunC
 
 
 def _by_critic(path: Path, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Judge:
-    from agentrl.data.segment import Segment, Step
+    from agentrl.data.segment import utterance
     from agentrl.training.saved_critic import SavedCritic
 
     critic = SavedCritic(path, config.policy, tokenizer)
@@ -98,12 +98,8 @@ def _by_critic(path: Path, config: RunConfig, tokenizer: PreTrainedTokenizerBase
     def judge(
         prompts: Sequence[Sequence[int]], candidates: Sequence[Sequence[Completion]]
     ) -> list[list[float]]:
-        segments = []
-        for prompt, found in zip(prompts, candidates, strict=True):
-            for completion in found:
-                ids = (*prompt, *completion.ids)
-                step = Step(0, len(prompt), len(ids), 0, 0.0, False, completion.log_probabilities)
-                segments.append(Segment(ids, (step,), ()))
+        said = [(p, c.ids) for p, found in zip(prompts, candidates, strict=True) for c in found]
+        segments = [utterance(prompt, ids) for prompt, ids in said]
         return _regrouped(critic(segments)[0].tolist(), candidates)
 
     return judge

@@ -178,6 +178,12 @@ class Policy(ActionLikelihood):
         path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
+def chosen_device(config: PolicyConfig) -> torch.device:
+    """Where a model computes that no engine of DeepSpeed moves."""
+    on_gpu = config.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if on_gpu else "cpu")
+
+
 def load_causal_model(config: PolicyConfig) -> Any:
     """The base as a transformers causal language model, in the configured number format."""
     from transformers import AutoModelForCausalLM

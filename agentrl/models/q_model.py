@@ -22,10 +22,10 @@ from torch import Tensor
 from agentrl.algorithms.preference import averaged_ratio_value, log_ratio_value
 from agentrl.config import PolicyConfig
 from agentrl.data.collate import policy_batch
-from agentrl.data.segment import Segment, Step
+from agentrl.data.segment import utterance
 from agentrl.errors import CheckpointError
 from agentrl.files import ADAPTER, replacing
-from agentrl.models.policy import TRAINED, Policy, load_adapter
+from agentrl.models.policy import TRAINED, Policy, chosen_device, load_adapter
 
 FOLDER, REFERENCE, FACTS = "q_model", "reference", "q_model.json"
 
@@ -65,8 +65,7 @@ class QModel:
         self._policy = Policy(base, start if start.is_dir() else None)
         load_adapter(self._policy.model, self.folder / ADAPTER, TRAINED, trainable=False)
         self._policy.model.set_adapter(TRAINED, inference_mode=True)
-        with_gpu = policy.device != "cpu" and torch.cuda.is_available()
-        self._device = torch.device("cuda" if with_gpu else "cpu")
+        self._device = chosen_device(policy)
         self._policy.eval().to(self._device)
 
     def __call__(self, steps: Sequence[Answer]) -> list[float]:
@@ -78,7 +77,7 @@ class QModel:
 
     @torch.inference_mode()
     def _values(self, steps: Sequence[Answer]) -> Tensor:
-        batch = policy_batch([_segment(*step) for step in steps], padding_id=0)
+        batch = policy_batch([utterance(*step) for step in steps], padding_id=0)
         given = (batch.input_ids, batch.attention_mask, batch.action_mask)
         ids, attention, actions = (tensor.to(self._device) for tensor in given)
         logits, columns = self._policy.action_logits(ids, attention, actions)
@@ -123,9 +122,3 @@ def _find(folder: Path) -> Path:
         f"{folder} holds no Q-model: expected the folder of a run of trainers/dpo.py, or its "
         f"{FOLDER} with {FACTS}."
     )
-
-
-def _segment(prompt: Sequence[int], action: Sequence[int]) -> Segment:
-    ids = (*prompt, *action)
-    step = Step(0, len(prompt), len(ids), 0, 0.0, False, (0.0,) * len(action))
-    return Segment(ids, (step,), ())

@@ -6,11 +6,10 @@ Best of n by likelihood, by a Q-model (Zhai et al. 2024, arXiv 2409.09345) or by
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from agentrl.rollout.sampler import Answerer, Completion, Request
+from agentrl.rollout.sampler import Answerer, Completion, Request, derived_seed
 
 Judge = Callable[[Sequence[Sequence[int]], Sequence[Sequence[Completion]]], list[list[float]]]
 """Prompts, and for each its candidates, none twice, to a score of each candidate."""
@@ -130,11 +129,8 @@ def by_likelihood(
 
 
 def candidate_seed(seed: int, number: int) -> int:
-    """The seed of a request's candidate: its own for the first, 63 bits of a digest for others."""
-    if number == 0:
-        return seed
-    digest = hashlib.blake2b(f"{seed}/candidate/{number}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+    """The seed of a request's candidate: its own for the first, derived from it for others."""
+    return derived_seed(seed, "candidate", number) if number else seed
 
 
 def _distinct(candidates: Sequence[Completion]) -> list[Completion]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from agentrl.errors import EnvironmentFaultError
 from agentrl.isolation import RemoteEnvironment, make_environment
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import Episode, EpisodeSpec
-from agentrl.rollout.sampler import Answerer, Completion, Request
+from agentrl.rollout.sampler import Answerer, Completion, Request, derived_seed
 from agentrl.trajectory import EndReason, Trajectory
 
 __all__ = ["EpisodeSpec", "Runner", "Threads", "turn_seed"]
@@ -345,8 +344,7 @@ def turn_seed(spec: EpisodeSpec, *turn: int | str) -> int:
         spec: of the episode.
         turn: its number; where an episode has several utterances at a turn, what names this one.
     """
-    text = "/".join(map(str, (spec.seed, spec.task, *turn))).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+    return derived_seed(spec.seed, spec.task, *turn)
 
 
 def close_quietly(environment: TextEnvironment) -> None:

@@ -7,6 +7,7 @@ on its prompt, its seed and the weights alone, never on what else is in the batc
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -280,6 +281,12 @@ class Sampler(Answerer):
                 f"{self.busy} utterances are under way. Take them with `advance`, or give them up "
                 "with `abandon`, before another adapter is loaded or a batch is sampled or scored."
             )
+
+
+def derived_seed(*parts: int | str) -> int:
+    """A seed of 63 bits that names what it is for, the same on every machine."""
+    text = "/".join(map(str, parts)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
 def build_sampler(

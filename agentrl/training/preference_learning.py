@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from agentrl.config import CONFIG_FOLDER, RunConfig, find_file
 from agentrl.errors import ConfigError, DataError
-from agentrl.models.policy import Policy
+from agentrl.models.policy import Policy, chosen_device
 from agentrl.models.q_model import QModel
 from agentrl.training.distributed import world_size
 from agentrl.training.metrics import MetricsLog
@@ -184,7 +184,6 @@ def _trainer_class() -> Any:
 
 def _arguments(config: RunConfig, work: Path) -> Any:
     """TRL's form of the section ``preferences``."""
-    import torch
     from trl.trainer.dpo_config import DPOConfig
 
     wanted = config.preferences
@@ -205,7 +204,7 @@ def _arguments(config: RunConfig, work: Path) -> Any:
         weight_decay=0.0,
         max_length=None,
         gradient_checkpointing=config.policy.gradient_checkpointing,
-        use_cpu=config.policy.device == "cpu" or not torch.cuda.is_available(),
+        use_cpu=chosen_device(config.policy).type == "cpu",
         bf16=False,
         deepspeed=_deepspeed(config.deepspeed),
         seed=config.seed,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from agentrl.config import RunConfig
-from agentrl.data.segment import Segment, Step, candidate, learnable
+from agentrl.data.segment import Segment, candidate, learnable, utterance
 from agentrl.errors import EnvironmentFaultError
 from agentrl.files import MASK
 from agentrl.isolation import make_environment
@@ -166,10 +166,7 @@ class Rollouts:
 
     def expected(self, actor: ActorLearner) -> list[float]:
         """The trainer's log-probabilities of the probe's action."""
-        prompt, action = self.probe.prompt_ids, self.probe.action_ids
-        end = len(prompt) + len(action)
-        step = Step(0, len(prompt), end, 0, 0.0, False, (0.0,) * len(action))
-        return actor.score(Segment((*prompt, *action), (step,), ("", "")))
+        return actor.score(utterance(self.probe.prompt_ids, self.probe.action_ids))
 
     def save(self, folder: Path) -> None:
         """Put into a checkpoint what is under way; nothing is, between two calls of `play`."""

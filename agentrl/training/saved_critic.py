@@ -15,6 +15,7 @@ from agentrl.data.collate import to_device
 from agentrl.data.segment import Segment
 from agentrl.errors import CheckpointError, ConfigError
 from agentrl.models.critic import CriticModel
+from agentrl.models.policy import chosen_device
 from agentrl.training.checkpoint import load_weights
 
 if TYPE_CHECKING:
@@ -56,8 +57,7 @@ class SavedCritic:
         model = CriticModel(run.critic, run.policy, None, tokenizer, run.seed)
         self._module = model.module.float().eval().requires_grad_(False)
         load_weights(self.file, self._module)
-        with_gpu = policy.device != "cpu" and torch.cuda.is_available()
-        self._device = torch.device("cuda" if with_gpu else "cpu")
+        self._device = chosen_device(policy)
         self._module.to(self._device)
         self._collate = model.collate
         self.digest = hashlib.sha256(self.file.read_bytes()).hexdigest()

@@ -165,7 +165,7 @@ def trl_makes_the_step_of_dpo(model: Path, folder: Path) -> None:
     from agentrl.algorithms.preference import dpo_loss
     from agentrl.config import LoggingConfig
     from agentrl.data.collate import policy_batch
-    from agentrl.models.q_model import _segment
+    from agentrl.data.segment import utterance
     from agentrl.training.distributed import initialize_distributed
     from agentrl.training.metrics import MetricsLog
 
@@ -178,7 +178,7 @@ def trl_makes_the_step_of_dpo(model: Path, folder: Path) -> None:
     after = train(config, pairs, start, folder / "work", log)
 
     def sums(policy: Policy, which: str) -> torch.Tensor:
-        steps = [_segment(p["prompt_ids"], p[which]) for p in pairs]
+        steps = [utterance(p["prompt_ids"], p[which]) for p in pairs]
         batch = policy_batch(steps, padding_id=0)
         scores, _ = policy(batch.input_ids, batch.attention_mask, batch.action_mask)
         total: torch.Tensor = scores.sum(dim=1)
