@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -172,10 +173,13 @@ def _default_folder(
     if checkpoint:
         adapter = find_adapter(checkpoint).resolve()
         parts.append((adapter.parent if adapter.name == "adapter" else adapter).name)
-    if any("cost" in evaluation.settings for evaluation in evaluations):
+    if any("guidance" in evaluation.settings for evaluation in evaluations):
         judges = [path.resolve().name for path in (guidance.q_model, guidance.critic) if path]
         parts += [f"best-of-{guidance.candidates}", *judges]
         parts += [guidance.read_out] if guidance.q_model else []
+    if any("search" in evaluation.settings for evaluation in evaluations):
+        settings = config.search.model_dump_json().encode()
+        parts.append(f"search-{config.search.iterations}-{zlib.crc32(settings):08x}")
     parts.append(f"temperature-{config.evaluation.temperature:g}")
     return (run or config.folder) / "evaluation" / of_panel / "-".join(parts)
 

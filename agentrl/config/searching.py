@@ -23,7 +23,10 @@ class PairsConfig(Section):
 
 
 class SearchConfig(Section):
-    """Monte Carlo tree search that labels steps with Q-values (Zhai et al. 2024)."""
+    """Monte Carlo tree search that labels steps with Q-values (Zhai et al. 2024), or acts.
+
+    An agent that acts by search (``--agent mcts``) has the budgets for every turn.
+    """
 
     trees: PositiveInt = 100
     """Trees, over all ranks, each from the start of an episode; tasks repeat with other seeds if
@@ -66,6 +69,9 @@ class SearchConfig(Section):
     dominate; leave_out (the paper): it is not, and the search is over when nothing is left."""
     stop_at_success: bool = False
     """End a tree once an episode succeeded (the paper); cheap, but its siblings keep few visits."""
+    move: Literal["visits", "q", "best"] = "visits"
+    """What an agent that acts by search takes after it: the action with the most visits, of highest
+    Q, or with the highest return that was found behind it."""
     shown: NonNegativeInt = 5
     """Trees on the page trees.html."""
     pairs: PairsConfig = PairsConfig()

@@ -24,13 +24,15 @@ class Cost:
         sampled: utterances that were sampled for them.
         tokens: of the sampled utterances.
         judged: utterances that the judge scored: what was sampled, without repetitions, where
-            there was something to choose.
+            there was something to choose. Of a search the states that its critic valued.
+        environment_steps: of the environment, those of a search included.
     """
 
     turns: int = 0
     sampled: int = 0
     tokens: int = 0
     judged: int = 0
+    environment_steps: int = 0
 
 
 @dataclass
@@ -102,6 +104,7 @@ class Guided(Answerer):
         """The best candidate of each group; the judge sees only groups with a choice."""
         proposals = [_distinct([g.done[number] for number in range(g.wanted)]) for g in groups]
         self.cost.turns += len(groups)
+        self.cost.environment_steps += len(groups)
         self.cost.sampled += sum(group.wanted for group in groups)
         self.cost.tokens += sum(len(c.ids) for group in groups for c in group.done.values())
         open_ = [place for place, found in enumerate(proposals) if len(found) > 1]

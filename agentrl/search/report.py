@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from agentrl.config import RunConfig
-from agentrl.evaluation.report import write_page
+from agentrl.pages import write_page
 from agentrl.search.labels import Row
 
 _CARD = """\

@@ -66,6 +66,27 @@ def call(*arguments: object) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+def test_an_agent_that_searches_plays_and_its_cost_is_shown(run: Path, tmp_path: Path) -> None:
+    """A small Wordle; the search takes steps of its own."""
+    code, output, error = call(
+        *("run", "--config", run / "config.yaml", "--agent", "start", "--agent", "mcts"),
+        *("--checkpoint", run / "trained", "--output", tmp_path),
+        *("search.iterations=6", "search.candidates=3", "search.move=best"),
+    )
+    assert code == 0, error
+    assert "environment steps" in " ".join(output.split())
+    [start, searching] = json.loads((tmp_path / "results.json").read_text("utf-8"))["agents"]
+    assert searching["settings"]["adapter"].endswith("trained")
+    assert searching["settings"]["search"]["iterations"] == 6
+    cost = searching["settings"]["cost"]
+    [*games] = TrajectoryStore(tmp_path / "trajectories").read(["mcts"])
+    assert [game.seed for game in games] == [episode["seed"] for episode in start["episodes"]]
+    assert cost["turns"] == sum(len(game.turns) for game in games)
+    assert cost["environment_steps"] > 3 * cost["turns"]
+    assert cost["sampled"] > 3 * cost["turns"]
+    assert all(turn.log_probabilities for game in games for turn in game.turns)
+
+
 def test_guided_agents_play_and_their_cost_is_shown(run: Path, tmp_path: Path) -> None:
     names = ["start", "likeliest", "q_guided", "critic_guided"]
     agents = [word for name in names for word in ("--agent", name)]
@@ -133,6 +154,8 @@ def test_the_critic_judges_by_q_of_what_would_be_said(run: Path, tiny_policy: Pa
         ("critic_guided", (), "name the folder of its run with --critic"),
         ("critic_guided", ("--critic", "nowhere"), "nowhere holds no critic"),
         ("likeliest", ("--temperature", "0"), "at temperature 0 all are the same"),
+        ("mcts", ("--temperature", "0"), "at temperature 0 all are the same"),
+        ("mcts", ("search.critic=nowhere",), "nowhere holds no critic"),
     ],
 )
 def test_a_judge_that_is_missing_is_named(
