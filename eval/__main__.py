@@ -34,6 +34,7 @@ class ReadOut(StrEnum):
 
     SUM = "sum"
     AVERAGED = "averaged"
+    LIKELIHOOD = "likelihood"
 
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -63,7 +64,10 @@ def run(
         Path | None, typer.Option(help="Run of trainers/dpo.py, for the agent q_guided.")
     ] = None,
     read_out: Annotated[
-        ReadOut, typer.Option(help="Of the Q-model: the paper's sum, or its code's average.")
+        ReadOut,
+        typer.Option(
+            help="Of the Q-model: the paper's sum, its code's average, or its policy's likelihood."
+        ),
     ] = ReadOut.SUM,
     critic: Annotated[
         Path | None,

@@ -97,14 +97,15 @@ def learn_values(config: RunConfig, resume: bool) -> Path:
 def report(
     config: RunConfig, folder: Path, pairs: Sequence[Pair], held_out: Sequence[Pair]
 ) -> None:
-    """Print how often each read-out prefers the chosen action, beside the policy's likelihood."""
+    """Print how often each read-out prefers the chosen action."""
     from rich.console import Console
     from rich.table import Table
 
     from agentrl.models.q_model import QModel, ReadOut
     from agentrl.training.preference_learning import pair_accuracy
 
-    table = Table("pairs", "number", "Q, sum (paper)", "Q, averaged (its code)", box=None)
+    read_outs = ("Q, sum (paper)", "Q, averaged (its code)", "its policy's likelihood")
+    table = Table("pairs", "number", *read_outs, box=None)
     model = QModel(folder, config.policy)
     for name, some in (("trained on", pairs), ("of tasks kept out", held_out)):
         shares = []
@@ -113,7 +114,7 @@ def report(
             shares.append(f"{pair_accuracy(model, some):.1%}" if some else "-")
         table.add_row(name, str(len(some)), *shares)
     console = Console()
-    console.print("How often the chosen action has the larger Q; 50 % is chance:")
+    console.print("How often the chosen action is valued higher; 50 % is chance:")
     console.print(table)
     console.print(f"Q-model: {folder}", soft_wrap=True)
 

@@ -10,11 +10,12 @@ from agentrl.config.acting import Section
 
 
 class PairsConfig(Section):
-    """Preference pairs from the states on a tree's best path."""
+    """Preference pairs from the states of a tree."""
 
-    rule: Literal["paper", "code"] = "paper"
-    """Of Zhai et al. 2024. paper: the best path's action against its sibling of lowest Q; code, as
-    in their repository: the sibling of highest Q against the one of lowest."""
+    rule: Literal["paper", "code", "all"] = "paper"
+    """Of Zhai et al. 2024, at the states on the best path: paper, the path's action against its
+    sibling of lowest Q; code, as in their repository, the sibling of highest Q against the one of
+    lowest. all: likewise, at every state of the tree."""
     min_margin: float = Field(0.0, ge=0.0)
     """Pairs whose Q differ by no more are left out; 0 keeps those in which the chosen one's is
     higher."""

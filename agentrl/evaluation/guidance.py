@@ -24,6 +24,8 @@ from agentrl.rollout.sampler import Completion
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from agentrl.models.q_model import ReadOut
+
 Kind = Literal["likeliest", "q_guided", "critic_guided"]
 
 
@@ -40,7 +42,7 @@ class Guidance:
 
     candidates: int = 5
     q_model: Path | None = None
-    read_out: Literal["sum", "averaged"] = "sum"
+    read_out: ReadOut = "sum"
     critic: Path | None = None
 
 
@@ -70,7 +72,7 @@ def build_judge(
     return _by_critic(guidance.critic, config, tokenizer)
 
 
-def _by_q_model(folder: Path, read_out: Literal["sum", "averaged"], config: RunConfig) -> Judge:
+def _by_q_model(folder: Path, read_out: ReadOut, config: RunConfig) -> Judge:
     from agentrl.models.q_model import QModel
 
     model = QModel(folder, config.policy, read_out)
