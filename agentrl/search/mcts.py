@@ -162,7 +162,8 @@ class Search:
             close(path)
             return
         returned = backup(path, value, settings.discount)
-        if returned > tree.best_return:
+        found = returned, len(leaf.path)
+        if found > (tree.best_return, len(tree.best_path)):
             tree.best_return, tree.best_path = returned, leaf.path
         if leaf.state.end is not None and settings.ends == "leave_out":
             close(path)
