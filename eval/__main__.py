@@ -178,14 +178,16 @@ def _default_folder(
         adapter = find_adapter(checkpoint).resolve()
         parts.append((adapter.parent if adapter.name == "adapter" else adapter).name)
     if any("guidance" in evaluation.settings for evaluation in evaluations):
-        judges = [path.resolve().name for path in (guidance.q_model, guidance.critic) if path]
-        parts += [f"best-of-{guidance.candidates}", *judges]
-        parts += [guidance.read_out] if guidance.q_model else []
+        parts.append(f"best-of-{guidance.candidates}-{_digest(repr(guidance))}")
     if any("search" in evaluation.settings for evaluation in evaluations):
-        settings = config.search.model_dump_json().encode()
-        parts.append(f"search-{config.search.iterations}-{zlib.crc32(settings):08x}")
+        search = config.search
+        parts.append(f"search-{search.iterations}-{_digest(search.model_dump_json())}")
     parts.append(f"temperature-{config.evaluation.temperature:g}")
     return (run or config.folder) / "evaluation" / of_panel / "-".join(parts)
+
+
+def _digest(settings: str) -> str:
+    return f"{zlib.crc32(settings.encode()):08x}"
 
 
 def _save(evaluations: list[Evaluation], folder: Path, json: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,18 @@ def test_guided_agents_play_and_their_cost_is_shown(run: Path, tmp_path: Path) -
         for name, games in played.items()
     }
     assert max(scores, key=scores.__getitem__) == "likeliest"
+
+
+def test_another_q_model_replaces_no_results(run: Path, tmp_path: Path) -> None:
+    """Not even one in a folder of the same name."""
+    shutil.copytree(run / "q_model", tmp_path / "q_model")
+    for folder in (run / "q_model", tmp_path / "q_model"):
+        code, _, error = call(
+            *("run", "--config", run / "config.yaml", "--agent", "q_guided", "--q-model", folder),
+            *("--episodes", 2, f"output={tmp_path}"),
+        )
+        assert code == 0, error
+    assert len(list(tmp_path.rglob("results.json"))) == 2
 
 
 def test_the_q_model_judges_by_its_values(run: Path, tiny_policy: Path) -> None:
