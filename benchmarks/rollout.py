@@ -12,8 +12,8 @@ Four ways play the same tasks with the same model, in one run:
 - *agentrl*: `agentrl.rollout.runner.Runner` with vLLM.
 - *engine alone*: the prompts of the way before, so many at once, with no environments: the limit.
 
-Each plays `rounds` times as many games as it has at once. At the end of a play fewer and fewer games
-are left, which the engine alone is spared: the more rounds, the less that weighs.
+Each plays `rounds` times as many games as it has at once. At the end of a play fewer and fewer
+games are left, which the engine alone is spared: the more rounds, the less that weighs.
 
 Environments wait 0, 20 or 200 ms at every step, or draw from a heavy tail (`benchmarks._waiting`).
 """
