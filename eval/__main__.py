@@ -34,7 +34,6 @@ class ReadOut(StrEnum):
 
     SUM = "sum"
     AVERAGED = "averaged"
-    LIKELIHOOD = "likelihood"
 
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -64,15 +63,15 @@ def run(
         Path | None, typer.Option(help="Run of trainers/dpo.py, for the agent q_guided.")
     ] = None,
     read_out: Annotated[
-        ReadOut,
-        typer.Option(
-            help="Of the Q-model: the paper's sum, its code's average, or its policy's likelihood."
-        ),
+        ReadOut, typer.Option(help="Of the Q-model: the paper's sum, or its code's average.")
     ] = ReadOut.SUM,
     critic: Annotated[
         Path | None,
         typer.Option(help="Run of ArCHer, for critic_guided; default: the checkpoint's."),
     ] = None,
+    prior_weight: Annotated[
+        float, typer.Option(min=0, help="Of the policy's log-probability beside a judge's Q.")
+    ] = 0.0,
     json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder of the results; default: in the run's folder.")
@@ -91,7 +90,7 @@ def run(
         resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
         default = AgentKind.POLICY if checkpoint else AgentKind.START
         agents = list(dict.fromkeys(agent or [default]))
-        guidance = Guidance(candidates, q_model, read_out.value, critic)
+        guidance = Guidance(candidates, q_model, read_out.value, critic, prior_weight)
         evaluations = evaluate(resolved, agents, checkpoint, guidance)
         folder = output or _default_folder(resolved, checkpoint, evaluations, guidance)
         _save(evaluations, folder, json)

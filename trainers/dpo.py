@@ -104,8 +104,7 @@ def report(
     from agentrl.models.q_model import QModel, ReadOut
     from agentrl.training.preference_learning import pair_accuracy
 
-    read_outs = ("Q, sum (paper)", "Q, averaged (its code)", "its policy's likelihood")
-    table = Table("pairs", "number", *read_outs, box=None)
+    table = Table("pairs", "number", "Q, sum (paper)", "Q, averaged (its code)", box=None)
     model = QModel(folder, config.policy)
     for name, some in (("trained on", pairs), ("of tasks kept out", held_out)):
         shares = []
@@ -114,7 +113,7 @@ def report(
             shares.append(f"{pair_accuracy(model, some):.1%}" if some else "-")
         table.add_row(name, str(len(some)), *shares)
     console = Console()
-    console.print("How often the chosen action is valued higher; 50 % is chance:")
+    console.print("How often the chosen action has the larger Q; 50 % is chance:")
     console.print(table)
     console.print(f"Q-model: {folder}", soft_wrap=True)
 

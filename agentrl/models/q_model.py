@@ -29,10 +29,8 @@ from agentrl.models.policy import TRAINED, Policy, chosen_device, load_adapter
 
 FOLDER, REFERENCE, FACTS = "q_model", "reference", "q_model.json"
 
-ReadOut = Literal["sum", "averaged", "likelihood"]
-"""sum: the paper's `log_ratio_value`; averaged: its code's `averaged_ratio_value`; likelihood: log
-pi(a|s) itself, which is ``Q / beta + log pi_ref(a|s)``: the order of DPO's own policy, for which an
-utterance must be both valuable and likely."""
+ReadOut = Literal["sum", "averaged"]
+"""sum: the paper's `log_ratio_value`; averaged: its code's `averaged_ratio_value`."""
 
 Answer = tuple[Sequence[int], Sequence[int]]
 """The ids of a prompt, and of an utterance that answers it."""
@@ -71,7 +69,7 @@ class QModel:
         self._policy.eval().to(self._device)
 
     def __call__(self, steps: Sequence[Answer]) -> list[float]:
-        """The read-out of each step; of those at a state the order matters, not the size."""
+        """Q of each step; of those at the same state the order matters, not the size."""
         values: list[float] = []
         for first in range(0, len(steps), self.batch_size):
             values += self._values(steps[first : first + self.batch_size]).tolist()
@@ -92,7 +90,7 @@ class QModel:
             (each.log_softmax(-1).gather(-1, tokens[..., None])[..., 0] * mask).sum(dim=1)
             for each in (logits, reference)
         )
-        return ours if self.read_out == "likelihood" else log_ratio_value(ours, theirs, self.beta)
+        return log_ratio_value(ours, theirs, self.beta)
 
 
 def save_q_model(

@@ -131,6 +131,25 @@ def by_likelihood(
     return [[sum(c.log_probabilities) for c in found] for found in candidates]
 
 
+def with_prior(judge: Judge, weight: float) -> Judge:
+    """A judge whose scores count the policy's own log-probability, too.
+
+    Args:
+        judge: scores in its own units.
+        weight: of a nat, in these units; 0 leaves the judge as it is.
+    """
+    if not weight:
+        return judge
+
+    def weighed(
+        prompts: Sequence[Sequence[int]], candidates: Sequence[Sequence[Completion]]
+    ) -> list[list[float]]:
+        both = zip(judge(prompts, candidates), by_likelihood(prompts, candidates), strict=True)
+        return [[q + weight * p for q, p in zip(*pair, strict=True)] for pair in both]
+
+    return weighed
+
+
 def candidate_seed(seed: int, number: int) -> int:
     """The seed of a request's candidate: its own for the first, derived from it for others."""
     return derived_seed(seed, "candidate", number) if number else seed

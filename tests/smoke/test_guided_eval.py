@@ -138,6 +138,33 @@ def test_the_q_model_judges_by_its_values(run: Path, tiny_policy: Path) -> None:
         assert values == pytest.approx(model([(prompt, c.ids) for c in found]), abs=1e-5)
 
 
+def test_with_beta_as_prior_weight_the_q_models_own_policy_chooses(
+    run: Path, tiny_policy: Path
+) -> None:
+    """`Q + beta log pi_ref` is `beta log pi`, computed here by the trained policy alone."""
+    config = RunConfig.model_validate(configuration(tiny_policy, run))
+    tokenizer = load_tokenizer(config.policy)
+
+    def scored(adapter: Path | None, prompt: list[int], ids: tuple[int, ...]) -> list[float]:
+        policy = Policy(config.policy, adapter).eval()
+        whole = torch.tensor([[*prompt, *ids]])
+        mask = torch.zeros_like(whole, dtype=torch.float32)
+        mask[0, len(prompt) :] = 1.0
+        with torch.no_grad():
+            scores, _ = policy(whole, torch.ones_like(whole), mask)
+        return [float(score) for score in scores[0][-len(ids) :]]
+
+    proposed = [
+        [Completion(c.ids, tuple(scored(None, prompt, c.ids)), "stop") for c in found]
+        for prompt, found in zip(PROMPTS, CANDIDATES, strict=True)
+    ]
+    guidance = Guidance(q_model=run, prior_weight=0.1)
+    judge = build_judge("q_guided", guidance, config, tokenizer)
+    for prompt, found, values in zip(PROMPTS, proposed, judge(PROMPTS, proposed), strict=True):
+        trained = [0.1 * sum(scored(run / "trained", prompt, c.ids)) for c in found]
+        assert values == pytest.approx(trained, abs=1e-5)
+
+
 def test_the_critic_judges_by_q_of_what_would_be_said(run: Path, tiny_policy: Path) -> None:
     """Its value of a candidate is that of an episode in which it was said."""
     from agentrl.data.segment import Segment, Step
