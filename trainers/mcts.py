@@ -28,8 +28,9 @@ from trainers.launch import launched
 
 if TYPE_CHECKING:
     from agentrl.config import RunConfig
+    from agentrl.data.labels import Row
     from agentrl.rollout.episode import EpisodeSpec
-    from agentrl.search.labels import Row, Source
+    from agentrl.search.labels import Source
     from agentrl.search.tree import Tree
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -62,6 +63,7 @@ class Annotation:
     """
 
     def __init__(self, config: RunConfig, resume: bool) -> None:
+        from agentrl.data.labels import LABELS, LabelStore
         from agentrl.data.segment import learnable
         from agentrl.isolation import listing_actions
         from agentrl.models.locate import model_path
@@ -69,9 +71,8 @@ class Annotation:
         from agentrl.rollout.sampler import build_sampler
         from agentrl.search.forest import Forest
         from agentrl.search.judge import Judge
-        from agentrl.search.store import LabelStore
         from agentrl.training.checks import require_fitting_policy, require_known_environment
-        from agentrl.training.run import LABELS, Run
+        from agentrl.training.run import Run
         from agentrl.training.start import (
             build_chat,
             build_context,

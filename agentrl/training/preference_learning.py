@@ -9,20 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from agentrl.config import CONFIG_FOLDER, RunConfig, find_file
+from agentrl.data.labels import PAIRS_FILE, Row, find_labels
 from agentrl.errors import ConfigError, DataError
 from agentrl.models.policy import Policy, chosen_device
 from agentrl.models.q_model import QModel
 from agentrl.training.distributed import world_size
 from agentrl.training.metrics import MetricsLog
 
-Pair = dict[str, Any]
+Pair: TypeAlias = Row
 """A row of a search's ``pairs.parquet``."""
 
 COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
@@ -47,21 +46,13 @@ def read_pairs(labels: str | Path) -> list[Pair]:
         ConfigError: there are no pairs.
         DataError: the file is broken, or one of something else.
     """
-    for folder in (Path(labels), Path(labels) / "labels"):
-        if (file := folder / "pairs.parquet").is_file():
-            break
-    else:
+    store = find_labels(labels)
+    if not (file := store.folder / PAIRS_FILE).is_file():
         raise ConfigError(
-            f"preferences.labels={str(labels)!r} holds no pairs.parquet. Make it with: deepspeed "
+            f"preferences.labels={str(labels)!r} holds no {PAIRS_FILE}. Make it with: deepspeed "
             "trainers/mcts.py --config webshop_mcts.yaml; or name another folder."
         )
-    try:
-        found = pq.read_table(file)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file} cannot be read as Parquet: {error}.") from error
-    if missing := sorted({*COLUMNS, "task"} - set(found.column_names)):
-        raise DataError(f"{file} lacks the columns {', '.join(missing)}: it is no file of pairs.")
-    rows: list[Pair] = found.to_pylist()
+    rows = store.pairs([*COLUMNS, "task"])
     if not rows:
         raise ConfigError(
             f"{file} has no pairs: the search found no action better than another. Grow more "

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from agentrl.config import LoggingConfig, RunConfig, parse_config, save_config, without_effect
+from agentrl.data.labels import LABELS
 from agentrl.data.replay import Replay
 from agentrl.data.store import TrajectoryStore
 from agentrl.errors import ConfigError, TokenMismatchError
@@ -29,9 +30,6 @@ from agentrl.trajectory import Trajectory
 if TYPE_CHECKING:
     from agentrl.training.actor_learner import ActorLearner
     from agentrl.training.critic_learner import CriticLearner
-
-LABELS = "labels"
-"""Folder of a run that holds what tree search found."""
 
 MAY_CHANGE = (
     "iterations",
