@@ -72,6 +72,7 @@ class Annotation:
         from agentrl.search.forest import Forest
         from agentrl.search.judge import Judge
         from agentrl.training.checks import require_fitting_policy, require_known_environment
+        from agentrl.training.labelled import require_labels_to_clone
         from agentrl.training.run import Run
         from agentrl.training.start import (
             build_chat,
@@ -83,6 +84,7 @@ class Annotation:
         require_known_environment(config)
         tokenizer = load_tokenizer(config.policy)
         require_fitting_policy(config, tokenizer)
+        require_labels_to_clone(config)
         self.config = config
         self.run = run = Run(config, resume)
         self.store = LabelStore(run.folder / LABELS)

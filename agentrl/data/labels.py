@@ -254,6 +254,32 @@ def find_labels(given: str | Path) -> LabelStore:
     return LabelStore(inner if inner.is_dir() else given)
 
 
+def check_step(
+    name: str, prompt_ids: Sequence[int], action_ids: Sequence[int], vocabulary: int, context: int
+) -> None:
+    """Make sure that a model can read a step.
+
+    Args:
+        name: of the step, for the message.
+        prompt_ids: what the policy was given.
+        action_ids: what it said.
+        vocabulary: number of the model's ids.
+        context: most tokens of prompt and action.
+
+    Raises:
+        DataError: one of them is empty, both are too long, or an id is unknown.
+    """
+    prompt, action = len(prompt_ids), len(action_ids)
+    largest = max((*prompt_ids, *action_ids), default=None)
+    fits = prompt and action and prompt + action <= context
+    if not fits or largest is None or largest >= vocabulary:
+        raise DataError(
+            f"{name} has a prompt of {prompt} tokens and an action of {action}, the largest id "
+            f"{largest}; expected at least one of each and at most {context} together "
+            f"(policy.context_length), ids below {vocabulary}. Is it of another model?"
+        )
+
+
 def _write(path: Path, rows: Sequence[Row], schema: Any) -> None:
     try:
         table = pa.Table.from_pylist(list(rows), schema=schema)

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from agentrl.config import CONFIG_FOLDER, RunConfig, find_file
-from agentrl.data.labels import PAIRS_FILE, Row, find_labels
-from agentrl.errors import ConfigError, DataError
+from agentrl.data.labels import PAIRS_FILE, Row, check_step, find_labels
+from agentrl.errors import ConfigError
 from agentrl.models.policy import Policy, chosen_device
 from agentrl.models.q_model import QModel
 from agentrl.training.distributed import world_size
@@ -149,16 +149,9 @@ def pair_accuracy(model: QModel, pairs: Sequence[Pair]) -> float:
 def _check(pairs: Sequence[Pair], policy: Policy, context: int) -> None:
     vocabulary = policy.model.get_base_model().get_input_embeddings().num_embeddings
     for number, pair in enumerate(pairs):
-        prompt = len(pair["prompt_ids"])
-        for name in COLUMNS:
-            length = len(pair[name]) + (prompt if name != "prompt_ids" else 0)
-            if not pair[name] or length > context or max(pair[name]) >= vocabulary:
-                raise DataError(
-                    f"Pair {number} (task {pair['task']}): {name} has {len(pair[name])} tokens "
-                    f"behind a prompt of {prompt}, the largest id {max(pair[name], default=None)}; "
-                    f"expected 1 to {context} together (policy.context_length), ids below "
-                    f"{vocabulary}. Are the pairs of another model?"
-                )
+        for which in ("chosen_ids", "rejected_ids"):
+            name = f"Pair {number} (task {pair['task']}), {which}:"
+            check_step(name, pair["prompt_ids"], pair[which], vocabulary, context)
 
 
 def _trainer_class() -> Any:

@@ -198,6 +198,10 @@ class Run:
         """Write an update of the critic's pretraining to ``start/critic`` and show the progress."""
         self._log_update("critic", update, metrics, "critic/q_loss")
 
+    def log_labels(self, update: int, metrics: dict[str, float]) -> None:
+        """Write an update that fits the critic to labels to ``start/labels``; show the progress."""
+        self._log_update("labels", update, metrics, "critic/label_q_loss")
+
     def _log_update(self, phase: str, update: int, metrics: dict[str, float], shown: str) -> None:
         """A phase before the iterations counts its own steps, in a folder of its own."""
         if phase not in self._start_logs:
