@@ -101,13 +101,13 @@ def a_critic_of_labels_is_exact(
 
 
 def test_a_critic_of_labels_is_exact(base: Path, tmp_path: Path) -> None:
-    succeed(a_critic_of_labels_is_exact, base, tmp_path, trees=2000, updates=250)
+    succeed(a_critic_of_labels_is_exact, base, tmp_path, trees=1200, updates=200)
 
 
 def a_two_tower_critic_of_labels_is_exact(base: Path, folder: Path) -> None:
     encoder_of_the_rooms(folder / "encoder")
     critic = {"kind": "two_tower", "model": str(folder / "encoder")}
-    a_critic_of_labels_is_exact(base, folder, trees=2000, updates=400, **critic)
+    a_critic_of_labels_is_exact(base, folder, trees=1200, updates=400, **critic)
 
 
 @pytest.mark.slow
