@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from archer_runs import archer, launch, write_config
+from archer_runs import WORDLE, archer, launch, write_config
 from label_jobs import rooms_run, write_job
 from mcts_runs import job_config, mcts
 from processes import in_process, succeed
@@ -35,6 +35,7 @@ from test_token_gradients import THREE_TURNS, TWO_TURNS, episode, gradients
 
 from agentrl.config import CriticConfig, PolicyConfig
 from agentrl.data.collate import policy_batch
+from agentrl.data.labels import find_labels
 from agentrl.data.searched import searched_states
 from agentrl.data.segment import Segment, utterance
 from agentrl.evaluation.result import read_results
@@ -273,27 +274,21 @@ SEARCH = {"iterations": 8, "candidates": 3, "discount": 0.95}
 
 
 def with_labels(folder: Path, policy: Path, searched: Path, **critic: Any) -> Path:
-    """ArCHer's small run, its critic warm-started by labels and going on with them."""
+    """ArCHer's small run, its critic pretrained, then warm-started by labels, then with both."""
     folder.mkdir(exist_ok=True)
     labels = {"folder": str(searched), "updates": 5, "coefficient": 0.5, "batch_size": 8}
-    settings = {"updates": 2, "batch_size": 16, "micro_batch_size": 4, "labels": labels, **critic}
-    return write_config(
-        folder,
-        policy,
-        critic={**settings, "warmup": {"max_iterations": 0}},
-        demonstrations=None,
-        cloning=None,
-    )
+    return write_config(folder, policy, critic={**WORDLE["critic"], "labels": labels, **critic})
 
 
 def test_archer_learns_from_labels(tiny_policy: Path, searched: Path, tmp_path: Path) -> None:
-    succeed(archer, with_labels(tmp_path, tiny_policy, searched))
+    output = succeed(archer, with_labels(tmp_path, tiny_policy, searched))
+    assert "value the base, and this run begins with the adapter" in output
     run = tmp_path / "runs" / "tiny"
     started = read_metrics(run / "start" / "labels")
     assert [record["step"] for record in started] == [1, 2, 3, 4, 5]
     losses = [record["critic/label_q_loss"] for record in started]
     assert losses[-1] < losses[0]
-    for record in read_metrics(run):
+    for record in (*read_metrics(run / "start" / "critic"), *read_metrics(run)):
         td = record["critic/q_loss"] + record["critic/v_loss"]
         labels = record["critic/label_q_loss"] + record["critic/label_v_loss"]
         assert record["critic/loss"] == pytest.approx(td + 0.5 * labels, rel=1e-4)
@@ -318,7 +313,7 @@ def test_without_a_coefficient_an_iteration_has_no_labels(
     "place",
     [
         ("agentrl.training.run:Run.log_labels", 3),
-        ("agentrl.training.critic_learner:CriticLearner.update", 3),
+        ("agentrl.training.critic_learner:CriticLearner.update", 6),
     ],
 )
 def test_killed_and_resumed_with_labels_is_the_same(
@@ -335,33 +330,27 @@ def test_killed_and_resumed_with_labels_is_the_same(
 
 @pytest.mark.slow
 def test_two_ranks_share_labels(tiny_policy: Path, searched: Path, tmp_path: Path) -> None:
-    """The warm start's first loss is that of all steps; a critic's heads begin at zero."""
-    config = with_labels(tmp_path, tiny_policy, searched, updates=1)
-    finished = launch(config, "critic.labels.batch_size=4000", options=("--num_gpus", "2"))
+    """The warm start's first loss is that of all steps, for a critic's heads begin at zero."""
+    config = with_labels(tmp_path, tiny_policy, searched, pretraining_updates=0)
+    sizes = ("critic.labels.batch_size=400", "critic.micro_batch_size=32", "iterations=1")
+    finished = launch(config, *sizes, options=("--num_gpus", "2"))
     assert finished.returncode == 0, finished.stderr[-5000:]
     first = read_metrics(tmp_path / "runs" / "tiny" / "start" / "labels")[0]
-    run = yaml.safe_load(config.read_text("utf-8"))
-    assert run["critic"]["labels"]["folder"] == str(searched)
-    q = all_q(searched)
+    q = [row["q"] for row in find_labels(searched).all_steps() if row["visits"]]
     assert first["critic/label_q_loss"] == pytest.approx(2 * np.mean(np.square(q)), rel=0.1)
-
-
-def all_q(searched: Path) -> list[float]:
-    from agentrl.data.labels import find_labels
-
-    return [row["q"] for row in find_labels(searched).all_steps() if row["visits"]]
 
 
 def test_a_clone_of_labels_on_the_command_line(
     tiny_policy: Path, searched: Path, tmp_path: Path
 ) -> None:
-    cloning = {"updates": 6, "batch_size": 8, "labels": {"folder": str(searched)}}
+    learning = {"updates": 40, "batch_size": 8, "learning_rate": 0.01}
+    cloning = {**learning, "labels": {"folder": str(searched)}}
     config = write_config(tmp_path, tiny_policy, cloning=cloning, demonstrations=None, critic={})
     succeed(bc, config, "cloning.labels.target=visits")
     run = tmp_path / "runs" / "tiny"
     assert (run / "start" / "adapter" / "adapter_model.safetensors").is_file()
     losses = [r["cloning/action_loss"] for r in read_metrics(run / "start" / "cloning")]
-    assert len(losses) == 6 and losses[-1] < losses[0]
+    assert len(losses) == 40 and losses[-1] < losses[0] - 0.2
     again = ("cloning.labels.target=best", f"policy.adapter={run}/start", "name=again")
     succeed(bc, config, *again)
     adapters = [
