@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agentrl.config import RunConfig
     from agentrl.data.replay import Replay
     from agentrl.data.segment import Segment
+    from agentrl.training.labelled import LabelledStep
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -72,6 +73,11 @@ class Archer:
             require_plain_sampling,
         )
         from agentrl.training.critic_learner import CriticLearner
+        from agentrl.training.labelled import (
+            labelled_steps,
+            require_labels_for_critic,
+            require_labels_to_clone,
+        )
         from agentrl.training.run import Run
         from agentrl.training.start import build_chat, cloned_start, demonstrations
 
@@ -80,6 +86,8 @@ class Archer:
         tokenizer = load_tokenizer(config.policy)
         require_fitting_policy(config, tokenizer)
         require_fitting_critic(config.critic, config.policy, tokenizer)
+        require_labels_for_critic(config)
+        require_labels_to_clone(config)
         self.config = config
         self.run = run = Run(config, resume)
         chat = build_chat(config, tokenizer)
@@ -96,6 +104,7 @@ class Archer:
         critic = CriticModel(config.critic, config.policy, start, tokenizer, config.seed)
         self.actor = ActorLearner(policy, config.actor, config.deepspeed, padding_id)
         self.critic = CriticLearner(critic, config.critic, config.deepspeed)
+        self.labelled = labelled_steps(config, start)
         self.replay = Replay(config.replay.capacity)
         if config.replay.demonstrations:
             self.replay.extend(self.demonstrations)
@@ -112,6 +121,7 @@ class Archer:
             self.synchronize()
             self.renew_mask(0)
             self.pretrain_critic()
+            self.fit_labels()
             run.save(self.actor, self.critic, self.rollouts)
         else:
             run.restore(self.actor, self.critic, self.replay)
@@ -195,12 +205,13 @@ class Archer:
         from agentrl.data.segment import segments_of
 
         episodes = memory.draw_episodes(self.run.share(self.config.critic.batch_size), generator)
-        segments = segments_of(episodes)
+        segments, labels = segments_of(episodes), self.config.critic.labels
+        extra = self.draw_labelled(generator) if labels is not None and labels.coefficient else []
         if self.config.critic.value_target == "stored":
-            return self.critic.update(segments)
+            return self.critic.update(segments, labelled=extra)
         states = [(episode, turn) for episode in episodes for turn in range(len(episode.turns))]
         seed = int(generator.integers(2**31))
-        return self.critic.update(segments, self.rollouts.candidates(states, 1, seed))
+        return self.critic.update(segments, self.rollouts.candidates(states, 1, seed), extra)
 
     def pretrain_critic(self) -> None:
         """Fit the critic to the demonstrations and their rewards before anything is sampled."""
@@ -212,6 +223,23 @@ class Archer:
         generator = self.run.generator("pretraining", 0)
         for update in range(self.config.critic.pretraining_updates):
             self.run.log_pretraining(update + 1, self.update_critic(memory, generator))
+
+    def fit_labels(self) -> None:
+        """Fit the critic to the Q-values that a tree search annotated, before the first rollout."""
+        if self.config.critic.labels is None:
+            return
+        self.run.seed_torch(0)
+        generator = self.run.generator("labels", 0)
+        for update in range(self.config.critic.labels.updates):
+            self.run.log_labels(update + 1, self.critic.fit(self.draw_labelled(generator)))
+
+    def draw_labelled(self, generator: np.random.Generator) -> list[LabelledStep]:
+        """This rank's part of a batch of labelled steps."""
+        from agentrl.training.labelled import draw
+
+        assert self.config.critic.labels is not None
+        count = self.run.share(self.config.critic.labels.batch_size)
+        return draw(self.labelled, count, generator)
 
     def improve_policy(
         self, latest: list[Segment], iteration: int, metrics: dict[str, float]

@@ -6,9 +6,17 @@ token cross-entropy::
     deepspeed trainers/bc.py --config maze.yaml
     deepspeed trainers/archer.py --config maze.yaml --resume         # goes on from it
 
-The adapter is written to ``runs/NAME/start/adapter`` in PEFT's format, its curves beside it; base
-and clone are evaluated on the same panel. A run of `trainers/archer.py` does the same by itself
-where nothing has been cloned yet.
+Or a tree search is cloned: what it chose at each state of its best paths (expert iteration, Anthony
+et al. 2017, arXiv 1705.08439). Then the clone can search, and be taught by that::
+
+    deepspeed trainers/mcts.py --config webshop_mcts.yaml
+    deepspeed trainers/bc.py --config webshop_expert.yaml
+    deepspeed trainers/mcts.py --config webshop_mcts.yaml policy.adapter=runs/webshop_expert/start \
+        name=webshop_mcts_2
+
+The adapter is written to ``runs/NAME/start/adapter`` in PEFT's format, its curves beside it; the
+policy before and the clone are evaluated on the same panel. A run of `trainers/archer.py` does the
+same by itself where nothing has been cloned yet.
 """
 
 from __future__ import annotations
@@ -38,7 +46,7 @@ def main(
     resume: Annotated[bool, typer.Option(help="Go on in a folder that is there.")] = False,
     local_rank: Annotated[int, typer.Option("--local_rank", hidden=True)] = 0,
 ) -> None:
-    """Clone the scripted agent into an adapter; evaluates the policy before and after."""
+    """Clone a scripted agent or a search into an adapter; evaluates the policy before and after."""
     from agentrl.config import load_config
 
     del local_rank
@@ -47,38 +55,45 @@ def main(
 
 
 def clone_policy(config: RunConfig, resume: bool) -> Path:
-    """Demonstrations, cloning, evaluation of base and clone; gives the adapter's folder.
+    """What is cloned, cloning, evaluation before and after; gives the adapter's folder.
 
     Args:
         config: of the run.
         resume: reuse the demonstrations and results that the run's folder has.
 
     Raises:
-        ConfigError: the configuration has nothing to clone, or starts from an adapter.
+        ConfigError: the configuration has nothing to clone, or clones demonstrations into an
+            adapter that is there.
     """
     from agentrl.errors import ConfigError
     from agentrl.evaluation.during import evaluate_now, report
     from agentrl.models.policy import load_tokenizer
     from agentrl.training.checks import require_fitting_policy, require_known_environment
+    from agentrl.training.labelled import require_labels_to_clone
     from agentrl.training.run import Run
-    from agentrl.training.start import build_chat, cloned_start, demonstrations
+    from agentrl.training.start import build_chat, cloned_start, demonstrations, given_adapter
 
-    if config.cloning is None or config.policy.adapter is not None:
+    searched = config.cloning is not None and config.cloning.labels is not None
+    if config.cloning is None or (config.policy.adapter is not None and not searched):
         raise ConfigError(
             "Behaviour cloning needs the sections cloning and demonstrations, and starts from the "
             f"base: found cloning={config.cloning}, policy.adapter={config.policy.adapter}. Add "
-            "cloning.updates=200 demonstrations.episodes=1000, and no adapter."
+            "cloning.updates=200 demonstrations.episodes=1000, and no adapter. Or clone a tree "
+            "search, which may start from one: cloning.labels.folder=FOLDER."
         )
     require_known_environment(config)
     tokenizer = load_tokenizer(config.policy)
     require_fitting_policy(config, tokenizer)
+    require_labels_to_clone(config)
     run = Run(config, resume)
     chat = build_chat(config, tokenizer)
-    episodes = demonstrations(config, chat, run.store)
+    episodes = [] if searched else demonstrations(config, chat, run.store)
     start = run.folder / "start" / "adapter"
     cloned_start(config, tokenizer, episodes, start, run.log_cloning)
     with closing(run), closing(run.build_rollouts(chat)) as rollouts:
-        before = evaluate_now(config, rollouts, 0, "base")
+        if (adapter := given_adapter(config.policy)) is not None:
+            rollouts.sampler.load_adapter(adapter, 0)
+        before = evaluate_now(config, rollouts, 0, "base" if adapter is None else "before")
         rollouts.sampler.load_adapter(start, 0)
         after = evaluate_now(config, rollouts, 0)
         report(config, [before, after], run.folder / "start" / "cloning", start)

@@ -28,8 +28,9 @@ from trainers.launch import launched
 
 if TYPE_CHECKING:
     from agentrl.config import RunConfig
+    from agentrl.data.labels import Row
     from agentrl.rollout.episode import EpisodeSpec
-    from agentrl.search.labels import Row, Source
+    from agentrl.search.labels import Source
     from agentrl.search.tree import Tree
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -62,20 +63,22 @@ class Annotation:
     """
 
     def __init__(self, config: RunConfig, resume: bool) -> None:
+        from agentrl.data.labels import LABELS, LabelStore
         from agentrl.data.segment import learnable
         from agentrl.models.locate import model_path
         from agentrl.models.policy import load_tokenizer
         from agentrl.rollout.sampler import build_sampler
         from agentrl.search.forest import forest_with
         from agentrl.search.judge import configured_judge
-        from agentrl.search.store import LabelStore
         from agentrl.training.checks import require_fitting_policy, require_known_environment
-        from agentrl.training.run import LABELS, Run
+        from agentrl.training.labelled import require_labels_to_clone
+        from agentrl.training.run import Run
         from agentrl.training.start import build_chat, cloned_start, demonstrations
 
         require_known_environment(config)
         tokenizer = load_tokenizer(config.policy)
         require_fitting_policy(config, tokenizer)
+        require_labels_to_clone(config)
         self.config = config
         self.run = run = Run(config, resume)
         self.store = LabelStore(run.folder / LABELS)

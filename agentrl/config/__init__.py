@@ -15,6 +15,7 @@ from agentrl.config.acting import (
     VllmConfig,
 )
 from agentrl.config.fitting import check_context
+from agentrl.config.labelling import CloningLabelsConfig, CriticLabelsConfig
 from agentrl.config.preferring import PreferencesConfig
 from agentrl.config.pretraining import (
     EncoderPretrainConfig,
@@ -52,7 +53,9 @@ __all__ = [
     "ActorConfig",
     "CheckpointConfig",
     "CloningConfig",
+    "CloningLabelsConfig",
     "CriticConfig",
+    "CriticLabelsConfig",
     "DemonstrationsConfig",
     "EncoderPretrainConfig",
     "EnvironmentConfig",

@@ -32,6 +32,12 @@ class StageConfig(Section):
     cloning: CloningConfig
     """How they are learned; the learning rate is scheduled anew at each stage."""
 
+    @model_validator(mode="after")
+    def _clones_its_sources(self) -> StageConfig:
+        if self.cloning.labels is not None:
+            raise ValueError("a stage clones its sources; cloning.labels is for trainers/bc.py")
+        return self
+
 
 class TinyModelConfig(Section):
     """What the embedded models have in common."""

@@ -19,6 +19,7 @@ from agentrl.config.acting import (
     SamplerConfig,
     Section,
 )
+from agentrl.config.labelling import CloningLabelsConfig, CriticLabelsConfig
 from agentrl.config.preferring import PreferencesConfig
 from agentrl.config.searching import SearchConfig
 
@@ -35,12 +36,12 @@ class DemonstrationsConfig(Section):
 
 
 class CloningConfig(Section):
-    """Behaviour cloning of the demonstrations: makes the starting policy."""
+    """Behaviour cloning of demonstrations, or of a search: makes the starting policy."""
 
     updates: PositiveInt = 200
     """Optimizer steps."""
     batch_size: PositiveInt = 16
-    """Episodes an optimizer step, over all ranks."""
+    """Episodes an optimizer step, over all ranks; of a search the token sequences."""
     micro_batch_size: PositiveInt = 16
     """Episodes a forward pass; memory against speed, never the result."""
     learning_rate: float = Field(1e-3, gt=0)
@@ -51,6 +52,17 @@ class CloningConfig(Section):
     """Share of the demonstrations that is kept for the reported held-out loss."""
     observation_weight: float = Field(0.0, ge=0.0, le=1.0)
     """Weight of the environment's tokens in the loss; helps a model from scratch to read."""
+    labels: CloningLabelsConfig | None = None
+    """A tree search to clone; none clones the demonstrations."""
+
+    @model_validator(mode="after")
+    def _searched_states_are_read_already(self) -> CloningConfig:
+        if self.labels is not None and self.observation_weight:
+            raise ValueError(
+                f"cloning.observation_weight={self.observation_weight:g} does not go with "
+                "cloning.labels: one observation stands before several actions there; leave it out"
+            )
+        return self
 
 
 class WarmupConfig(Section):
@@ -114,6 +126,17 @@ class CriticConfig(Section):
     """Optimizer steps on the demonstrations and their rewards before the first iteration."""
     warmup: WarmupConfig = WarmupConfig()
     """When the actor begins to move."""
+    labels: CriticLabelsConfig | None = None
+    """Q-values of a tree search to learn from as well; none uses none."""
+
+    @model_validator(mode="after")
+    def _labels_are_means(self) -> CriticConfig:
+        if self.labels is not None and self.expectile != 0.5:
+            raise ValueError(
+                f"critic.expectile={self.expectile:g} does not go with critic.labels: their V is "
+                "the mean of Q under the policy, which is expectile 0.5"
+            )
+        return self
 
 
 class ActorConfig(Section):
@@ -256,7 +279,7 @@ class RunConfig(Section):
     demonstrations: DemonstrationsConfig | None = None
     """Scripted episodes, for cloning and the critic's start; none needs neither."""
     cloning: CloningConfig | None = None
-    """Behaviour cloning of the demonstrations before the main loop; none keeps the given policy."""
+    """Behaviour cloning before the main loop; none keeps the given policy."""
     critic: CriticConfig = CriticConfig()
     """Utterance-level values."""
     actor: ActorConfig = ActorConfig()
@@ -279,7 +302,11 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _demonstrations_where_needed(self) -> RunConfig:
         wanting = {
-            "cloning": self.cloning is not None and self.policy.adapter is None,
+            "cloning": (
+                self.cloning is not None
+                and self.cloning.labels is None
+                and self.policy.adapter is None
+            ),
             "critic.pretraining_updates": self.critic.pretraining_updates > 0,
         }
         missing = [key for key, wants in wanting.items() if wants and self.demonstrations is None]

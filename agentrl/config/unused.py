@@ -22,7 +22,7 @@ def without_effect(config: RunConfig) -> list[str]:
     >>> without_effect(load_config("wordle.yaml", ["actor.beta=0.5"]))
     ['actor.beta (actor.objective=ppo)']
     """
-    actor = config.actor
+    actor, labels = config.actor, config.critic.labels
     objective, sampled_anew = f"actor.objective={actor.objective}", actor.samples_anew
     rules = {
         objective: {
@@ -54,11 +54,18 @@ def without_effect(config: RunConfig) -> list[str]:
             "sampler.vllm": config.sampler.backend != "vllm",
             "sampler.servers": config.sampler.backend != "server",
         },
+        "neither updates nor a coefficient": {
+            "critic.labels": labels is not None and not (labels.updates or labels.coefficient),
+        },
         "search.critic": {"search.beyond": config.search.critic is not None},
         "policy.adapter": {
             "policy.lora.alpha": config.policy.adapter is not None,
             "policy.lora.target_modules": config.policy.adapter is not None,
-            "cloning": config.policy.adapter is not None and config.cloning is not None,
+            "cloning": (
+                config.policy.adapter is not None
+                and config.cloning is not None
+                and config.cloning.labels is None
+            ),
         },
     }
     return [

@@ -1,1 +1,1 @@
-"""Trajectories on disk, in memory, and as tensors."""
+"""Trajectories and labels on disk, in memory, and as tensors."""

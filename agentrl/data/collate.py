@@ -29,6 +29,7 @@ class PolicyBatch:
         input_ids: [B, T].
         attention_mask: [B, T], 1 on tokens, 0 on padding.
         action_mask: [B, T], 1.0 on action tokens (the stop token included), else 0.0.
+        weight: [B, T], how much an action token counts where it is imitated, 0.0 elsewhere.
         step: [B, T], number of the step that an action token belongs to, 0 elsewhere.
         old_log_probabilities: [B, T], of action tokens when sampled, 0 elsewhere.
         allowed: [N, 3], row, column and id of every token that an action token could have been,
@@ -39,6 +40,7 @@ class PolicyBatch:
     input_ids: Tensor
     attention_mask: Tensor
     action_mask: Tensor
+    weight: Tensor
     step: Tensor
     old_log_probabilities: Tensor
     allowed: Tensor
@@ -84,6 +86,7 @@ def policy_batch(segments: Sequence[Segment], padding_id: int) -> PolicyBatch:
     """
     input_ids, attention_mask = _pad([s.ids for s in segments], padding_id)
     action_mask = torch.zeros(input_ids.shape)
+    weight = torch.zeros(input_ids.shape)
     step = torch.zeros(input_ids.shape, dtype=torch.long)
     old = torch.zeros(input_ids.shape)
     allowed: list[Tensor] = [torch.empty((0, 3), dtype=torch.long)]
@@ -92,6 +95,7 @@ def policy_batch(segments: Sequence[Segment], padding_id: int) -> PolicyBatch:
         for turn in item.steps:
             span = slice(turn.state_end, turn.action_end)
             action_mask[row, span] = 1.0
+            weight[row, span] = turn.weight
             step[row, span] = number
             old[row, span] = torch.tensor(turn.log_probabilities)
             for column, ids in enumerate(turn.allowed_ids, turn.state_end):
@@ -99,7 +103,7 @@ def policy_batch(segments: Sequence[Segment], padding_id: int) -> PolicyBatch:
                 allowed.append(torch.cat([place, torch.tensor(ids)[:, None]], dim=1))
             number += 1
     return PolicyBatch(
-        input_ids, attention_mask, action_mask, step, old, torch.cat(allowed), number
+        input_ids, attention_mask, action_mask, weight, step, old, torch.cat(allowed), number
     )
 
 

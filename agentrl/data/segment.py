@@ -14,7 +14,7 @@ segment of its own with that one step. The episode of `agentrl.trajectory`'s exa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentrl.errors import DataError
 from agentrl.trajectory import EndReason, Trajectory
@@ -33,6 +33,7 @@ class Step:
         terminated: the task ended with it, so no value lies beyond.
         log_probabilities: of the action's tokens when they were sampled.
         allowed_ids: the tokens that each of them was drawn from; empty if from all.
+        weight: how much the action counts where it is imitated.
     """
 
     turn: int
@@ -43,6 +44,7 @@ class Step:
     terminated: bool
     log_probabilities: tuple[float, ...]
     allowed_ids: tuple[tuple[int, ...], ...] = ()
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,20 @@ def utterance(
     """
     ids, scores = (*prompt, *action), tuple(log_probabilities) or (0.0,) * len(action)
     return Segment(ids, (Step(0, len(prompt), len(ids), 0, 0.0, False, scores),), ())
+
+
+def joined(parts: Iterable[Segment]) -> list[Segment]:
+    """Segments of one episode, later and later turns, as fewer ones.
+
+    One whose ids go on with those of the one before takes its place, the steps of both in it.
+    """
+    found: list[Segment] = []
+    for part in parts:
+        if found and part.ids[: len(found[-1].ids)] == found[-1].ids:
+            found[-1] = replace(part, steps=(*found[-1].steps, *part.steps))
+        else:
+            found.append(part)
+    return found
 
 
 def learnable(trajectories: Iterable[Trajectory]) -> list[Trajectory]:

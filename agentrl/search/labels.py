@@ -1,99 +1,14 @@
-"""What a tree says of single steps: their Q-values, and pairs of a better and a worse action.
-
-A step is one action at one state; its row has the ids that the policy was shown and those that it
-sampled, so that nothing is ever tokenized again. Log-probabilities are not kept: they change in the
-last digits with the size of the engine's batch, and a trainer computes its own.
-"""
+"""What a tree says of single steps: their Q-values, and pairs of a better and a worse action."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any, TypeAlias
-
-import pyarrow as pa
 
 from agentrl.config import PairsConfig
+from agentrl.data.labels import EPISODE, Row
 from agentrl.search.tree import Node, Tree
-
-Row: TypeAlias = dict[str, Any]
-
-_IDS = pa.list_(pa.int32())
-_EPISODE = [
-    ("environment", pa.string()),
-    ("task", pa.int64()),
-    ("seed", pa.int64()),
-    ("tree", pa.int32()),
-]
-_STATE = [
-    ("path", _IDS),
-    ("turn", pa.int32()),
-    ("observation", pa.string()),
-    ("prompt_ids", _IDS),
-]
-
-STEPS = pa.schema(
-    [
-        *_EPISODE,
-        *_STATE,
-        ("action", pa.string()),
-        ("action_ids", _IDS),
-        ("finish_reason", pa.string()),
-        ("count", pa.int32()),
-        ("prior", pa.float64()),
-        ("visits", pa.int32()),
-        ("q", pa.float64()),
-        ("state_value", pa.float64()),
-        ("children", pa.int32()),
-        ("best", pa.bool_()),
-        ("reward", pa.float64()),
-        ("valid", pa.bool_()),
-        ("success", pa.bool_()),
-        ("next_observation", pa.string()),
-        ("end_reason", pa.string()),
-        ("error", pa.string()),
-    ]
-)
-"""One row an action that was sampled; what is known only of tried ones is null for others."""
-
-PAIRS = pa.schema(
-    [
-        *_EPISODE,
-        *_STATE,
-        ("rule", pa.string()),
-        *(
-            (f"{which}{name}", kind)
-            for which in ("chosen", "rejected")
-            for name, kind in (
-                ("", pa.string()),
-                ("_ids", _IDS),
-                ("_finish_reason", pa.string()),
-                ("_q", pa.float64()),
-                ("_visits", pa.int32()),
-            )
-        ),
-        ("margin", pa.float64()),
-    ]
-)
-"""One row a pair of actions at the same state."""
-
-TREES = pa.schema(
-    [
-        *_EPISODE,
-        ("policy", pa.string()),
-        ("critic", pa.string()),
-        ("iterations", pa.int32()),
-        ("environment_steps", pa.int64()),
-        ("tokens", pa.int64()),
-        ("stopped", pa.string()),
-        ("solved", pa.bool_()),
-        ("root_value", pa.float64()),
-        ("best_return", pa.float64()),
-        ("labelled", pa.int32()),
-    ]
-)
-"""One row a tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +101,7 @@ def pairs(steps: Iterable[Row], settings: PairsConfig) -> list[Row]:
     same at the states that are not on the best path, too.
 
     Args:
-        steps: rows of `STEPS`, those of a state one after the other.
+        steps: rows of `agentrl.data.labels.STEPS`, those of a state one after the other.
         settings: rule and filters.
     """
 
@@ -216,7 +131,7 @@ def _pair(siblings: Sequence[Row], settings: PairsConfig) -> Row | None:
     margin = chosen["q"] - rejected["q"]
     if margin <= settings.min_margin:
         return None
-    names = [*(name for name, _ in _EPISODE), "turn", "observation", "prompt_ids"]
+    names = [*(name for name, _ in EPISODE), "turn", "observation", "prompt_ids"]
     row = {name: chosen[name] for name in names}
     row |= {"path": chosen["path"][:-1], "rule": settings.rule, "margin": margin}
     for which, action in (("chosen", chosen), ("rejected", rejected)):

@@ -13,8 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from agentrl.config import RunConfig
+from agentrl.data.labels import Row
 from agentrl.pages import write_page
-from agentrl.search.labels import Row
 
 _CARD = """\
 ---
@@ -88,9 +88,9 @@ class Figures:
         """From the rows of all trees.
 
         Args:
-            trees: rows of `agentrl.search.labels.TREES`, at least one.
+            trees: rows of `agentrl.data.labels.TREES`, at least one.
             wanted: how many trees were asked for; the others' environments broke.
-            pairs: rows of `agentrl.search.labels.PAIRS`.
+            pairs: rows of `agentrl.data.labels.PAIRS`.
         """
         reasons = Counter(tree["stopped"] for tree in trees)
         ended = ", ".join(f"{name} {count}" for name, count in sorted(reasons.items()))
@@ -140,7 +140,7 @@ def card(config: RunConfig, figures: Figures, tree: Row) -> str:
     Args:
         config: of the job.
         figures: of its labels.
-        tree: any of its rows of `agentrl.search.labels.TREES`.
+        tree: any of its rows of `agentrl.data.labels.TREES`.
     """
     figure_rows = [f"| {name} | {value} |" for name, value in figures.rows.items()]
     settings = config.search.model_dump(mode="json")

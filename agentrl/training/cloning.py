@@ -1,4 +1,4 @@
-"""Behaviour cloning: token cross-entropy on the action tokens of demonstrations."""
+"""Behaviour cloning: token cross-entropy on action tokens, of demonstrations or of a search."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def clone(
         metrics = engine.update(
             _batches(chosen, config.micro_batch_size, padding_id),
             loss,
-            _action_tokens(chosen),
+            _weighted_tokens(chosen),
             learning_rate_at(update, config.updates, config.learning_rate),
         )
         last = update == config.updates - 1
@@ -76,7 +76,9 @@ def clone(
 def cloning_loss(
     engine: Engine, observation_weight: float, batch: PolicyBatch
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """`-sum_t log pi(a_t | s, a_<t)` over action tokens, plus weighted observation tokens.
+    """`-sum_t w log pi(a_t | s, a_<t)` over action tokens, plus weighted observation tokens.
+
+    w is the weight of the token's step: 1 in demonstrations.
 
     Args:
         engine: around an `ActionLikelihood`.
@@ -84,13 +86,13 @@ def cloning_loss(
         batch: demonstrations.
     """
     batch = to_device(batch, engine.device)
-    weights = batch.action_mask
+    weights = batch.weight
     if observation_weight:
         everything = batch.attention_mask.to(weights.dtype)
         everything[:, 0] = 0.0
         weights = torch.maximum(weights, observation_weight * everything)
     log_probabilities, _ = engine(batch.input_ids, batch.attention_mask, (weights > 0).float())
-    actions = -(log_probabilities * batch.action_mask).sum()
+    actions = -(log_probabilities * batch.weight).sum()
     return -(log_probabilities * weights).sum(), {"action_loss": actions}
 
 
@@ -102,7 +104,7 @@ def _validate(
     value = 0.0
     for batch in _batches(validation, micro_batch_size, padding_id):
         value += float(cloning_loss(engine, 0.0, batch)[0])
-    summed, tokens = total([value, _action_tokens(validation)])
+    summed, tokens = total([value, _weighted_tokens(validation)])
     return {"validation_loss": summed / tokens}
 
 
@@ -113,5 +115,6 @@ def _batches(segments: Sequence[Segment], size: int, padding_id: int) -> list[Po
     return [policy_batch(part, padding_id) for part in chunks(segments, size)]
 
 
-def _action_tokens(segments: Sequence[Segment]) -> float:
-    return float(sum(step.action_end - step.state_end for s in segments for step in s.steps))
+def _weighted_tokens(segments: Sequence[Segment]) -> float:
+    steps = (step for segment in segments for step in segment.steps)
+    return float(sum(step.weight * (step.action_end - step.state_end) for step in steps))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -14,18 +13,39 @@ from torch import Tensor, nn
 
 from agentrl.algorithms.calibration import Agreement, agreement
 from agentrl.algorithms.critic import advantage, q_loss, td_target, v_loss
+from agentrl.algorithms.labels import label_loss
 from agentrl.algorithms.returns import discounted_returns, generalized_advantages
 from agentrl.config import CriticConfig
 from agentrl.data.collate import ValueBatch, to_device
 from agentrl.data.segment import Segment
 from agentrl.models.critic import CriticModel
-from agentrl.training.distributed import gather
+from agentrl.training.distributed import gather, total
 from agentrl.training.engine import Engine, chunks
+from agentrl.training.labelled import LabelledStep
 from agentrl.training.target import polyak_update, target_copy
 
 Array = NDArray[np.float64]
 Pair = tuple[ValueBatch, list[ValueBatch]]
 """A batch of stored steps; if V asks for them, the same states with freshly sampled actions."""
+
+
+@dataclass(frozen=True)
+class LabelBatch:
+    """Labelled steps as tensors.
+
+    Attributes:
+        values: the steps.
+        q: [M], their labels.
+        state_value: [M], of the states that they act in.
+        weight: of their squared errors.
+        scale: of the metrics.
+    """
+
+    values: ValueBatch
+    q: Tensor
+    state_value: Tensor
+    weight: float
+    scale: float
 
 
 class CriticLearner:
@@ -51,7 +71,10 @@ class CriticLearner:
         self.target: nn.Module = target_copy(model.module).float().to(self.engine.device)
 
     def update(
-        self, segments: Sequence[Segment], fresh: Sequence[Segment] | None = None
+        self,
+        segments: Sequence[Segment],
+        fresh: Sequence[Segment] | None = None,
+        labelled: Sequence[LabelledStep] = (),
     ) -> dict[str, float]:
         """One optimizer step, then a Polyak step of the target.
 
@@ -59,16 +82,47 @@ class CriticLearner:
             segments: this rank's share of stored episodes.
             fresh: with ``value_target: fresh``, an action sampled anew for every step of
                 `segments`, in order.
+            labelled: this rank's share of labelled steps, whose mean error is added with
+                ``labels.coefficient``; on all ranks or on none.
 
         Returns:
             Metrics named ``critic/...``.
         """
         items = sum(len(segment.steps) for segment in segments)
-        metrics = self.engine.update(
-            self._pairs(segments, fresh), partial(self._loss, self.target), items
-        )
+        batches: list[Pair | LabelBatch] = [*self._pairs(segments, fresh)]
+        if labelled:
+            assert self.config.labels is not None
+            stored, others = total([items, len(labelled)])
+            # The engine divides by the stored steps; these are a mean of their own.
+            batches += self._labels(labelled, self.config.labels.coefficient, stored / others)
+        return self._step(batches, items)
+
+    def fit(self, labelled: Sequence[LabelledStep]) -> dict[str, float]:
+        """`update` towards labels alone.
+
+        Args:
+            labelled: this rank's share.
+        """
+        return self._step(self._labels(labelled, 1.0, 1.0), len(labelled))
+
+    def _step(self, batches: Sequence[Pair | LabelBatch], items: int) -> dict[str, float]:
+        metrics = self.engine.update(batches, self._loss, items)
         polyak_update(self.target, self.engine.module, self.config.polyak)
         return {f"critic/{name}": value for name, value in metrics.items()}
+
+    def _labels(
+        self, labelled: Sequence[LabelledStep], coefficient: float, scale: float
+    ) -> list[LabelBatch]:
+        return [
+            LabelBatch(
+                values=self.collate([step.segment for step in part]),
+                q=torch.tensor([step.q for step in part]),
+                state_value=torch.tensor([step.state_value for step in part]),
+                weight=coefficient * scale,
+                scale=scale,
+            )
+            for part in chunks(labelled, self.config.micro_batch_size)
+        ]
 
     def _pairs(self, segments: Sequence[Segment], fresh: Sequence[Segment] | None) -> list[Pair]:
         pairs: list[Pair] = []
@@ -81,17 +135,31 @@ class CriticLearner:
             done += steps
         return pairs
 
-    def _loss(self, target: nn.Module, pair: Pair) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss(self, batch: Pair | LabelBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        if isinstance(batch, LabelBatch):
+            return self._label_loss(batch)
+        return self._temporal_difference_loss(batch)
+
+    def _label_loss(self, labelled: LabelBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum over steps of the errors of Q and V to their labels."""
+        batch = to_device(labelled.values, self.engine.device)
+        q, value = self.engine(**batch.inputs)
+        labels = (each.to(q.device) for each in (labelled.q, labelled.state_value))
+        loss, parts = label_loss(q, value[batch.state_of], *labels)
+        scaled = {name: part.detach() * labelled.scale for name, part in parts.items()}
+        return labelled.weight * loss, scaled
+
+    def _temporal_difference_loss(self, pair: Pair) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum over steps of the Q and V losses (ArCHer section 3.2)."""
         batch = to_device(pair[0], self.engine.device)
         q, value = self.engine(**batch.inputs)
         reduced = self._dtype != torch.float32
         computing = torch.autocast(self.engine.device.type, dtype=self._dtype, enabled=reduced)
         with torch.no_grad(), computing:
-            target_q, target_value = target(**batch.inputs)
+            target_q, target_value = self.target(**batch.inputs)
             if pair[1]:
                 anew = (to_device(some, self.engine.device) for some in pair[1])
-                target_q = torch.cat([target(**some.inputs)[0] for some in anew])
+                target_q = torch.cat([self.target(**some.inputs)[0] for some in anew])
         following = target_value[batch.next_state_of.clamp(min=0)]
         goal = td_target(batch.rewards, following, batch.terminated, self.config.discount)
         known = (batch.terminated | (batch.next_state_of >= 0))[:, None]

@@ -9,20 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from agentrl.config import CONFIG_FOLDER, RunConfig, find_file
-from agentrl.errors import ConfigError, DataError
+from agentrl.data.labels import PAIRS_FILE, Row, check_step, find_labels
+from agentrl.errors import ConfigError
 from agentrl.models.policy import Policy, chosen_device
 from agentrl.models.q_model import QModel
 from agentrl.training.distributed import world_size
 from agentrl.training.metrics import MetricsLog
 
-Pair = dict[str, Any]
+Pair: TypeAlias = Row
 """A row of a search's ``pairs.parquet``."""
 
 COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
@@ -47,21 +46,13 @@ def read_pairs(labels: str | Path) -> list[Pair]:
         ConfigError: there are no pairs.
         DataError: the file is broken, or one of something else.
     """
-    for folder in (Path(labels), Path(labels) / "labels"):
-        if (file := folder / "pairs.parquet").is_file():
-            break
-    else:
+    store = find_labels(labels)
+    if not (file := store.folder / PAIRS_FILE).is_file():
         raise ConfigError(
-            f"preferences.labels={str(labels)!r} holds no pairs.parquet. Make it with: deepspeed "
+            f"preferences.labels={str(labels)!r} holds no {PAIRS_FILE}. Make it with: deepspeed "
             "trainers/mcts.py --config webshop_mcts.yaml; or name another folder."
         )
-    try:
-        found = pq.read_table(file)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file} cannot be read as Parquet: {error}.") from error
-    if missing := sorted({*COLUMNS, "task"} - set(found.column_names)):
-        raise DataError(f"{file} lacks the columns {', '.join(missing)}: it is no file of pairs.")
-    rows: list[Pair] = found.to_pylist()
+    rows = store.pairs([*COLUMNS, "task"])
     if not rows:
         raise ConfigError(
             f"{file} has no pairs: the search found no action better than another. Grow more "
@@ -158,16 +149,9 @@ def pair_accuracy(model: QModel, pairs: Sequence[Pair]) -> float:
 def _check(pairs: Sequence[Pair], policy: Policy, context: int) -> None:
     vocabulary = policy.model.get_base_model().get_input_embeddings().num_embeddings
     for number, pair in enumerate(pairs):
-        prompt = len(pair["prompt_ids"])
-        for name in COLUMNS:
-            length = len(pair[name]) + (prompt if name != "prompt_ids" else 0)
-            if not pair[name] or length > context or max(pair[name]) >= vocabulary:
-                raise DataError(
-                    f"Pair {number} (task {pair['task']}): {name} has {len(pair[name])} tokens "
-                    f"behind a prompt of {prompt}, the largest id {max(pair[name], default=None)}; "
-                    f"expected 1 to {context} together (policy.context_length), ids below "
-                    f"{vocabulary}. Are the pairs of another model?"
-                )
+        for which in ("chosen_ids", "rejected_ids"):
+            name = f"Pair {number} (task {pair['task']}), {which}:"
+            check_step(name, pair["prompt_ids"], pair[which], vocabulary, context)
 
 
 def _trainer_class() -> Any:

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from agentrl.config import LoggingConfig, RunConfig, parse_config, save_config, without_effect
+from agentrl.data.labels import LABELS
 from agentrl.data.replay import Replay
 from agentrl.data.store import TrajectoryStore
 from agentrl.errors import ConfigError, TokenMismatchError
@@ -29,9 +30,6 @@ from agentrl.trajectory import Trajectory
 if TYPE_CHECKING:
     from agentrl.training.actor_learner import ActorLearner
     from agentrl.training.critic_learner import CriticLearner
-
-LABELS = "labels"
-"""Folder of a run that holds what tree search found."""
 
 MAY_CHANGE = (
     "iterations",
@@ -199,6 +197,10 @@ class Run:
     def log_pretraining(self, update: int, metrics: dict[str, float]) -> None:
         """Write an update of the critic's pretraining to ``start/critic`` and show the progress."""
         self._log_update("critic", update, metrics, "critic/q_loss")
+
+    def log_labels(self, update: int, metrics: dict[str, float]) -> None:
+        """Write an update that fits the critic to labels to ``start/labels``; show the progress."""
+        self._log_update("labels", update, metrics, "critic/label_q_loss")
 
     def _log_update(self, phase: str, update: int, metrics: dict[str, float], shown: str) -> None:
         """A phase before the iterations counts its own steps, in a folder of its own."""

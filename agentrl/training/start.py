@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentrl.config import RunConfig
-from agentrl.data.segment import learnable, segments_of
+from agentrl.config import PolicyConfig, RunConfig
+from agentrl.data.segment import Segment, learnable, segments_of
 from agentrl.data.store import TrajectoryStore
 from agentrl.errors import ConfigError
 from agentrl.files import ADAPTER_FILES
@@ -23,6 +23,7 @@ from agentrl.training.checkpoint import barrier
 from agentrl.training.cloning import Log, clone
 from agentrl.training.distributed import gather, rank, world_size
 from agentrl.training.engine import Engine
+from agentrl.training.labelled import searched_actions
 from agentrl.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -99,6 +100,19 @@ def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> lis
     return played
 
 
+def given_adapter(policy: PolicyConfig) -> Path | None:
+    """The PEFT folder that ``policy.adapter`` means; None is the base.
+
+    Raises:
+        CheckpointError: there is no adapter, or it was made for another model.
+    """
+    if policy.adapter is None:
+        return None
+    adapter = find_adapter(Path(policy.adapter))
+    check_adapter(adapter, policy)
+    return adapter
+
+
 def cloned_start(
     config: RunConfig,
     tokenizer: PreTrainedTokenizerBase,
@@ -109,7 +123,8 @@ def cloned_start(
     """The adapter that training starts from: cloned if the configuration says so.
 
     Args:
-        config: with ``cloning``, and no ``policy.adapter``, the policy is cloned.
+        config: with ``cloning.labels`` the policy, its ``policy.adapter`` included, learns what a
+            search chose; with ``cloning`` and no adapter it is cloned from demonstrations.
         tokenizer: of the policy.
         episodes: demonstrations.
         folder: where the cloned adapter is written, in PEFT's format; reused if it is there.
@@ -122,21 +137,13 @@ def cloned_start(
         CheckpointError: the adapter that is named was made for another model.
         ConfigError: there is something to clone but nothing to clone from.
     """
-    if config.policy.adapter is not None:
-        adapter = find_adapter(Path(config.policy.adapter))
-        check_adapter(adapter, config.policy)
+    adapter = given_adapter(config.policy)
+    if config.cloning is None or (adapter is not None and config.cloning.labels is None):
         return adapter
-    if config.cloning is None:
-        return None
     if all((folder / name).is_file() for name in ADAPTER_FILES):
         return folder
-    segments = segments_of(learnable(episodes))
-    if not segments:
-        raise ConfigError(
-            "There is nothing to clone: no demonstration of this rank can be learned from. Raise "
-            "demonstrations.episodes, or start from an adapter with policy.adapter."
-        )
-    policy = Policy(config.policy, seed=config.seed)
+    segments = _to_clone(config, episodes)
+    policy = Policy(config.policy, adapter, config.seed)
     engine = Engine(
         policy,
         deepspeed_config=config.deepspeed,
@@ -151,3 +158,17 @@ def cloned_start(
         partial.rename(folder)
     barrier()
     return folder
+
+
+def _to_clone(config: RunConfig, episodes: list[Trajectory]) -> list[Segment]:
+    """What the policy learns to say: the actions of a search, or of demonstrations."""
+    assert config.cloning is not None
+    if config.cloning.labels is not None:
+        return searched_actions(config)
+    segments = segments_of(learnable(episodes))
+    if not segments:
+        raise ConfigError(
+            "There is nothing to clone: no demonstration of this rank can be learned from. Raise "
+            "demonstrations.episodes, or start from an adapter with policy.adapter."
+        )
+    return segments

@@ -253,11 +253,16 @@ def test_fresh_actions_value_the_policy_that_says_them(base: Path) -> None:
     succeed(fresh_actions_value_another_policy, base)
 
 
-def two_towers_are_exact(base: Path, folder: Path) -> None:
+def encoder_of_the_rooms(folder: Path) -> None:
+    """An encoder with random weights that reads the rooms' words."""
     tokenizer = train_encoder_tokenizer(texts() * 3, folder, 150, context=64)
     new_encoder(tokenizer, hidden_size=32, layers=2, heads=2, context=64, seed=0).save_pretrained(
         folder
     )
+
+
+def two_towers_are_exact(base: Path, folder: Path) -> None:
+    encoder_of_the_rooms(folder)
     world = {"slip": 0.1, "cut": 0.25}
     settings = {"kind": "two_tower", "model": str(folder)}
     critic_is_exact(base, world, truncates=0.5, updates=500, **settings)

@@ -10,7 +10,7 @@ from archer_runs import archer, launch, write_config
 from mcts_runs import job_config, labels, mcts
 from processes import in_process, succeed
 
-from agentrl.search.store import LabelStore
+from agentrl.data.labels import LabelStore
 
 SIGKILLED = -9
 STEPS, FILES = "agentrl.search.world:World.step", "agentrl.files:_flush_to_disk"
@@ -40,7 +40,7 @@ def killed_and_resumed(whole: Path, folder: Path, places: list[tuple[str, int]])
 
 
 def test_killed_and_resumed_gives_the_same_labels(whole: Path, tmp_path: Path) -> None:
-    places = [(STEPS, 100), (FILES, 5), ("agentrl.search.store:LabelStore.write_card", 1)]
+    places = [(STEPS, 100), (FILES, 5), ("agentrl.data.labels:LabelStore.write_card", 1)]
     killed_and_resumed(whole, tmp_path, places)
 
 

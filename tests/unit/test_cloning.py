@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,31 @@ def losses(model: Path) -> None:
 
 def test_the_loss_is_of_action_tokens_and_weighted_observation_tokens(tiny_policy: Path) -> None:
     succeed(losses, tiny_policy)
+
+
+def weighted_losses(model: Path) -> None:
+    """Weights 1, 0.75 and 0 of the three steps, by hand; the mean is over the weights."""
+    initialize_distributed()
+    engine = build(model)
+    weights = iter((1.0, 0.75, 0.0))
+    segments = [
+        replace(s, steps=tuple(replace(step, weight=next(weights)) for step in s.steps))
+        for s in DEMONSTRATIONS
+    ]
+    batch = policy_batch(segments, padding_id=0)
+    tokens = [log_probabilities(engine, segment) for segment in segments]
+    expected = -float(tokens[0][2:].sum() + 0.75 * tokens[1][2:4].sum())
+    loss, metrics = cloning_loss(engine, 0.0, batch)
+    assert float(loss) == pytest.approx(expected, abs=1e-4)
+    assert float(metrics["action_loss"]) == pytest.approx(expected, abs=1e-4)
+    found: list[dict[str, float]] = []
+    config = CloningConfig(updates=1, batch_size=2, validation_share=0.0, micro_batch_size=1)
+    clone(engine, segments, config, 0, 0, lambda _, metrics: found.append(metrics))
+    assert found[0]["cloning/action_loss"] == pytest.approx(expected / (3 + 0.75 * 2), abs=1e-4)
+
+
+def test_a_steps_weight_scales_its_loss(tiny_policy: Path) -> None:
+    succeed(weighted_losses, tiny_policy)
 
 
 def learned(model: Path) -> None:

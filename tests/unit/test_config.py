@@ -187,3 +187,31 @@ def test_configurations_cannot_be_changed(file: Path) -> None:
 def test_the_cloned_start_may_come_from_an_adapter_without_demonstrations(file: Path) -> None:
     config = load_config(file, ["cloning.updates=9", "policy.adapter=somewhere"])
     assert parse_config(RunConfig, config.model_dump(), "again") == config
+
+
+def test_a_clone_of_labels_needs_no_demonstrations_and_reads_already(file: Path) -> None:
+    labels = "cloning.labels.folder=somewhere"
+    config = load_config(file, [labels, "policy.adapter=one"])
+    assert "cloning" not in "".join(without_effect(config))
+    assert without_effect(load_config(file, ["cloning.updates=9", "policy.adapter=one"])) == [
+        "cloning (policy.adapter)"
+    ]
+    with pytest.raises(ConfigError, match=r"observation_weight=0\.5 does not go with"):
+        load_config(file, [labels, "cloning.observation_weight=0.5"])
+
+
+def test_a_stage_of_a_curriculum_clones_no_labels() -> None:
+    data = yaml.safe_load(
+        (Path(__file__).parents[2] / "configs/pretrain/wordle.yaml").read_text("utf-8")
+    )
+    data["stages"][0]["cloning"]["labels"] = {"folder": "somewhere"}
+    with pytest.raises(ConfigError, match=r"cloning\.labels is for trainers/bc\.py"):
+        parse_config(PretrainConfig, data, "here")
+
+
+def test_labels_of_no_use_are_named(file: Path) -> None:
+    labels = ["critic.labels.folder=somewhere", "critic.labels.updates=0"]
+    assert without_effect(load_config(file, labels)) == [
+        "critic.labels (neither updates nor a coefficient)"
+    ]
+    assert without_effect(load_config(file, [*labels, "critic.labels.coefficient=1"])) == []

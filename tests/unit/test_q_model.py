@@ -292,5 +292,5 @@ def test_pairs_of_another_model_are_refused(
     from agentrl.training.preference_learning import _check
 
     policy = Policy(policy_config(tiny_policy))
-    with pytest.raises(DataError, match="Are the pairs of another model"):
+    with pytest.raises(DataError, match="Is it of another model"):
         _check([broken], policy, 1024)

@@ -11,12 +11,12 @@ from search_rooms import DISCOUNT, exact_judge, finite_values, grow, rooms_conte
 from tabular import BEST_DOOR, DOORS, ROOMS
 
 from agentrl.config import PairsConfig, RunConfig
+from agentrl.data.labels import PAIRS, STEPS, TREES, LabelStore, Row
 from agentrl.errors import DataError
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.search.labels import PAIRS, STEPS, TREES, Row, Source, pairs, step_rows, tree_row
+from agentrl.search.labels import Source, pairs, step_rows, tree_row
 from agentrl.search.report import Figures, card, write_trees
-from agentrl.search.store import LabelStore
 from agentrl.search.tree import Tree
 
 SOURCE = Source("tests/SavedRooms-v0", 7)

@@ -11,6 +11,10 @@
 
 A tree's file is written when the tree is grown and never touched again; the others are made from
 these files at the end, the same to the byte whatever order the trees came in.
+
+A step is one action at one state; its row has the ids that the policy was shown and those that it
+sampled, so that nothing is ever tokenized again. Log-probabilities are not kept: they change in the
+last digits with the size of the engine's batch, and a trainer computes its own.
 """
 
 from __future__ import annotations
@@ -19,20 +23,103 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentrl.errors import DataError
 from agentrl.files import replacing
-from agentrl.search.labels import PAIRS, STEPS, TREES, Row
+
+LABELS = "labels"
+"""Folder of a job of tree search that holds what it found."""
+
+PAIRS_FILE = "pairs.parquet"
 
 VERSION = "1"
 """Of the columns; raised when their names or meanings change."""
 
 _VERSION_KEY, _TREE_KEY = b"agentrl.labels.version", b"agentrl.labels.tree"
 _NAME = re.compile(r"tree-(\d{6,})")
+
+Row: TypeAlias = dict[str, Any]
+
+_IDS = pa.list_(pa.int32())
+EPISODE = [
+    ("environment", pa.string()),
+    ("task", pa.int64()),
+    ("seed", pa.int64()),
+    ("tree", pa.int32()),
+]
+"""The columns that say what was played; of all three tables."""
+_STATE = [
+    ("path", _IDS),
+    ("turn", pa.int32()),
+    ("observation", pa.string()),
+    ("prompt_ids", _IDS),
+]
+
+STEPS = pa.schema(
+    [
+        *EPISODE,
+        *_STATE,
+        ("action", pa.string()),
+        ("action_ids", _IDS),
+        ("finish_reason", pa.string()),
+        ("count", pa.int32()),
+        ("prior", pa.float64()),
+        ("visits", pa.int32()),
+        ("q", pa.float64()),
+        ("state_value", pa.float64()),
+        ("children", pa.int32()),
+        ("best", pa.bool_()),
+        ("reward", pa.float64()),
+        ("valid", pa.bool_()),
+        ("success", pa.bool_()),
+        ("next_observation", pa.string()),
+        ("end_reason", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+"""One row an action that was sampled; what is known only of tried ones is null for others."""
+
+PAIRS = pa.schema(
+    [
+        *EPISODE,
+        *_STATE,
+        ("rule", pa.string()),
+        *(
+            (f"{which}{name}", kind)
+            for which in ("chosen", "rejected")
+            for name, kind in (
+                ("", pa.string()),
+                ("_ids", _IDS),
+                ("_finish_reason", pa.string()),
+                ("_q", pa.float64()),
+                ("_visits", pa.int32()),
+            )
+        ),
+        ("margin", pa.float64()),
+    ]
+)
+"""One row a pair of actions at the same state."""
+
+TREES = pa.schema(
+    [
+        *EPISODE,
+        ("policy", pa.string()),
+        ("critic", pa.string()),
+        ("iterations", pa.int32()),
+        ("environment_steps", pa.int64()),
+        ("tokens", pa.int64()),
+        ("stopped", pa.string()),
+        ("solved", pa.bool_()),
+        ("root_value", pa.float64()),
+        ("best_return", pa.float64()),
+        ("labelled", pa.int32()),
+    ]
+)
+"""One row a tree."""
 
 
 class LabelStore:
@@ -106,6 +193,27 @@ class LabelStore:
         for number in self.numbers():
             yield from self.steps(number)
 
+    def pairs(self, columns: Sequence[str]) -> list[Row]:
+        """The rows of ``pairs.parquet``.
+
+        Args:
+            columns: which must be there.
+
+        Raises:
+            DataError: the file is broken, or one of something else.
+        """
+        path = self.folder / PAIRS_FILE
+        try:
+            found = pq.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path} cannot be read as Parquet: {error}.") from error
+        if missing := sorted(set(columns) - set(found.column_names)):
+            raise DataError(
+                f"{path} lacks the columns {', '.join(missing)}: it is no file of pairs."
+            )
+        rows: list[Row] = found.to_pylist()
+        return rows
+
     def write_trees(self) -> list[Row]:
         """Write ``trees.parquet`` from what is stored; gives its rows."""
         rows = [self.tree(number) for number in self.numbers()]
@@ -118,7 +226,7 @@ class LabelStore:
         Args:
             rows: of `PAIRS`.
         """
-        _write(self.folder / "pairs.parquet", list(rows), PAIRS)
+        _write(self.folder / PAIRS_FILE, list(rows), PAIRS)
 
     def write_card(self, text: str) -> None:
         """Write ``README.md``, by which `datasets` finds the files."""
@@ -133,6 +241,42 @@ class LabelStore:
         return (
             f"{path} cannot be read as Parquet ({error}). If it is damaged, delete it and go on "
             "with --resume, which grows the tree again."
+        )
+
+
+def find_labels(given: str | Path) -> LabelStore:
+    """The labels of a job.
+
+    Args:
+        given: the job's folder, or that of its labels.
+    """
+    inner = Path(given) / LABELS
+    return LabelStore(inner if inner.is_dir() else given)
+
+
+def check_step(
+    name: str, prompt_ids: Sequence[int], action_ids: Sequence[int], vocabulary: int, context: int
+) -> None:
+    """Make sure that a model can read a step.
+
+    Args:
+        name: of the step, for the message.
+        prompt_ids: what the policy was given.
+        action_ids: what it said.
+        vocabulary: number of the model's ids.
+        context: most tokens of prompt and action.
+
+    Raises:
+        DataError: one of them is empty, both are too long, or an id is unknown.
+    """
+    prompt, action = len(prompt_ids), len(action_ids)
+    largest = max((*prompt_ids, *action_ids), default=None)
+    fits = prompt and action and prompt + action <= context
+    if not fits or largest is None or largest >= vocabulary:
+        raise DataError(
+            f"{name} has a prompt of {prompt} tokens and an action of {action}, the largest id "
+            f"{largest}; expected at least one of each and at most {context} together "
+            f"(policy.context_length), ids below {vocabulary}. Is it of another model?"
         )
 
 

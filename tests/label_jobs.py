@@ -1,0 +1,63 @@
+"""Labels of the four rooms on disk, as a job of tree search leaves them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from search_rooms import DISCOUNT, rooms_context, world
+
+from agentrl.config import RunConfig, save_config
+from agentrl.data.labels import LABELS, LabelStore
+from agentrl.models.tiny import new_decoder
+from agentrl.rollout.context import Context
+from agentrl.search.labels import Source, step_rows, tree_row
+from agentrl.search.tree import Tree
+
+
+def rooms_model(folder: Path) -> Context:
+    """Write a decoder with random weights that reads the rooms' words; gives its prompts."""
+    context = rooms_context(folder)
+    decoder = new_decoder(
+        context.chat.tokenizer, hidden_size=32, layers=2, heads=2, context=96, seed=0
+    )
+    decoder.save_pretrained(folder)
+    return context
+
+
+def rooms_run(model: Path, output: Path, **sections: Any) -> RunConfig:
+    """A run in the rooms.
+
+    Args:
+        model: the policy's folder.
+        output: of the run.
+        sections: more of the configuration; whole ones.
+    """
+    given: dict[str, Any] = {
+        "name": "run",
+        "output": str(output),
+        "environment": world("SavedRooms").model_dump(),
+        "policy": {"model": str(model), "device": "cpu", "context_length": 96},
+        "sampler": {"backend": "transformers", "max_new_tokens": 4},
+        "critic": {"discount": DISCOUNT},
+        "search": {"discount": DISCOUNT},
+        "logging": {"tensorboard": False},
+    }
+    return RunConfig.model_validate({**given, **sections})
+
+
+def write_job(run: RunConfig, trees: Sequence[Tree], policy: str | None = None) -> str:
+    """Write a job's labels and its configuration; gives its folder.
+
+    Args:
+        run: the job's configuration.
+        trees: that it grew.
+        policy: digest of the adapter that it searched with.
+    """
+    store = LabelStore(run.folder / LABELS)
+    for number, tree in enumerate(trees):
+        source = Source(run.environment.id, number, policy)
+        store.append(tree_row(tree, source), step_rows(tree, source, run.search.discount))
+    save_config(run, run.folder / "config.yaml")
+    return str(run.folder)
