@@ -82,7 +82,7 @@ def test_no_pair_without_a_difference_or_off_the_best_path(rule: Any) -> None:
 
 
 def test_one_visit_tells_all_of_an_action_that_ended_the_task() -> None:
-    """A search that leaves ends out visits them once; a cut-off episode's return is still a guess."""
+    """Where ends are left out they have one; the return of a cut-off episode is still a guess."""
     few = PairsConfig(min_visits=3)
     rows = [row("a", 0.5, best=True), row("b", 0.1, 1, end_reason="terminated")]
     [pair] = pairs(rows, few)
