@@ -1,6 +1,7 @@
 """Turns and tokens a second of rollouts, beside what people write first and beside the limit.
 
     python -m benchmarks.rollout [--config webshop.yaml] [--sizes 1,8,32,128] [--waits 0,0.2,tail]
+                                 [--rounds 4]
 
 Four ways play the same tasks with the same model, in one run:
 
@@ -10,6 +11,9 @@ Four ways play the same tasks with the same model, in one run:
 - *vLLM, lock-step*: the same with vLLM, which ends each utterance where it ends.
 - *agentrl*: `agentrl.rollout.runner.Runner` with vLLM.
 - *engine alone*: the prompts of the way before, so many at once, with no environments: the limit.
+
+Each plays `rounds` times as many games as it has at once. At the end of a play fewer and fewer
+games are left, which the engine alone is spared: the more rounds, the less that weighs.
 
 Environments wait 0, 20 or 200 ms at every step, or draw from a heavy tail (`benchmarks._waiting`).
 """
@@ -199,12 +203,12 @@ def _count(sampler: VllmSampler, turns: int, tokens: int, until: int) -> tuple[i
     return turns, tokens
 
 
-def measure(ways: Ways, size: int, wait: float | str) -> dict[str, Speed]:
+def measure(ways: Ways, size: int, wait: float | str, rounds: int) -> dict[str, Speed]:
     """All ways at one number of games and one kind of waiting; each without a cache at first."""
     plain = ways.config.environment
     world = Waiting.around(plain, wait)
     with closing(make_environment(plain)) as environment:
-        specs = draw_specs(environment.tasks("train"), 4 * size, seed=size)
+        specs = draw_specs(environment.tasks("train"), rounds * size, seed=size)
     threads = size if wait else 0
     speeds = {}
     for name, answer in (("generate, lock-step", ways.generate), ("vLLM, lock-step", ways.sample)):
@@ -236,18 +240,19 @@ def main(
     ] = "webshop.yaml",
     sizes: Annotated[str, typer.Option(help="Games at once, by commas.")] = "1,8,32,128",
     waits: Annotated[str, typer.Option(help="Seconds a step, by commas.")] = "0,0.02,0.2,tail",
+    rounds: Annotated[int, typer.Option(min=1, help="Games that each place plays.")] = 4,
 ) -> None:
     """Measure and print a table."""
     columns = ("games", "wait", "way", "turns/s", "tokens/s", "to generate", "to vLLM", "of limit")
     table = Table(*columns, title=f"Rollouts: {config}")
     with reported_errors():
         ways = Ways(load_config(config))
-        measure(ways, 4, 0.0)  # unmeasured: the first of everything
+        measure(ways, 4, 0.0, rounds)  # unmeasured: the first of everything
         for size in map(int, sizes.split(",")):
             for wait in waits.split(","):
                 kind = HEAVY_TAIL if wait == "tail" else float(wait)
                 shown = str(kind) if isinstance(kind, str) else f"{1000 * kind:.0f} ms"
-                for row in _rows(measure(ways, size, kind)):
+                for row in _rows(measure(ways, size, kind, rounds)):
                     table.add_row(str(size), shown, *row)
                 table.add_section()
         ways.sampler.close()

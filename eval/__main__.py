@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -68,6 +69,9 @@ def run(
         Path | None,
         typer.Option(help="Run of ArCHer, for critic_guided; default: the checkpoint's."),
     ] = None,
+    prior_weight: Annotated[
+        float, typer.Option(min=0, help="Of the policy's log-probability beside a judge's Q.")
+    ] = 0.0,
     json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder of the results; default: in the run's folder.")
@@ -86,7 +90,7 @@ def run(
         resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
         default = AgentKind.POLICY if checkpoint else AgentKind.START
         agents = list(dict.fromkeys(agent or [default]))
-        guidance = Guidance(candidates, q_model, read_out.value, critic)
+        guidance = Guidance(candidates, q_model, read_out.value, critic, prior_weight)
         evaluations = evaluate(resolved, agents, checkpoint, guidance)
         folder = output or _default_folder(resolved, checkpoint, evaluations, guidance)
         _save(evaluations, folder, json)
@@ -172,12 +176,17 @@ def _default_folder(
     if checkpoint:
         adapter = find_adapter(checkpoint).resolve()
         parts.append((adapter.parent if adapter.name == "adapter" else adapter).name)
-    if any("cost" in evaluation.settings for evaluation in evaluations):
-        judges = [path.resolve().name for path in (guidance.q_model, guidance.critic) if path]
-        parts += [f"best-of-{guidance.candidates}", *judges]
-        parts += [guidance.read_out] if guidance.q_model else []
+    if any("guidance" in evaluation.settings for evaluation in evaluations):
+        parts.append(f"best-of-{guidance.candidates}-{_digest(repr(guidance))}")
+    if any("search" in evaluation.settings for evaluation in evaluations):
+        search = config.search
+        parts.append(f"search-{search.iterations}-{_digest(search.model_dump_json())}")
     parts.append(f"temperature-{config.evaluation.temperature:g}")
     return (run or config.folder) / "evaluation" / of_panel / "-".join(parts)
+
+
+def _digest(settings: str) -> str:
+    return f"{zlib.crc32(settings.encode()):08x}"
 
 
 def _save(evaluations: list[Evaluation], folder: Path, json: Path | None) -> None:

@@ -97,7 +97,7 @@ def learn_values(config: RunConfig, resume: bool) -> Path:
 def report(
     config: RunConfig, folder: Path, pairs: Sequence[Pair], held_out: Sequence[Pair]
 ) -> None:
-    """Print how often each read-out prefers the chosen action, beside the policy's likelihood."""
+    """Print how often each read-out prefers the chosen action."""
     from rich.console import Console
     from rich.table import Table
 

@@ -65,21 +65,15 @@ class Annotation:
     def __init__(self, config: RunConfig, resume: bool) -> None:
         from agentrl.data.labels import LABELS, LabelStore
         from agentrl.data.segment import learnable
-        from agentrl.isolation import listing_actions
         from agentrl.models.locate import model_path
         from agentrl.models.policy import load_tokenizer
         from agentrl.rollout.sampler import build_sampler
-        from agentrl.search.forest import Forest
-        from agentrl.search.judge import Judge
+        from agentrl.search.forest import forest_with
+        from agentrl.search.judge import configured_judge
         from agentrl.training.checks import require_fitting_policy, require_known_environment
         from agentrl.training.labelled import require_labels_to_clone
         from agentrl.training.run import Run
-        from agentrl.training.start import (
-            build_chat,
-            build_context,
-            cloned_start,
-            demonstrations,
-        )
+        from agentrl.training.start import build_chat, cloned_start, demonstrations
 
         require_known_environment(config)
         tokenizer = load_tokenizer(config.policy)
@@ -93,23 +87,12 @@ class Annotation:
         episodes = learnable(demonstrations(config, chat, run.store))
         folder = run.folder / "start" / "adapter"
         start = cloned_start(config, tokenizer, episodes, folder, run.log_cloning)
-        self.judge = Judge(config, chat, tokenizer) if config.search.critic else None
+        self.judge = configured_judge(config, chat, tokenizer)
         path = model_path(config.policy.model)
         self.sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
         if start is not None:
             self.sampler.load_adapter(start, 0)
-        chooses = config.policy.actions == "admissible"
-        self.forest = Forest(
-            listing_actions(config.environment) if chooses else config.environment,
-            self.sampler,
-            build_context(config, chat),
-            config.search,
-            judge=self.judge,
-            concurrent=config.rollout.concurrent,
-            retries=config.rollout.retries,
-            threads=config.rollout.threads,
-            in_order=config.rollout.in_order,
-        )
+        self.forest = forest_with(config, self.sampler, chat, self.judge)
         self.labelled, self.begun = 0, time.monotonic()
 
     def _specs(self) -> list[EpisodeSpec]:

@@ -10,11 +10,12 @@ from agentrl.config.acting import Section
 
 
 class PairsConfig(Section):
-    """Preference pairs from the states on a tree's best path."""
+    """Preference pairs from the states of a tree."""
 
-    rule: Literal["paper", "code"] = "paper"
-    """Of Zhai et al. 2024. paper: the best path's action against its sibling of lowest Q; code, as
-    in their repository: the sibling of highest Q against the one of lowest."""
+    rule: Literal["paper", "code", "all"] = "paper"
+    """Of Zhai et al. 2024, at the states on the best path: paper, the path's action against its
+    sibling of lowest Q; code, as in their repository, the sibling of highest Q against the one of
+    lowest. all: likewise, at every state of the tree."""
     min_margin: float = Field(0.0, ge=0.0)
     """Pairs whose Q differ by no more are left out; 0 keeps those in which the chosen one's is
     higher."""
@@ -23,7 +24,10 @@ class PairsConfig(Section):
 
 
 class SearchConfig(Section):
-    """Monte Carlo tree search that labels steps with Q-values (Zhai et al. 2024)."""
+    """Monte Carlo tree search that labels steps with Q-values (Zhai et al. 2024), or acts.
+
+    An agent that acts by search (``--agent mcts``) has the budgets for every turn.
+    """
 
     trees: PositiveInt = 100
     """Trees, over all ranks, each from the start of an episode; tasks repeat with other seeds if
@@ -66,6 +70,9 @@ class SearchConfig(Section):
     dominate; leave_out (the paper): it is not, and the search is over when nothing is left."""
     stop_at_success: bool = False
     """End a tree once an episode succeeded (the paper); cheap, but its siblings keep few visits."""
+    move: Literal["visits", "q", "best"] = "visits"
+    """What an agent that acts by search takes after it: the action with the most visits, of highest
+    Q, or with the highest return that was found behind it."""
     shown: NonNegativeInt = 5
     """Trees on the page trees.html."""
     pairs: PairsConfig = PairsConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,9 +31,13 @@ class Replay:
         return len(self._episodes) - self._oldest
 
     def extend(self, trajectories: Iterable[Trajectory]) -> None:
-        """Add episodes; failed ones are left out."""
+        """Add episodes; failed ones are left out.
+
+        The sets that tokens were drawn from are dropped: they may be larger than all else, and
+        only the policy's update on its latest episodes asks for them.
+        """
         for trajectory in learnable(trajectories):
-            self._episodes.append(trajectory)
+            self._episodes.append(_without_sets(trajectory))
             self.transitions += len(trajectory.turns)
             self._longest = max(self._longest, len(trajectory.turns))
         while self.transitions > self.capacity and len(self) > 1:
@@ -68,3 +73,10 @@ class Replay:
 
     def _draw(self, generator: np.random.Generator) -> Trajectory:
         return self._episodes[self._oldest + int(generator.integers(len(self)))]
+
+
+def _without_sets(trajectory: Trajectory) -> Trajectory:
+    if not any(turn.allowed_ids for turn in trajectory.turns):
+        return trajectory
+    turns = tuple(replace(turn, allowed_ids=()) for turn in trajectory.turns)
+    return replace(trajectory, turns=turns)

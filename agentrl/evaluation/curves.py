@@ -14,8 +14,8 @@ from typing import Any
 
 from agentrl.errors import DataError, require
 from agentrl.evaluation.metrics import Estimate
-from agentrl.evaluation.report import write_page
 from agentrl.evaluation.result import Evaluation, read_results
+from agentrl.pages import write_page
 from agentrl.training.metrics import NON_FINITE, Record, read_metrics
 
 NAMES_FIRST = ("return", "success", "turns", "invalid_share", "value_correlation", "kl", "entropy")

@@ -7,6 +7,10 @@ agent                     says, of its candidates
 ``q_guided``              the one of largest Q of a Q-model (Zhai et al. 2024, section 3.4)
 ``critic_guided``         the one of largest Q of ArCHer's critic (CHAI, Verma et al. 2022)
 ========================= ======================================================================
+
+With a prior weight w both choose by ``Q(s, a) + w log pi(a|s)``, pi the policy that proposes: the
+likeliest action of the policy that is best under Q with a tie of strength w to pi (equation 4 of
+Rafailov et al. 2023, arXiv 2305.18290; Nakamoto et al. 2024, arXiv 2410.13816, draw from it).
 """
 
 from __future__ import annotations
@@ -18,11 +22,13 @@ from typing import TYPE_CHECKING, Literal
 
 from agentrl.config import RunConfig
 from agentrl.errors import ConfigError
-from agentrl.rollout.guided import Judge, by_likelihood
+from agentrl.rollout.guided import Judge, by_likelihood, with_prior
 from agentrl.rollout.sampler import Completion
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from agentrl.models.q_model import ReadOut
 
 Kind = Literal["likeliest", "q_guided", "critic_guided"]
 
@@ -36,12 +42,15 @@ class Guidance:
         q_model: folder of a run of ``trainers/dpo.py``; for ``q_guided``.
         read_out: how its values are read, see `agentrl.models.q_model`.
         critic: folder of a run of ``trainers/archer.py``; for ``critic_guided``.
+        prior_weight: w, in units of Q a nat; the Q-model's own beta makes it choose as its policy
+            would, 0 is the papers' rule.
     """
 
     candidates: int = 5
     q_model: Path | None = None
-    read_out: Literal["sum", "averaged"] = "sum"
+    read_out: ReadOut = "sum"
     critic: Path | None = None
+    prior_weight: float = 0.0
 
 
 def build_judge(
@@ -61,16 +70,17 @@ def build_judge(
                 "The agent q_guided chooses by a Q-model: name the folder of a run of "
                 "trainers/dpo.py with --q-model."
             )
-        return _by_q_model(guidance.q_model, guidance.read_out, config)
+        judge = _by_q_model(guidance.q_model, guidance.read_out, config)
+        return with_prior(judge, guidance.prior_weight)
     if guidance.critic is None:
         raise ConfigError(
             "The agent critic_guided chooses by ArCHer's critic: name the folder of its run with "
             "--critic, or give a --checkpoint, whose own critic then judges."
         )
-    return _by_critic(guidance.critic, config, tokenizer)
+    return with_prior(_by_critic(guidance.critic, config, tokenizer), guidance.prior_weight)
 
 
-def _by_q_model(folder: Path, read_out: Literal["sum", "averaged"], config: RunConfig) -> Judge:
+def _by_q_model(folder: Path, read_out: ReadOut, config: RunConfig) -> Judge:
     from agentrl.models.q_model import QModel
 
     model = QModel(folder, config.policy, read_out)

@@ -1,7 +1,4 @@
-"""Showing results: tables for a terminal, and a page with every episode for a browser.
-
-A page is a single file without external resources: it can be mailed, and opens offline.
-"""
+"""Showing results: tables for a terminal, and a page with every episode for a browser."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions
@@ -17,10 +13,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from agentrl.errors import require
 from agentrl.evaluation.metrics import Estimate, Summary, compare
 from agentrl.evaluation.result import Evaluation
-from agentrl.files import replacing
+from agentrl.pages import write_page
 
 _COLUMNS = {
     "success": ("success %", 100, 1),
@@ -30,6 +25,14 @@ _COLUMNS = {
     "truncated": ("truncated %", 100, 1),
 }
 """Figure: heading, factor and digits of its column."""
+
+_COSTS = {
+    "sampled": "utterances sampled",
+    "tokens": "tokens sampled",
+    "judged": "judged",
+    "environment_steps": "environment steps",
+}
+"""What a turn costs, and the heading of its column."""
 
 
 @dataclass(frozen=True)
@@ -91,18 +94,18 @@ def results_table(evaluations: Sequence[Evaluation]) -> FiguresTable:
 
 
 def costs_table(evaluations: Sequence[Evaluation]) -> Table | None:
-    """What guided agents took a turn; None where no agent was guided."""
+    """What agents that choose took a turn; None where there is no such agent."""
     guided = [e for e in evaluations if "cost" in e.settings]
     if not guided:
         return None
     table = Table(title="Cost of a turn", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("agent")
-    for heading in ("utterances sampled", "tokens sampled", "utterances judged"):
+    for heading in _COSTS.values():
         table.add_column(heading, justify="right")
     for evaluation in guided:
         cost: dict[str, int] = evaluation.settings["cost"]
         turns = max(cost["turns"], 1)
-        figures = (cost[name] / turns for name in ("sampled", "tokens", "judged"))
+        figures = (cost[name] / turns for name in _COSTS)
         table.add_row(evaluation.agent, *(f"{figure:.2f}" for figure in figures))
     return table
 
@@ -170,24 +173,3 @@ def write_episodes(evaluations: Sequence[Evaluation], path: Path) -> None:
             }
         )
     write_page(path, "episodes.html", panel=evaluations[0].panel, rows=rows)
-
-
-def write_page(path: Path, template: str, **content: Any) -> None:
-    """Fill in a template and write the page.
-
-    Args:
-        path: of the HTML file.
-        template: name of a file in ``templates``.
-        content: what it asks for; texts are escaped.
-
-    Raises:
-        MissingExtraError: jinja2 is not installed.
-    """
-    jinja2 = require("jinja2", "train", "a page for the browser")
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template(template).render(**content)
-    with replacing(path) as temporary:
-        temporary.write_text(page, "utf-8", errors="backslashreplace")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +21,7 @@ from agentrl.models.adapter import check_adapter, find_adapter, run_folder
 from agentrl.rollout.guided import Guided
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.scripted import play_scripted
+from agentrl.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -46,6 +47,8 @@ class AgentKind(StrEnum):
     """The one of them that a Q-model prefers."""
     CRITIC_GUIDED = "critic_guided"
     """The one of them that a critic prefers."""
+    MCTS = "mcts"
+    """What a tree search before every turn finds best, from the same policy."""
 
 
 _SCRIPTS: Mapping[AgentKind, Literal["scripted", "random"]] = {
@@ -53,6 +56,11 @@ _SCRIPTS: Mapping[AgentKind, Literal["scripted", "random"]] = {
     AgentKind.RANDOM: "random",
 }
 
+
+_FOLLOW_THE_CHECKPOINT = frozenset(
+    {AgentKind.LIKELIEST, AgentKind.Q_GUIDED, AgentKind.CRITIC_GUIDED, AgentKind.MCTS}
+)
+"""Play from the checkpoint's policy, without one from its start."""
 
 _GUIDED: Mapping[AgentKind, Kind] = {
     AgentKind.LIKELIEST: "likeliest",
@@ -145,20 +153,47 @@ class Evaluator:
             )
             return Evaluation.of(agent.value, self.panel, trajectories)
         adapter = self.adapter(agent)
-        temperature = self.config.evaluation.temperature
-        runner, title = self._runner_with(adapter), f"evaluating {agent}"
+        runner = self._runner_with(adapter)
         settings: dict[str, Any] = {
             "model": self.config.policy.model,
             "adapter": str(adapter) if adapter else None,
-            "temperature": temperature,
+            "temperature": self.config.evaluation.temperature,
         }
-        guided = self._guided(agent) if agent in _GUIDED else None
-        with nullcontext(runner) if guided is None else self._play_through(guided) as playing:
-            trajectories = playing.play(self.panel.specs, temperature=temperature, progress=title)
-        if guided is not None:
-            judge = {name: str(value) for name, value in vars(self.guidance).items()}
-            settings |= {"guidance": judge, "cost": asdict(guided.cost)}
-        return Evaluation.of(agent.value, self.panel, trajectories, settings)
+        if agent is AgentKind.MCTS:
+            trajectories, more = self._play_searching(agent)
+        elif agent in _GUIDED:
+            trajectories, more = self._play_guided(agent)
+        else:
+            trajectories, more = self._play_with(runner, agent), {}
+        return Evaluation.of(agent.value, self.panel, trajectories, settings | more)
+
+    def _play_with(self, runner: Runner, agent: AgentKind) -> list[Trajectory]:
+        temperature = self.config.evaluation.temperature
+        title = f"evaluating {agent}"
+        return runner.play(self.panel.specs, temperature=temperature, progress=title)
+
+    def _play_guided(self, agent: AgentKind) -> tuple[list[Trajectory], dict[str, Any]]:
+        """The episodes, and what to remember of how they were played."""
+        guided = self._guided(agent)
+        with self._play_through(guided) as playing:
+            trajectories = self._play_with(playing, agent)
+        judge = {name: str(value) for name, value in vars(self.guidance).items()}
+        return trajectories, {"guidance": judge, "cost": asdict(guided.cost)}
+
+    def _play_searching(self, agent: AgentKind) -> tuple[list[Trajectory], dict[str, Any]]:
+        """Likewise, with a tree search before every turn."""
+        from agentrl.search.forest import forest_with
+        from agentrl.search.judge import configured_judge
+
+        assert self._sampler is not None
+        self._require_samples(agent)
+        config = self.config
+        judge = configured_judge(config, self._chat, self._tokenizer)
+        temperature = config.evaluation.temperature
+        with closing(forest_with(config, self._sampler, self._chat, judge, temperature)) as forest:
+            trajectories = forest.play(self.panel.specs, progress=f"evaluating {agent}")
+            search = config.search.model_dump(mode="json")
+            return trajectories, {"search": search, "cost": asdict(forest.cost)}
 
     def adapter(self, agent: AgentKind) -> Path | None:
         """The adapter that an agent plays with; None is the base alone, or a script.
@@ -169,7 +204,7 @@ class Evaluator:
         Raises:
             CheckpointError: there is no checkpoint.
         """
-        if agent is AgentKind.POLICY or (agent in _GUIDED and self.checkpoint is not None):
+        if agent is AgentKind.POLICY or (agent in _FOLLOW_THE_CHECKPOINT and self.checkpoint):
             if self.checkpoint is None:
                 raise CheckpointError(
                     "The agent 'policy' is a checkpoint, and none was given: add one, or evaluate "
@@ -211,14 +246,17 @@ class Evaluator:
     def _guided(self, agent: AgentKind) -> Guided:
         """The sampler with a judge behind it."""
         assert self._sampler is not None
+        self._require_samples(agent)
+        own_critic = replace(self.guidance, critic=self.guidance.critic or self.checkpoint)
+        judge = build_judge(_GUIDED[agent], own_critic, self.config, self._tokenizer)
+        return Guided(self._sampler, judge, self.guidance.candidates)
+
+    def _require_samples(self, agent: AgentKind) -> None:
         if self.config.evaluation.temperature == 0:
             raise ConfigError(
                 f"The agent {agent} chooses among samples, and at temperature 0 all are the same: "
                 "set evaluation.temperature (--temperature) above 0."
             )
-        own_critic = replace(self.guidance, critic=self.guidance.critic or self.checkpoint)
-        judge = build_judge(_GUIDED[agent], own_critic, self.config, self._tokenizer)
-        return Guided(self._sampler, judge, self.guidance.candidates)
 
     def _play_through(self, answerer: Answerer) -> Runner:
         from agentrl.training.start import runner_with

@@ -24,13 +24,15 @@ class Cost:
         sampled: utterances that were sampled for them.
         tokens: of the sampled utterances.
         judged: utterances that the judge scored: what was sampled, without repetitions, where
-            there was something to choose.
+            there was something to choose. Of a search the states that its critic valued.
+        environment_steps: of the environment, those of a search included.
     """
 
     turns: int = 0
     sampled: int = 0
     tokens: int = 0
     judged: int = 0
+    environment_steps: int = 0
 
 
 @dataclass
@@ -102,6 +104,7 @@ class Guided(Answerer):
         """The best candidate of each group; the judge sees only groups with a choice."""
         proposals = [_distinct([g.done[number] for number in range(g.wanted)]) for g in groups]
         self.cost.turns += len(groups)
+        self.cost.environment_steps += len(groups)
         self.cost.sampled += sum(group.wanted for group in groups)
         self.cost.tokens += sum(len(c.ids) for group in groups for c in group.done.values())
         open_ = [place for place, found in enumerate(proposals) if len(found) > 1]
@@ -126,6 +129,25 @@ def by_likelihood(
     """A judge: the log-probability of the whole utterance under the policy."""
     del prompts
     return [[sum(c.log_probabilities) for c in found] for found in candidates]
+
+
+def with_prior(judge: Judge, weight: float) -> Judge:
+    """A judge whose scores count the policy's own log-probability, too.
+
+    Args:
+        judge: scores in its own units.
+        weight: of a nat, in these units; 0 leaves the judge as it is.
+    """
+    if not weight:
+        return judge
+
+    def weighed(
+        prompts: Sequence[Sequence[int]], candidates: Sequence[Sequence[Completion]]
+    ) -> list[list[float]]:
+        both = zip(judge(prompts, candidates), by_likelihood(prompts, candidates), strict=True)
+        return [[q + weight * p for q, p in zip(*pair, strict=True)] for pair in both]
+
+    return weighed
 
 
 def candidate_seed(seed: int, number: int) -> int:

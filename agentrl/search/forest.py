@@ -1,23 +1,28 @@
-"""Many searches at once through one engine."""
+"""Many searches at once through one engine: trees that label steps, and agents that act."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentrl.config import EnvironmentConfig, SearchConfig
+from agentrl.config import EnvironmentConfig, RunConfig, SearchConfig
 from agentrl.env import TextEnvironment
-from agentrl.isolation import RemoteEnvironment
+from agentrl.isolation import RemoteEnvironment, listing_actions
+from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.rollout.runner import Threads, close_quietly
+from agentrl.rollout.guided import Cost
+from agentrl.rollout.runner import Threads, close_quietly, progress_bar, report_failures
 from agentrl.rollout.sampler import Answerer, Completion, Request
+from agentrl.search.acting import Acting
 from agentrl.search.mcts import Act, Ask, Begin, Question, Search, Value
 from agentrl.search.tree import State, Tree
 from agentrl.search.world import Outcome, World
+from agentrl.trajectory import Trajectory
 
 
 @dataclass(slots=True, eq=False)
@@ -26,13 +31,15 @@ class _Growing:
 
     Attributes:
         position: of its spec.
-        steps: the search.
+        search: what it is.
+        steps: what it does.
         world: its environment.
         answers: of the samples it asked for, those that have come.
         missing: how many of them have not.
     """
 
     position: int
+    search: Search
     steps: Generator[Question, Any, Tree]
     world: World
     answers: list[Completion | None] = field(default_factory=list)
@@ -40,7 +47,7 @@ class _Growing:
 
 
 class Forest:
-    """Grows trees, up to `concurrent` of them at once.
+    """Grows trees, or plays episodes by search, up to `concurrent` of them at once.
 
     A search waits for its own answers only: while one tree's environment acts, the engine samples
     for the others, and what it has done goes back at once. A tree is the same whatever grows beside
@@ -56,6 +63,10 @@ class Forest:
         retries: how often an action that broke the environment is tried again.
         threads: where environments act; as of `agentrl.rollout.runner.Threads`.
         in_order: wait for all environments that are acting before the sampler goes on.
+        temperature: of what is sampled; None is the sampler's own.
+
+    Attributes:
+        cost: of the episodes played so far.
     """
 
     def __init__(
@@ -70,19 +81,21 @@ class Forest:
         retries: int = 0,
         threads: int | None = None,
         in_order: bool = False,
+        temperature: float | None = None,
     ) -> None:
         self.environment, self.sampler, self.context = environment, sampler, context
         self.settings, self.judge, self.concurrent = settings, judge, concurrent
-        self.retries, self.in_order = retries, in_order
+        self.retries, self.in_order, self.temperature = retries, in_order, temperature
+        self.cost = Cost()
         self._threads = Threads(environment, concurrent, threads)
         self._idle: list[TextEnvironment] = []
         self._growing: list[_Growing] = []
         self._asked: dict[int, tuple[_Growing, int]] = {}
         self._acting: dict[Future[Outcome], _Growing] = {}
-        self._grown: list[tuple[int, Tree]] = []
+        self._over: list[tuple[int, Search]] = []
 
     def grow(self, specs: Sequence[EpisodeSpec]) -> Iterator[tuple[int, Tree]]:
-        """Search each episode.
+        """Search each episode from its start.
 
         Args:
             specs: tasks and seeds.
@@ -91,14 +104,54 @@ class Forest:
             The position of a spec and its tree, in the order in which they are finished. A tree
             whose environment broke at the start has a root with the end ``failed``.
         """
+        searches = self._search(Search, specs)
+        with closing(searches):
+            yield from ((position, search.tree) for position, search in searches)
+
+    def play(
+        self, specs: Sequence[EpisodeSpec], *, progress: str | None = None
+    ) -> list[Trajectory]:
+        """Play each episode by search; what that takes is added to `cost`.
+
+        Args:
+            specs: tasks and seeds.
+            progress: title of a progress bar, shown if standard error is a terminal.
+
+        Returns:
+            The trajectories, in the order of `specs`, failed ones included.
+        """
+        played: dict[int, Trajectory] = {}
+        with progress_bar(progress, len(specs)) as bar:
+            for position, search in self._search(Acting, specs):
+                assert isinstance(search, Acting)
+                episode = search.trajectory(self.environment.id, self.sampler.version)
+                played[position] = episode
+                self._count(len(episode.turns), search.tree)
+                bar.advance(bar.task_ids[0])
+        trajectories = [played[position] for position in range(len(specs))]
+        report_failures(trajectories)
+        return trajectories
+
+    def _count(self, turns: int, tree: Tree) -> None:
+        cost = self.cost
+        cost.turns += turns
+        cost.sampled += tree.sampled
+        cost.tokens += tree.tokens
+        cost.judged += tree.judged
+        cost.environment_steps += tree.environment_steps
+
+    def _search(
+        self, kind: type[Search], specs: Sequence[EpisodeSpec]
+    ) -> Generator[tuple[int, Search], None, None]:
+        """Run a search for each spec; each comes with its position when it is over."""
         waiting = deque(enumerate(specs))
         try:
             while waiting or self._growing:
                 while waiting and len(self._growing) < self.concurrent:
-                    self._begin(*waiting.popleft())
+                    self._begin(kind, *waiting.popleft())
                 self._land()
-                while self._grown:
-                    yield self._grown.pop(0)
+                while self._over:
+                    yield self._over.pop(0)
                 if self._asked and not (self.in_order and self._acting):
                     self._hear()
                 elif self._acting:
@@ -107,11 +160,11 @@ class Forest:
         finally:
             self._abort()
 
-    def _begin(self, position: int, spec: EpisodeSpec) -> None:
-        search = Search(spec, self.settings, self.context, self.judge is not None)
+    def _begin(self, kind: type[Search], position: int, spec: EpisodeSpec) -> None:
+        search = kind(spec, self.settings, self.context, self.judge is not None)
         states, idle = self.settings.states, self._take_idle()
         world = World(self.environment, spec, states, self.retries, idle)
-        growing = _Growing(position, search.run(), world)
+        growing = _Growing(position, search, search.run(), world)
         self._growing.append(growing)
         self._go_on(growing, None)
 
@@ -131,8 +184,8 @@ class Forest:
             while isinstance(question, Value):
                 assert self.judge is not None
                 question = growing.steps.send(self.judge(question.state))
-        except StopIteration as end:
-            self._finish(growing, end.value)
+        except StopIteration:
+            self._finish(growing)
             return
         world = growing.world
         match question:
@@ -143,18 +196,15 @@ class Forest:
             case Ask(prompt_ids, seeds, choices):
                 limit = self.context.max_new_tokens
                 tickets = self.sampler.submit(
-                    [
-                        Request(prompt_ids, seed, max_new_tokens=limit, choices=choices)
-                        for seed in seeds
-                    ]
+                    [Request(prompt_ids, seed, self.temperature, limit, choices) for seed in seeds]
                 )
                 growing.answers, growing.missing = [None] * len(tickets), len(tickets)
                 for number, ticket in enumerate(tickets):
                     self._asked[ticket] = (growing, number)
 
-    def _finish(self, growing: _Growing, tree: Tree) -> None:
+    def _finish(self, growing: _Growing) -> None:
         self._growing.remove(growing)
-        self._grown.append((growing.position, tree))
+        self._over.append((growing.position, growing.search))
         if growing.world.environment is not None:
             self._idle.append(growing.world.environment)
 
@@ -181,10 +231,43 @@ class Forest:
         for growing in self._growing:
             if growing.world.environment is not None:
                 close_quietly(growing.world.environment)
-        self._growing, self._asked, self._acting, self._grown = [], {}, {}, []
+        self._growing, self._asked, self._acting, self._over = [], {}, {}, []
 
     def close(self) -> None:
         """Close the environments; `grow` builds new ones."""
         while self._idle:
             close_quietly(self._idle.pop())
         self._threads.close()
+
+
+def forest_with(
+    config: RunConfig,
+    sampler: Answerer,
+    chat: Chat,
+    judge: Callable[[State], float] | None = None,
+    temperature: float | None = None,
+) -> Forest:
+    """The configured searches of the configured environment.
+
+    Args:
+        config: of the run.
+        sampler: answers the prompts.
+        chat: of the policy's tokenizer.
+        judge: as of `Forest`.
+        temperature: likewise.
+    """
+    from agentrl.training.start import build_context
+
+    chooses = config.policy.actions == "admissible"
+    return Forest(
+        listing_actions(config.environment) if chooses else config.environment,
+        sampler,
+        build_context(config, chat),
+        config.search,
+        judge=judge,
+        concurrent=config.rollout.concurrent,
+        retries=config.rollout.retries,
+        threads=config.rollout.threads,
+        in_order=config.rollout.in_order,
+        temperature=temperature,
+    )

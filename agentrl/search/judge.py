@@ -56,3 +56,13 @@ class Judge:
         texts = (*(text for pair in said for text in pair), state.observation, "")
         _, values = self._critic([Segment(state.prompt_ids, (step,), texts)])
         return float(values[0])
+
+
+def configured_judge(
+    config: RunConfig, chat: Chat, tokenizer: PreTrainedTokenizerBase
+) -> Judge | None:
+    """The critic that a search asks; None if its configuration names none.
+
+    Raises: as `Judge`.
+    """
+    return Judge(config, chat, tokenizer) if config.search.critic else None

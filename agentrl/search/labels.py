@@ -93,11 +93,12 @@ def tree_row(tree: Tree, source: Source) -> Row:
 
 
 def pairs(steps: Iterable[Row], settings: PairsConfig) -> list[Row]:
-    """Preference pairs from the states on the best path of each tree, first states first.
+    """Preference pairs from the states of each tree, first states first.
 
     Zhai et al. 2024 (section 3.2 of arXiv 2409.09345): at every depth of the best path the better
     action is the path's own, and the worse one its sibling of lowest Q (``rule: paper``). Their
-    repository takes the siblings of highest and lowest Q (``rule: code``).
+    repository takes the siblings of highest and lowest Q (``rule: code``). ``rule: all`` does the
+    same at the states that are not on the best path, too.
 
     Args:
         steps: rows of `agentrl.data.labels.STEPS`, those of a state one after the other.
@@ -116,10 +117,10 @@ def pairs(steps: Iterable[Row], settings: PairsConfig) -> list[Row]:
 
 
 def _pair(siblings: Sequence[Row], settings: PairsConfig) -> Row | None:
-    if not any(row["best"] for row in siblings):
+    if settings.rule != "all" and not any(row["best"] for row in siblings):
         return None
     visited = [row for row in siblings if row["visits"] >= settings.min_visits]
-    preferred = [row for row in visited if settings.rule == "code" or row["best"]]
+    preferred = [row for row in visited if settings.rule != "paper" or row["best"]]
     if not preferred:
         return None
     chosen = max(preferred, key=lambda row: row["q"])

@@ -25,7 +25,7 @@ from agentrl.rollout.runner import turn_seed
 from agentrl.rollout.sampler import Completion
 from agentrl.search.tree import Node, State, Tree, backup, choose, close, descend
 from agentrl.search.world import Outcome, Place
-from agentrl.trajectory import EndReason, FinishReason
+from agentrl.trajectory import EndReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +86,36 @@ class Search:
         Returns:
             The tree. One whose root has failed has nothing else.
         """
-        yield from self._begin()
-        while not (reason := self._reason_to_stop()):
-            yield from self._iterate()
-            self.tree.iterations += 1
-        self.tree.stopped = reason
+        yield from self.begin()
+        yield from self.grow()
         return self.tree
 
-    def _reason_to_stop(self) -> str:
+    def grow(self) -> Generator[Question, Any, None]:
+        """Search from the root on until a budget of the settings is used up."""
+        tree = self.tree
+        before = tree.iterations, tree.environment_steps, tree.tokens
+        while not (reason := self._reason_to_stop(*before)):
+            yield from self._iterate()
+            tree.iterations += 1
+        tree.stopped = reason
+
+    def _reason_to_stop(self, iterations: int, environment_steps: int, tokens: int) -> str:
+        """Why to stop a growth that began with so many of each; empty if nothing asks for it."""
         tree, settings = self.tree, self.settings
         assert tree.root.state is not None
+        steps = tree.environment_steps - environment_steps
         reasons = {
             "failed": tree.root.state.end is EndReason.FAILED,
             "success": settings.stop_at_success and tree.solved,
             "exhausted": tree.root.closed,
-            "iterations": tree.iterations >= settings.iterations,
-            "environment_steps": _used_up(tree.environment_steps, settings.environment_steps),
-            "tokens": _used_up(tree.tokens, settings.tokens),
+            "iterations": tree.iterations - iterations >= settings.iterations,
+            "environment_steps": _used_up(steps, settings.environment_steps),
+            "tokens": _used_up(tree.tokens - tokens, settings.tokens),
         }
         return next((reason for reason, holds in reasons.items() if holds), "")
 
-    def _begin(self) -> Generator[Question, Any, None]:
+    def begin(self) -> Generator[Question, Any, None]:
+        """Start the episode; a root that has failed says why."""
         outcome: Outcome = yield Begin()
         error, prompt_ids = outcome.error, self.context.begin(outcome.observation)
         error = error or no_room(prompt_ids, self.context)
@@ -153,7 +162,8 @@ class Search:
             close(path)
             return
         returned = backup(path, value, settings.discount)
-        if returned > tree.best_return:
+        found = returned, len(leaf.path)
+        if found > (tree.best_return, len(tree.best_path)):
             tree.best_return, tree.best_path = returned, leaf.path
         if leaf.state.end is not None and settings.ends == "leave_out":
             close(path)
@@ -161,25 +171,25 @@ class Search:
     def _expand(self, node: Node, state: State) -> Generator[Question, Any, None]:
         """Give a state its actions: different ones, as far as samples and their limit allow."""
         wanted, most = self.settings.candidates, self.settings.samples or self.settings.candidates
-        actions: list[tuple[str, tuple[int, ...], FinishReason]] = []
+        samples: list[tuple[str, Completion]] = []
         while True:
-            missing = wanted - len({text for text, _, _ in actions})
-            first, count = len(actions), min(missing, most - len(actions))
+            missing = wanted - len({text for text, _ in samples})
+            first, count = len(samples), min(missing, most - len(samples))
             if count <= 0:
                 break
             seeds = [
                 turn_seed(self.spec, *node.path, "candidate", number)
                 for number in range(first, first + count)
             ]
-            for completion in (yield from self._ask(state, seeds)):
-                text = self._text(state, completion)
-                actions.append((text, completion.ids, completion.finish_reason))
-        node.expand(actions)
+            found = yield from self._ask(state, seeds)
+            samples += [(self._text(state, completion), completion) for completion in found]
+        node.expand(samples)
 
     def _ask(self, state: State, seeds: list[int]) -> Generator[Question, Any, list[Completion]]:
         completions: list[Completion] = yield Ask(
             state.prompt_ids, tuple(seeds), tuple(state.choices)
         )
+        self.tree.sampled += len(completions)
         self.tree.tokens += sum(len(completion.ids) for completion in completions)
         return completions
 
@@ -241,6 +251,7 @@ class Search:
         return (yield from self._judge(state)) if self.judged else self.settings.beyond
 
     def _judge(self, state: State) -> Generator[Question, Any, float]:
+        self.tree.judged += 1
         value: float = yield Value(state)
         return value
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from agentrl.config import RunConfig
 from agentrl.data.labels import Row
-from agentrl.evaluation.report import write_page
+from agentrl.pages import write_page
 
 _CARD = """\
 ---

@@ -18,9 +18,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agentrl.rollout.sampler import Completion
 from agentrl.trajectory import EndReason, FinishReason
 
 Selection = Literal["uct", "puct"]
+Move = Literal["visits", "q", "best"]
+
+_BROKEN = EndReason.FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +61,16 @@ class Node:
     """An action at a state, and the state that it led to.
 
     Attributes:
-        path: number of the action among its siblings, for every turn from the root on.
-        action: what the environment is told; empty at the root.
-        action_ids: the tokens of the first sample that said so.
-        finish_reason: of that sample.
+        path: number of the action among its siblings, for every turn of the episode.
+        action: what the environment is told; empty at the beginning.
+        said: the first sample that said so; None at the beginning.
         count: how many of the state's samples said so.
         prior: that as a share of the samples.
         state: what the action led to; None until it is tried.
         end_value: the return beyond `state` once that is an end.
         visits: how many returns were backed up through here.
         value_sum: their sum, each counted from `state` on.
+        best: the highest of them.
         children: the actions that were sampled at `state`, in the order of their first samples.
         drawn: how many samples that took.
         closed: not to be chosen any more.
@@ -74,17 +78,28 @@ class Node:
 
     path: tuple[int, ...] = ()
     action: str = ""
-    action_ids: tuple[int, ...] = ()
-    finish_reason: FinishReason = "stop"
+    said: Completion | None = None
     count: int = 1
     prior: float = 1.0
     state: State | None = None
     end_value: float | None = None
     visits: int = 0
     value_sum: float = 0.0
+    best: float = -math.inf
     children: list[Node] = field(default_factory=list)
     drawn: int = 0
     closed: bool = False
+
+    @property
+    def action_ids(self) -> tuple[int, ...]:
+        """The tokens of the action; none at the beginning."""
+        return self.said.ids if self.said is not None else ()
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Of the action; not at the beginning."""
+        assert self.said is not None
+        return self.said.finish_reason
 
     @property
     def value(self) -> float:
@@ -96,20 +111,19 @@ class Node:
         assert self.state is not None
         return self.state.reward + discount * self.value
 
-    def expand(self, actions: Sequence[tuple[str, tuple[int, ...], FinishReason]]) -> None:
+    def expand(self, samples: Sequence[tuple[str, Completion]]) -> None:
         """Add an action for each different text among the samples.
 
         Args:
-            actions: text, ids and finish reason of every sample drawn here, in order.
+            samples: all that were drawn here, in order, each with what it tells the environment.
         """
         found: dict[str, Node] = {}
-        for text, ids, reason in actions:
+        for text, said in samples:
             if text in found:
                 found[text].count += 1
             else:
-                path = (*self.path, len(found))
-                found[text] = Node(path, text, ids, reason)
-        self.drawn = len(actions)
+                found[text] = Node((*self.path, len(found)), text, said)
+        self.drawn = len(samples)
         self.children = list(found.values())
         for child in self.children:
             child.prior = child.count / self.drawn
@@ -122,13 +136,16 @@ class Tree:
     Attributes:
         task: number of the environment's task.
         seed: of the environment and of all that is sampled.
-        root: the start of the episode.
+        root: where the search stands: the start of the episode, or where an agent that acts by
+            search has got to.
         iterations: returns that were looked for; those that broke are among them.
         environment_steps: of the environment, rollouts and replays included.
-        tokens: sampled.
+        sampled: utterances.
+        tokens: of these.
+        judged: states that a critic valued.
         solved: whether an episode succeeded, in the tree or in a rollout.
         best_return: the highest return from the root on that an iteration found.
-        best_path: where in the tree that was.
+        best_path: where in the tree that was; of several places the deepest, the first of these.
         stopped: why it ended: iterations, environment_steps, tokens, success, exhausted, failed.
     """
 
@@ -137,7 +154,9 @@ class Tree:
     root: Node = field(default_factory=Node)
     iterations: int = 0
     environment_steps: int = 0
+    sampled: int = 0
     tokens: int = 0
+    judged: int = 0
     solved: bool = False
     best_return: float = -math.inf
     best_path: tuple[int, ...] = ()
@@ -198,6 +217,36 @@ def choose(node: Node, rule: Selection, exploration: float, discount: float) -> 
     return max((child for child in node.children if not child.closed), key=score)
 
 
+def move(node: Node, rule: Move, discount: float) -> Node | None:
+    """The action to take once the search is over.
+
+    Where the environment broke in every rollout, of the actions that did not break it themselves
+    the one of highest prior.
+
+    Args:
+        node: where the search began.
+        rule: ``visits``, the action with the most visits (Q decides between equals); ``q``, the
+            one of highest Q (visits decide); ``best``, the one with the highest return found (Q
+            decides).
+        discount: per turn.
+
+    Returns:
+        None if every action that was tried broke the environment.
+    """
+
+    def score(child: Node) -> tuple[float, float]:
+        assert child.state is not None
+        q = child.q(discount)
+        if rule == "best":
+            return child.state.reward + discount * child.best, q
+        return (child.visits, q) if rule == "visits" else (q, child.visits)
+
+    tried = [c for c in node.children if c.state is not None and c.state.end is not _BROKEN]
+    if not any(child.visits for child in tried):
+        return max(tried, key=lambda child: child.prior, default=None)
+    return max((child for child in tried if child.visits), key=score)
+
+
 def descend(root: Node, rule: Selection, exploration: float, discount: float) -> list[Node]:
     """From the root to an untried action, an end, or a state without actions yet."""
     path = [root]
@@ -220,6 +269,7 @@ def backup(path: Sequence[Node], value: float, discount: float) -> float:
     for depth in range(len(path) - 1, -1, -1):
         path[depth].visits += 1
         path[depth].value_sum += value
+        path[depth].best = max(path[depth].best, value)
         if depth:
             state = path[depth].state
             assert state is not None

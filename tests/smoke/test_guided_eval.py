@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,27 @@ def call(*arguments: object) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+def test_an_agent_that_searches_plays_and_its_cost_is_shown(run: Path, tmp_path: Path) -> None:
+    """A small Wordle; the search takes steps of its own."""
+    code, output, error = call(
+        *("run", "--config", run / "config.yaml", "--agent", "start", "--agent", "mcts"),
+        *("--checkpoint", run / "trained", "--output", tmp_path),
+        *("search.iterations=6", "search.candidates=3", "search.move=best"),
+    )
+    assert code == 0, error
+    assert "environment steps" in " ".join(output.split())
+    [start, searching] = json.loads((tmp_path / "results.json").read_text("utf-8"))["agents"]
+    assert searching["settings"]["adapter"].endswith("trained")
+    assert searching["settings"]["search"]["iterations"] == 6
+    cost = searching["settings"]["cost"]
+    [*games] = TrajectoryStore(tmp_path / "trajectories").read(["mcts"])
+    assert [game.seed for game in games] == [episode["seed"] for episode in start["episodes"]]
+    assert cost["turns"] == sum(len(game.turns) for game in games)
+    assert cost["environment_steps"] > 3 * cost["turns"]
+    assert cost["sampled"] > 3 * cost["turns"]
+    assert all(turn.log_probabilities for game in games for turn in game.turns)
+
+
 def test_guided_agents_play_and_their_cost_is_shown(run: Path, tmp_path: Path) -> None:
     names = ["start", "likeliest", "q_guided", "critic_guided"]
     agents = [word for name in names for word in ("--agent", name)]
@@ -95,6 +117,18 @@ def test_guided_agents_play_and_their_cost_is_shown(run: Path, tmp_path: Path) -
     assert max(scores, key=scores.__getitem__) == "likeliest"
 
 
+def test_another_q_model_replaces_no_results(run: Path, tmp_path: Path) -> None:
+    """Not even one in a folder of the same name."""
+    shutil.copytree(run / "q_model", tmp_path / "q_model")
+    for folder in (run / "q_model", tmp_path / "q_model"):
+        code, _, error = call(
+            *("run", "--config", run / "config.yaml", "--agent", "q_guided", "--q-model", folder),
+            *("--episodes", 2, f"output={tmp_path}"),
+        )
+        assert code == 0, error
+    assert len(list(tmp_path.rglob("results.json"))) == 2
+
+
 def test_the_q_model_judges_by_its_values(run: Path, tiny_policy: Path) -> None:
     config = RunConfig.model_validate(configuration(tiny_policy, run))
     tokenizer = load_tokenizer(config.policy)
@@ -102,6 +136,33 @@ def test_the_q_model_judges_by_its_values(run: Path, tiny_policy: Path) -> None:
     model = QModel(run, config.policy, "averaged")
     for prompt, found, values in zip(PROMPTS, CANDIDATES, judge(PROMPTS, CANDIDATES), strict=True):
         assert values == pytest.approx(model([(prompt, c.ids) for c in found]), abs=1e-5)
+
+
+def test_with_beta_as_prior_weight_the_q_models_own_policy_chooses(
+    run: Path, tiny_policy: Path
+) -> None:
+    """`Q + beta log pi_ref` is `beta log pi`, computed here by the trained policy alone."""
+    config = RunConfig.model_validate(configuration(tiny_policy, run))
+    tokenizer = load_tokenizer(config.policy)
+
+    def scored(adapter: Path | None, prompt: list[int], ids: tuple[int, ...]) -> list[float]:
+        policy = Policy(config.policy, adapter).eval()
+        whole = torch.tensor([[*prompt, *ids]])
+        mask = torch.zeros_like(whole, dtype=torch.float32)
+        mask[0, len(prompt) :] = 1.0
+        with torch.no_grad():
+            scores, _ = policy(whole, torch.ones_like(whole), mask)
+        return [float(score) for score in scores[0][-len(ids) :]]
+
+    proposed = [
+        [Completion(c.ids, tuple(scored(None, prompt, c.ids)), "stop") for c in found]
+        for prompt, found in zip(PROMPTS, CANDIDATES, strict=True)
+    ]
+    guidance = Guidance(q_model=run, prior_weight=0.1)
+    judge = build_judge("q_guided", guidance, config, tokenizer)
+    for prompt, found, values in zip(PROMPTS, proposed, judge(PROMPTS, proposed), strict=True):
+        trained = [0.1 * sum(scored(run / "trained", prompt, c.ids)) for c in found]
+        assert values == pytest.approx(trained, abs=1e-5)
 
 
 def test_the_critic_judges_by_q_of_what_would_be_said(run: Path, tiny_policy: Path) -> None:
@@ -133,6 +194,8 @@ def test_the_critic_judges_by_q_of_what_would_be_said(run: Path, tiny_policy: Pa
         ("critic_guided", (), "name the folder of its run with --critic"),
         ("critic_guided", ("--critic", "nowhere"), "nowhere holds no critic"),
         ("likeliest", ("--temperature", "0"), "at temperature 0 all are the same"),
+        ("mcts", ("--temperature", "0"), "at temperature 0 all are the same"),
+        ("mcts", ("search.critic=nowhere",), "nowhere holds no critic"),
     ],
 )
 def test_a_judge_that_is_missing_is_named(

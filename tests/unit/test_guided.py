@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentrl.config import PolicyConfig, SamplerConfig
-from agentrl.rollout.guided import Cost, Guided, by_likelihood, candidate_seed
+from agentrl.rollout.guided import Cost, Guided, by_likelihood, candidate_seed, with_prior
 from agentrl.rollout.sampler import Answerer, Completion, Request, Sampler, build_sampler
 
 PROMPTS = [[4, 30, 31, 5], [4, 40, 41, 42, 5], [5], list(range(4, 60))]
@@ -76,7 +76,7 @@ def test_the_judges_favourite_is_said() -> None:
     tickets = guided.submit([Request([8], 10), Request([9], 20)])
     assert [completion.ids for completion in finish(guided, tickets)] == [(1, 9), (3,)]
     assert sorted(seen) == [([8], [(1, 5), (1, 9)]), ([9], [(3,), (2,), (1,)])]
-    assert guided.cost == Cost(turns=2, sampled=6, tokens=9, judged=5)
+    assert guided.cost == Cost(turns=2, sampled=6, tokens=9, judged=5, environment_steps=2)
     assert guided.version == 7
     assert guided.advance() == []
 
@@ -132,3 +132,12 @@ def test_best_of_n_by_likelihood_on_a_model(sampler: Sampler) -> None:
 def test_candidates_are_at_least_one(sampler: Sampler) -> None:
     with pytest.raises(ValueError, match="candidates=0"):
         Guided(sampler, by_likelihood, 0)
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(0.0, [1.0, 0.5]), (0.3, [0.1, 0.2])])
+def test_a_judge_with_the_policys_own_preference(weight: float, expected: list[float]) -> None:
+    """1 + 0.3 * -3 and 0.5 + 0.3 * -1: what is likelier wins in spite of its lower value."""
+    found = [[Completion((7, 8), (-1.0, -2.0), "stop"), Completion((9,), (-1.0,), "stop")]]
+    judge = with_prior(lambda prompts, candidates: [[1.0, 0.5]], weight)
+    [scores] = judge([[1]], found)
+    assert scores == pytest.approx(expected)

@@ -50,6 +50,7 @@ SIBLINGS = [row("a", 0.5, best=True), row("b", 0.8, 2), row("c", 0.1, 1), row("d
     [
         ({}, ("a", "c", 0.4)),
         ({"rule": "code"}, ("b", "c", 0.7)),
+        ({"rule": "all"}, ("b", "c", 0.7)),
         ({"min_visits": 2}, None),
         ({"min_visits": 2, "rule": "code"}, ("b", "a", 0.3)),
         ({"min_margin": 0.39}, ("a", "c", 0.4)),
@@ -78,6 +79,12 @@ def test_no_pair_without_a_difference_or_off_the_best_path(rule: Any) -> None:
     assert pairs([row("a", 0.5, best=True), row("b", 0.5)], settings) == []
     assert pairs([row("a", 0.5, best=True)], settings) == []
     assert pairs([row("a", 0.5), row("b", 0.1)], settings) == []
+
+
+def test_all_states_make_pairs_where_that_is_wanted() -> None:
+    [pair] = pairs([row("a", 0.5), row("b", 0.1)], PairsConfig(rule="all"))
+    assert (pair["chosen"], pair["rejected"], pair["rule"]) == ("a", "b", "all")
+    assert pairs([row("a", 0.5), row("b", 0.5)], PairsConfig(rule="all")) == []
 
 
 def test_the_papers_rule_takes_no_better_sibling_for_worse() -> None:
@@ -139,6 +146,14 @@ def test_q_values_come_to_the_exact_ones_and_pairs_prefer_the_optimum(
         preferred += pairs(rows, PairsConfig(rule=rule, min_visits=2))
     assert {pair["observation"] for pair in preferred} >= {"hall", "cellar", "attic"}
     assert all(pair["chosen"] == BEST_DOOR[pair["observation"]] for pair in preferred)
+
+
+def test_the_pairs_of_all_states_hold_those_of_the_best_path(trees: list[Tree]) -> None:
+    rows = [each for tree in trees for each in step_rows(tree, SOURCE, DISCOUNT)]
+    found = [pairs(rows, PairsConfig(rule=rule)) for rule in ("code", "all")]
+    best_path, everywhere = ([{**pair, "rule": ""} for pair in some] for some in found)
+    assert len(everywhere) > len(best_path)
+    assert all(pair in everywhere for pair in best_path)
 
 
 def test_files_hold_the_rows_and_datasets_reads_them(trees: list[Tree], tmp_path: Path) -> None:

@@ -6,7 +6,25 @@ import math
 
 import pytest
 
-from agentrl.search.tree import Node, State, Tree, backup, choose, close, descend, puct, uct
+from agentrl.rollout.sampler import Completion
+from agentrl.search.tree import (
+    Move,
+    Node,
+    State,
+    Tree,
+    backup,
+    choose,
+    close,
+    descend,
+    move,
+    puct,
+    uct,
+)
+
+
+def said(*ids: int) -> Completion:
+    """A sample with these tokens."""
+    return Completion(ids, (-0.1,) * len(ids), "stop")
 
 
 def tried(node: Node, reward: float = 0.0, returns: tuple[float, ...] = ()) -> Node:
@@ -19,7 +37,7 @@ def tried(node: Node, reward: float = 0.0, returns: tuple[float, ...] = ()) -> N
 def family(*texts: str) -> Node:
     """A root with these samples."""
     root = tried(Node())
-    root.expand([(text, (number, 0), "stop") for number, text in enumerate(texts)])
+    root.expand([(text, said(number, 0)) for number, text in enumerate(texts)])
     return root
 
 
@@ -90,7 +108,7 @@ def test_q_is_the_reward_and_the_discounted_value() -> None:
 def test_backup_adds_discounted_returns_along_the_path() -> None:
     root = family("a")
     first = tried(root.children[0], reward=1.0)
-    first.expand([("b", (1,), "stop")])
+    first.expand([("b", said(1))])
     second = tried(first.children[0], reward=-0.5)
     assert backup([root, first, second], 4.0, 0.5) == 1.0 + 0.5 * (-0.5 + 0.5 * 4.0)
     assert (second.visits, second.value_sum) == (1, 4.0)
@@ -103,7 +121,7 @@ def test_backup_adds_discounted_returns_along_the_path() -> None:
 def test_closed_actions_are_not_chosen_and_close_their_state() -> None:
     root = family("a", "b")
     a, b = root.children
-    a.expand([("c", (1,), "stop")])
+    a.expand([("c", said(1))])
     close([root, a, a.children[0]])
     assert (a.closed, root.closed) == (True, False)
     assert choose(root, "uct", 1.0, 1.0) is b
@@ -117,11 +135,41 @@ def test_descend_ends_at_what_is_untried_or_has_no_actions() -> None:
     for child in root.children:
         tried(child, 0.0, (1.0,))
     root.visits = 2
-    root.children[0].expand([("c", (1,), "stop")])
+    root.children[0].expand([("c", said(1))])
     assert [n.path for n in descend(root, "uct", 1.0, 1.0)] == [(), (0,), (0, 0)]
 
 
 def test_nodes_come_before_their_children() -> None:
     tree = Tree(0, 0, family("a", "b"))
-    tree.root.children[0].expand([("c", (1,), "stop")])
+    tree.root.children[0].expand([("c", said(1))])
     assert [n.path for n in tree.nodes()] == [(), (0,), (0, 0), (1,)]
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("visits", "b"), ("q", "a"), ("best", "c")])
+def test_the_rules_of_a_move(rule: Move, expected: str) -> None:
+    """Q is 1 for a (2 visits), 0.5 for b (3) and 0 for c (2), whose best return is 4 - 1."""
+    root = family("a", "b", "c", "d")
+    for child, reward, returns in zip(
+        root.children, (1.0, 0.0, -1.0), ((0.0, 0.0), (0.5, 0.5, 0.5), (-2.0, 4.0)), strict=False
+    ):
+        tried(child, reward)
+        for value in returns:
+            backup([root, child], value, 1.0)
+    assert root.children[2].best == 4.0
+    assert root.best == 3.0
+    chosen = move(root, rule, 1.0)
+    assert chosen is not None
+    assert chosen.action == expected
+
+
+def test_equal_visits_are_decided_by_q_and_equal_q_by_visits() -> None:
+    root = family("a", "b", "c")
+    for child, returns in zip(root.children, ((1.0,), (2.0,), (2.0, 2.0)), strict=True):
+        tried(child, 0.0, returns)
+    assert move(root, "q", 1.0) is root.children[2]
+    root.children[2].visits, root.children[2].value_sum = 1, 1.5
+    assert move(root, "visits", 1.0) is root.children[1]
+
+
+def test_no_move_where_nothing_was_tried() -> None:
+    assert move(family("a", "b"), "q", 1.0) is None
