@@ -20,7 +20,8 @@ class PairsConfig(Section):
     """Pairs whose Q differ by no more are left out; 0 keeps those in which the chosen one's is
     higher."""
     min_visits: PositiveInt = 1
-    """Actions with fewer visits are left out of the choice."""
+    """Actions with fewer visits are left out of the choice, unless they ended the task: then one
+    visit tells all."""
 
 
 class SearchConfig(Section):

@@ -9,6 +9,7 @@ from itertools import groupby
 from agentrl.config import PairsConfig
 from agentrl.data.labels import EPISODE, Row
 from agentrl.search.tree import Node, Tree
+from agentrl.trajectory import EndReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +117,16 @@ def pairs(steps: Iterable[Row], settings: PairsConfig) -> list[Row]:
     return found
 
 
+def _is_known(row: Row, min_visits: int) -> bool:
+    """Enough visits; of an action that ended the task one tells all."""
+    ended = row["end_reason"] == EndReason.TERMINATED
+    return bool(row["visits"] >= (1 if ended else min_visits))
+
+
 def _pair(siblings: Sequence[Row], settings: PairsConfig) -> Row | None:
     if settings.rule != "all" and not any(row["best"] for row in siblings):
         return None
-    visited = [row for row in siblings if row["visits"] >= settings.min_visits]
+    visited = [row for row in siblings if _is_known(row, settings.min_visits)]
     preferred = [row for row in visited if settings.rule != "paper" or row["best"]]
     if not preferred:
         return None

@@ -25,7 +25,6 @@ Pair: TypeAlias = Row
 """A row of a search's ``pairs.parquet``."""
 
 COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
-LENGTH = "length"
 SHOWN = {
     "loss": "preference/loss",
     "learning_rate": "preference/learning_rate",
@@ -123,9 +122,7 @@ def train(
 
     policy = Policy(config.policy, start, config.seed)
     _check(pairs, policy, config.policy.context_length)
-    rows = [
-        {**{name: list(pair[name]) for name in COLUMNS}, LENGTH: _length(pair)} for pair in pairs
-    ]
+    rows = [{name: list(pair[name]) for name in COLUMNS} for pair in pairs]
     trainer = _trainer_class()(
         model=policy.model,
         args=_arguments(config, work),
@@ -147,11 +144,6 @@ def pair_accuracy(model: QModel, pairs: Sequence[Pair]) -> float:
     values = np.array(model(steps)).reshape(-1, 2)
     better, equal = values[:, 0] > values[:, 1], values[:, 0] == values[:, 1]
     return float((better + 0.5 * equal).mean())
-
-
-def _length(pair: Pair) -> int:
-    """Of the longer of its two sequences: pairs of like length are computed together."""
-    return len(pair["prompt_ids"]) + max(len(pair["chosen_ids"]), len(pair["rejected_ids"]))
 
 
 def _check(pairs: Sequence[Pair], policy: Policy, context: int) -> None:
@@ -195,8 +187,6 @@ def _arguments(config: RunConfig, work: Path) -> Any:
         adam_beta2=0.95,
         weight_decay=0.0,
         max_length=None,
-        train_sampling_strategy="group_by_length",
-        length_column_name=LENGTH,
         gradient_checkpointing=config.policy.gradient_checkpointing,
         use_cpu=chosen_device(config.policy).type == "cpu",
         bf16=False,

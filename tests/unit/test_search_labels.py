@@ -38,7 +38,7 @@ def row(action: str, q: float | None, visits: int = 5, best: bool = False, **mor
     path = [ord(action) - ord("a")]
     state = {"environment": "e", "task": 1, "seed": 2, "tree": 0, "turn": 0}
     said = {"action": action, "action_ids": [*path, 9], "finish_reason": "stop", "best": best}
-    shown = {"observation": "o", "prompt_ids": [1, 2]}
+    shown = {"observation": "o", "prompt_ids": [1, 2], "end_reason": None}
     return {**state, **shown, **said, "path": path, "q": q, "visits": visits, **more}
 
 
@@ -79,6 +79,16 @@ def test_no_pair_without_a_difference_or_off_the_best_path(rule: Any) -> None:
     assert pairs([row("a", 0.5, best=True), row("b", 0.5)], settings) == []
     assert pairs([row("a", 0.5, best=True)], settings) == []
     assert pairs([row("a", 0.5), row("b", 0.1)], settings) == []
+
+
+def test_one_visit_tells_all_of_an_action_that_ended_the_task() -> None:
+    """Where ends are left out they have one; the return of a cut-off episode is still a guess."""
+    few = PairsConfig(min_visits=3)
+    rows = [row("a", 0.5, best=True), row("b", 0.1, 1, end_reason="terminated")]
+    [pair] = pairs(rows, few)
+    assert (pair["chosen"], pair["rejected"], pair["rejected_visits"]) == ("a", "b", 1)
+    assert pairs([rows[0], {**rows[1], "end_reason": "truncated"}], few) == []
+    assert pairs([rows[0], {**rows[1], "visits": 0, "q": None}], few) == []
 
 
 def test_all_states_make_pairs_where_that_is_wanted() -> None:
