@@ -69,6 +69,10 @@ class SearchConfig(Section):
     ends: Literal["revisit", "leave_out"] = "revisit"
     """revisit: an ended episode can be chosen again, and the value of the best one comes to
     dominate; leave_out (the paper): it is not, and the search is over when nothing is left."""
+    best_path: Literal["first", "deepest"] = "first"
+    """Of several paths with a tree's highest return. first: the one found first, which is often
+    short, a rollout having done the rest; deepest: the one with the most steps in the tree, to be
+    cloned (``cloning.labels``)."""
     stop_at_success: bool = False
     """End a tree once an episode succeeded (the paper); cheap, but its siblings keep few visits."""
     move: Literal["visits", "q", "best"] = "visits"

@@ -162,8 +162,8 @@ class Search:
             close(path)
             return
         returned = backup(path, value, settings.discount)
-        found = returned, len(leaf.path)
-        if found > (tree.best_return, len(tree.best_path)):
+        deeper = len(leaf.path) > len(tree.best_path) and settings.best_path == "deepest"
+        if returned > tree.best_return or (returned == tree.best_return and deeper):
             tree.best_return, tree.best_path = returned, leaf.path
         if leaf.state.end is not None and settings.ends == "leave_out":
             close(path)

@@ -104,6 +104,21 @@ def compare(fast: Node, slow: dict[str, Any]) -> None:
             compare(child, other)
 
 
+def test_of_equal_returns_the_first_path_is_the_best_or_the_deepest(context: Context) -> None:
+    """The tree is the same; only what of it counts as the way to the highest return differs."""
+    specs = [EpisodeSpec(task, seed=2) for task in range(4)]
+    kinds = ("first", "deepest")
+    first, deepest = (grow(context, specs, iterations=80, best_path=kind) for kind in kinds)
+    for one, other in zip(first, deepest, strict=True):
+        assert shape(one) == shape(other)
+        assert one.best_return == other.best_return
+        assert len(one.best_path) <= len(other.best_path)
+        nodes = {node.path: node for node in other.nodes()}
+        assert nodes[one.best_path].visits and nodes[other.best_path].visits
+    lengths = [[len(tree.best_path) for tree in trees] for trees in (first, deepest)]
+    assert sum(lengths[0]) < sum(lengths[1])
+
+
 def test_snapshots_and_replays_grow_the_same_tree(context: Context) -> None:
     specs = [EpisodeSpec(0, 5), EpisodeSpec(1, 6)]
     SavedRooms.restored = 0
