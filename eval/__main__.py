@@ -90,6 +90,11 @@ def run(
         resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
         default = AgentKind.POLICY if checkpoint else AgentKind.START
         agents = list(dict.fromkeys(agent or [default]))
+        if prior_weight and not {AgentKind.Q_GUIDED, AgentKind.CRITIC_GUIDED} & set(agents):
+            raise ConfigError(
+                f"--prior-weight {prior_weight:g} is for agents with a judge: add --agent q_guided "
+                "or --agent critic_guided, or leave it out."
+            )
         guidance = Guidance(candidates, q_model, read_out.value, critic, prior_weight)
         evaluations = evaluate(resolved, agents, checkpoint, guidance)
         folder = output or _default_folder(resolved, checkpoint, evaluations, guidance)
@@ -168,7 +173,7 @@ def _default_folder(
     evaluations: list[Evaluation],
     guidance: Guidance,
 ) -> Path:
-    """A folder for each panel, agents, checkpoint, guidance, temperature: no result is replaced."""
+    """A folder for each panel, agents, weights, guidance, search, temperature: none is replaced."""
     run = run_folder(checkpoint) if checkpoint else None
     panel = evaluations[0].panel
     of_panel = f"{panel.split}-{len(panel.specs)}-{panel.fingerprint[:8]}"
@@ -176,6 +181,8 @@ def _default_folder(
     if checkpoint:
         adapter = find_adapter(checkpoint).resolve()
         parts.append((adapter.parent if adapter.name == "adapter" else adapter).name)
+    if config.policy.adapter and not checkpoint:
+        parts.append(f"adapter-{_digest(config.policy.adapter)}")
     if any("guidance" in evaluation.settings for evaluation in evaluations):
         parts.append(f"best-of-{guidance.candidates}-{_digest(repr(guidance))}")
     if any("search" in evaluation.settings for evaluation in evaluations):

@@ -59,5 +59,6 @@ def write_job(run: RunConfig, trees: Sequence[Tree], policy: str | None = None) 
     for number, tree in enumerate(trees):
         source = Source(run.environment.id, number, policy)
         store.append(tree_row(tree, source), step_rows(tree, source, run.search.discount))
+    store.write_trees()
     save_config(run, run.folder / "config.yaml")
     return str(run.folder)

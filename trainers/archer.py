@@ -104,7 +104,9 @@ class Archer:
         critic = CriticModel(config.critic, config.policy, start, tokenizer, config.seed)
         self.actor = ActorLearner(policy, config.actor, config.deepspeed, padding_id)
         self.critic = CriticLearner(critic, config.critic, config.deepspeed)
-        self.labelled = labelled_steps(config, start)
+        labels = config.critic.labels
+        needed = labels is not None and (run.checkpoint is None or labels.coefficient > 0)
+        self.labelled = labelled_steps(config, start) if needed else []
         self.replay = Replay(config.replay.capacity)
         if config.replay.demonstrations:
             self.replay.extend(self.demonstrations)

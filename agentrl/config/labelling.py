@@ -18,7 +18,7 @@ class CriticLabelsConfig(Section):
     """Optimizer steps that fit Q and V to the labels alone before the first iteration; 0 makes no
     warm start."""
     coefficient: float = Field(0.0, ge=0.0)
-    """Weight of the labels' mean squared error in every other update of the critic, whose
+    """Weight of the labels' mean squared error in all other updates of the critic, whose
     temporal differences have weight 1; 0 leaves the labels out there."""
     batch_size: PositiveInt = 256
     """Labelled steps an update, over all ranks."""

@@ -62,7 +62,8 @@ class SearchConfig(Section):
     beyond: float = 0.0
     """What lies beyond a cut where there is no critic (the paper's code: -0.5 at the depth cap)."""
     max_turns: PositiveInt | None = None
-    """Cut episodes after so many turns, rollouts included; none leaves it to the environment."""
+    """Cut episodes after so many turns, rollouts and the episodes of an agent that acts included;
+    none leaves it to the environment."""
     states: Literal["auto", "snapshot", "replay"] = "auto"
     """How an earlier state is reached again: from the environment's snapshot, or by playing the
     actions again from the start, whose steps count; auto takes snapshots where there are any."""

@@ -155,6 +155,11 @@ class LabelStore:
         found = (_NAME.fullmatch(path.stem) for path in (self.folder / "steps").glob("*.parquet"))
         return sorted(int(name[1]) for name in found if name)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the job has come to its end, when it lists its trees."""
+        return (self.folder / "trees.parquet").is_file()
+
     def tree(self, number: int) -> Row:
         """What a stored tree cost and found: a row of `TREES`.
 

@@ -8,7 +8,8 @@ agent                     says, of its candidates
 ``critic_guided``         the one of largest Q of ArCHer's critic (CHAI, Verma et al. 2022)
 ========================= ======================================================================
 
-With a prior weight w both choose by ``Q(s, a) + w log pi(a|s)``, pi the policy that proposes: the
+With a prior weight w both choose by ``Q(s, a) + w log pi(a|s)``, pi the proposing policy itself (at
+temperature 1, without top-p and top-k): the
 likeliest action of the policy that is best under Q with a tie of strength w to pi (equation 4 of
 Rafailov et al. 2023, arXiv 2305.18290; Nakamoto et al. 2024, arXiv 2410.13816, draw from it).
 """
@@ -62,22 +63,42 @@ def build_judge(
         ConfigError: its model was not named, or cannot judge prompts alone.
         CheckpointError: there is no such model, or it is one of another base.
     """
+    require_judge(kind, guidance)
     if kind == "likeliest":
         return by_likelihood
+    if kind == "q_guided":
+        assert guidance.q_model is not None
+        judge = _by_q_model(guidance.q_model, guidance.read_out, config)
+    else:
+        assert guidance.critic is not None
+        judge = _by_critic(guidance.critic, config, tokenizer)
+    return with_prior(judge, guidance.prior_weight)
+
+
+def require_judge(kind: Kind, guidance: Guidance) -> None:
+    """Make sure that what judges was named and is there.
+
+    Raises:
+        ConfigError: it was not named.
+        CheckpointError: it is not there.
+    """
+    from agentrl.models.q_model import find_q_model
+    from agentrl.training.saved_critic import find_critic
+
     if kind == "q_guided":
         if guidance.q_model is None:
             raise ConfigError(
                 "The agent q_guided chooses by a Q-model: name the folder of a run of "
                 "trainers/dpo.py with --q-model."
             )
-        judge = _by_q_model(guidance.q_model, guidance.read_out, config)
-        return with_prior(judge, guidance.prior_weight)
-    if guidance.critic is None:
-        raise ConfigError(
-            "The agent critic_guided chooses by ArCHer's critic: name the folder of its run with "
-            "--critic, or give a --checkpoint, whose own critic then judges."
-        )
-    return with_prior(_by_critic(guidance.critic, config, tokenizer), guidance.prior_weight)
+        find_q_model(guidance.q_model)
+    if kind == "critic_guided":
+        if guidance.critic is None:
+            raise ConfigError(
+                "The agent critic_guided chooses by ArCHer's critic: name the folder of its run "
+                "with --critic, or give a --checkpoint, whose own critic then judges."
+            )
+        find_critic(guidance.critic)
 
 
 def _by_q_model(folder: Path, read_out: ReadOut, config: RunConfig) -> Judge:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agentrl.config import RunConfig
 from agentrl.errors import CheckpointError, ConfigError
-from agentrl.evaluation.guidance import Guidance, Kind, build_judge
+from agentrl.evaluation.guidance import Guidance, Kind, build_judge, require_judge
 from agentrl.evaluation.panel import Panel, make_panel
 from agentrl.evaluation.result import Evaluation
 from agentrl.files import MASK
@@ -91,6 +91,8 @@ def evaluate(
         ConfigError: the environment or model cannot be used, or has no such agent.
     """
     with Evaluator(config, checkpoint, guidance) as evaluator:
+        for agent in agents:
+            evaluator.check(agent)
         adapters = {agent: evaluator.adapter(agent) for agent in agents}
         # A sampler cannot let go of an adapter: the base without one plays first.
         order = sorted(adapters, key=lambda agent: adapters[agent] is not None)
@@ -186,7 +188,6 @@ class Evaluator:
         from agentrl.search.judge import configured_judge
 
         assert self._sampler is not None
-        self._require_samples(agent)
         config = self.config
         judge = configured_judge(config, self._chat, self._tokenizer)
         temperature = config.evaluation.temperature
@@ -194,6 +195,30 @@ class Evaluator:
             trajectories = forest.play(self.panel.specs, progress=f"evaluating {agent}")
             search = config.search.model_dump(mode="json")
             return trajectories, {"search": search, "cost": asdict(forest.cost)}
+
+    def check(self, agent: AgentKind) -> None:
+        """Find mistakes about how an agent chooses before anybody has played.
+
+        Raises:
+            CheckpointError: there is no such Q-model or critic.
+            ConfigError: it has nothing to choose among, or nothing to choose by.
+        """
+        if agent in _GUIDED or agent is AgentKind.MCTS:
+            self._require_samples(agent)
+        if agent in _GUIDED:
+            require_judge(_GUIDED[agent], self._guidance())
+        search = self.config.search
+        if agent is AgentKind.MCTS:
+            if search.critic is not None:
+                from agentrl.training.saved_critic import find_critic
+
+                find_critic(Path(search.critic))
+            if (search.move, search.ends) == ("visits", "leave_out"):
+                raise ConfigError(
+                    "search.move=visits with search.ends=leave_out: an action that ends the task "
+                    "is visited once and would never be taken. Set search.move=best (or q), or "
+                    "search.ends=revisit."
+                )
 
     def adapter(self, agent: AgentKind) -> Path | None:
         """The adapter that an agent plays with; None is the base alone, or a script.
@@ -246,10 +271,12 @@ class Evaluator:
     def _guided(self, agent: AgentKind) -> Guided:
         """The sampler with a judge behind it."""
         assert self._sampler is not None
-        self._require_samples(agent)
-        own_critic = replace(self.guidance, critic=self.guidance.critic or self.checkpoint)
-        judge = build_judge(_GUIDED[agent], own_critic, self.config, self._tokenizer)
+        judge = build_judge(_GUIDED[agent], self._guidance(), self.config, self._tokenizer)
         return Guided(self._sampler, judge, self.guidance.candidates)
+
+    def _guidance(self) -> Guidance:
+        """With the checkpoint's own critic, where no other is named."""
+        return replace(self.guidance, critic=self.guidance.critic or self.checkpoint)
 
     def _require_samples(self, agent: AgentKind) -> None:
         if self.config.evaluation.temperature == 0:

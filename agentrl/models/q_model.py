@@ -52,7 +52,7 @@ class QModel:
     def __init__(
         self, folder: Path, policy: PolicyConfig, read_out: ReadOut = "sum", batch_size: int = 32
     ) -> None:
-        self.folder = _find(folder)
+        self.folder = find_q_model(folder)
         facts = json.loads((self.folder / FACTS).read_text("utf-8"))
         if facts["model"] != policy.model:
             raise CheckpointError(
@@ -114,7 +114,12 @@ def save_q_model(
         temporary.write_text(json.dumps({"model": policy.model, "beta": beta}), "utf-8")
 
 
-def _find(folder: Path) -> Path:
+def find_q_model(folder: Path) -> Path:
+    """The folder of the Q-model that `folder` means, itself or the run around it.
+
+    Raises:
+        CheckpointError: there is none.
+    """
     for candidate in (folder, folder / FOLDER):
         if (candidate / FACTS).is_file():
             return candidate

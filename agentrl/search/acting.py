@@ -8,6 +8,7 @@ al. 2024, arXiv 2310.04406), not what it reaches on its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from itertools import pairwise
 from typing import Any
@@ -48,10 +49,16 @@ class Acting(Search):
             chosen = move(self.tree.root, self.settings.move, self.settings.discount)
             if chosen is None:
                 break
-            chosen.closed &= bool(chosen.children)  # a rollout broke; the episode goes on
-            self.taken.append(chosen)
-            self.tree.root = chosen
+            self._take(chosen)
         return self.tree
+
+    def _take(self, chosen: Node) -> None:
+        """Move the root to where an action led; the rest of the tree is let go."""
+        tree = self.tree
+        tree.root.children = [chosen]
+        chosen.closed &= bool(chosen.children)  # a rollout broke; the episode goes on
+        self.taken.append(chosen)
+        tree.root, tree.best_return, tree.best_path = chosen, -math.inf, ()
 
     @staticmethod
     def _state(node: Node) -> Any:

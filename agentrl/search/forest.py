@@ -122,12 +122,14 @@ class Forest:
         """
         played: dict[int, Trajectory] = {}
         with progress_bar(progress, len(specs)) as bar:
-            for position, search in self._search(Acting, specs):
-                assert isinstance(search, Acting)
-                episode = search.trajectory(self.environment.id, self.sampler.version)
-                played[position] = episode
-                self._count(len(episode.turns), search.tree)
-                bar.advance(bar.task_ids[0])
+            searches = self._search(Acting, specs)
+            with closing(searches):
+                for position, search in searches:
+                    assert isinstance(search, Acting)
+                    episode = search.trajectory(self.environment.id, self.sampler.version)
+                    played[position] = episode
+                    self._count(len(episode.turns), search.tree)
+                    bar.advance(bar.task_ids[0])
         trajectories = [played[position] for position in range(len(specs))]
         report_failures(trajectories)
         return trajectories

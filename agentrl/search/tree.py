@@ -144,7 +144,7 @@ class Tree:
         tokens: of these.
         judged: states that a critic valued.
         solved: whether an episode succeeded, in the tree or in a rollout.
-        best_return: the highest return from the root on that an iteration found.
+        best_return: the highest return from the root on that an iteration found since it is there.
         best_path: where in the tree that was; of several places the first, or the deepest where the
             settings say so.
         stopped: why it ended: iterations, environment_steps, tokens, success, exhausted, failed.

@@ -63,6 +63,12 @@ def require_labels_for_critic(config: RunConfig) -> None:
     key = "critic.labels.folder"
     job = _job(key, config.critic.labels.folder)
     _require_equal(key, job, config, (*_PROMPTS, *_DISTRIBUTION))
+    if job.search.max_turns is not None or (job.search.beyond and job.search.critic is None):
+        raise ConfigError(
+            f"{key}: the search cut episodes at search.max_turns={job.search.max_turns} and paid "
+            f"search.beyond={job.search.beyond:g} there, which the environment does not: search "
+            "without them."
+        )
     theirs, ours = job.search.discount, config.critic.discount
     if theirs != ours:
         raise ConfigError(
@@ -96,6 +102,11 @@ def _job(key: str, given: str) -> RunConfig:
             f"{key}={given!r} holds no labels: expected the folder of a job of trainers/mcts.py, "
             "or its labels, with steps/tree-000000.parquet. Make them with: deepspeed "
             "trainers/mcts.py --config webshop_mcts.yaml; or name another folder."
+        )
+    if not store.finished:
+        raise ConfigError(
+            f"{key}={given!r} holds {len(store.numbers())} trees of a job that is not done. Go on "
+            "with it (trainers/mcts.py --resume), which writes trees.parquet at its end."
         )
     path = store.folder.resolve().parent / "config.yaml"
     if not path.is_file():

@@ -45,7 +45,7 @@ class SavedCritic:
     def __init__(
         self, path: Path, policy: PolicyConfig, tokenizer: PreTrainedTokenizerBase
     ) -> None:
-        self.file = _find(path)
+        self.file = find_critic(path)
         self.config = _config_above(self.file)
         run = self.config
         if (run.policy.model, run.policy.history) != (policy.model, policy.history):
@@ -70,7 +70,12 @@ class SavedCritic:
         return q.min(dim=-1).values.cpu(), v[batch.state_of].min(dim=-1).values.cpu()
 
 
-def _find(path: Path) -> Path:
+def find_critic(path: Path) -> Path:
+    """The file with the weights of the critic that `path` means.
+
+    Raises:
+        CheckpointError: it is neither a run of ArCHer nor a full checkpoint of one.
+    """
     for folder in (path, path / "latest"):
         if (folder / _TARGET).is_file():
             return (folder / _TARGET).resolve()

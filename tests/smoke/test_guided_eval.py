@@ -196,16 +196,20 @@ def test_the_critic_judges_by_q_of_what_would_be_said(run: Path, tiny_policy: Pa
         ("likeliest", ("--temperature", "0"), "at temperature 0 all are the same"),
         ("mcts", ("--temperature", "0"), "at temperature 0 all are the same"),
         ("mcts", ("search.critic=nowhere",), "nowhere holds no critic"),
+        ("mcts", ("search.ends=leave_out",), "is visited once and would never be taken"),
+        ("likeliest", ("--prior-weight", "0.1"), "is for agents with a judge"),
     ],
 )
 def test_a_judge_that_is_missing_is_named(
     agent: str, more: tuple[str, ...], message: str, run: Path, tmp_path: Path
 ) -> None:
-    code, _, error = call(
-        *("run", "--config", run / "config.yaml", "--agent", agent, *more),
+    """Before any agent plays, whoever is named before it."""
+    code, output, error = call(
+        *("run", "--config", run / "config.yaml", "--agent", "random", "--agent", agent, *more),
         *("--episodes", 2, "--output", tmp_path),
     )
     assert code == 2
+    assert "success" not in output
     assert message in " ".join(error.split())
 
 

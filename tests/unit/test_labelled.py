@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from label_jobs import rooms_model, rooms_run, write_job
 from search_rooms import DISCOUNT, grow
 
-from agentrl.config import CriticConfig, RunConfig
+from agentrl.config import CriticConfig, RunConfig, load_config, save_config
 from agentrl.data.labels import LabelStore
 from agentrl.data.segment import utterance
 from agentrl.errors import ConfigError, DataError
@@ -154,12 +155,31 @@ def test_a_clone_may_have_another_discount_and_temperature(run: Make) -> None:
 def test_labels_without_their_jobs_configuration_are_refused(
     job: tuple[Path, list[Tree], str], run: Make, tmp_path: Path
 ) -> None:
-    (tmp_path / "labels").symlink_to(Path(job[2]) / "labels")
-    steps = tmp_path / "lonely" / "steps"
-    steps.parent.mkdir()
-    steps.symlink_to(Path(job[2]) / "labels" / "steps")
+    lonely = tmp_path / "lonely"
+    shutil.copytree(Path(job[2]) / "labels", lonely)
     with pytest.raises(ConfigError, match="which says how these labels were searched"):
-        require_labels_for_critic(run({"folder": str(steps.parent)}))
+        require_labels_for_critic(run({"folder": str(lonely)}))
+
+
+def test_labels_of_a_job_that_is_not_done_are_refused(
+    job: tuple[Path, list[Tree], str], run: Make, tmp_path: Path
+) -> None:
+    shutil.copytree(job[2], tmp_path / "job")
+    (tmp_path / "job" / "labels" / "trees.parquet").unlink()
+    with pytest.raises(ConfigError, match="4 trees of a job that is not done. Go on with it"):
+        require_labels_for_critic(run({"folder": str(tmp_path / "job")}))
+
+
+@pytest.mark.parametrize("given", [{"beyond": -0.5}, {"max_turns": 3}])
+def test_rewards_that_the_environment_does_not_pay_are_refused(
+    given: dict[str, Any], job: tuple[Path, list[Tree], str], run: Make, tmp_path: Path
+) -> None:
+    shutil.copytree(job[2], tmp_path / "job")
+    settings = load_config(tmp_path / "job" / "config.yaml").model_dump()
+    settings["search"] |= given
+    save_config(RunConfig.model_validate(settings), tmp_path / "job" / "config.yaml")
+    with pytest.raises(ConfigError, match="which the environment does not: search without them"):
+        require_labels_for_critic(run({"folder": str(tmp_path / "job")}))
 
 
 @pytest.mark.parametrize(

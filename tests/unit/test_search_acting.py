@@ -13,6 +13,7 @@ from search_rooms import (
     DoorSampler,
     Falling,
     SavedRooms,
+    exact_judge,
     finite_values,
     grow,
     rooms_context,
@@ -26,7 +27,9 @@ from agentrl.env import build_environment
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.guided import Cost
+from agentrl.search.acting import Acting
 from agentrl.search.forest import Forest
+from agentrl.search.tree import Node
 from agentrl.trajectory import EndReason, Trajectory
 
 SPECS = [EpisodeSpec(task, seed=1) for task in range(4)]
@@ -45,6 +48,7 @@ def play(
     concurrent: int = 4,
     delay: int = 1,
     retries: int = 0,
+    judge: Any = None,
     **given: Any,
 ) -> tuple[list[Trajectory], Cost]:
     forest = Forest(
@@ -52,6 +56,7 @@ def play(
         DoorSampler(context.chat, delay),
         context,
         settings(**given),
+        judge=judge,
         concurrent=concurrent,
         retries=retries,
     )
@@ -69,11 +74,14 @@ def discounted(trajectory: Trajectory) -> float:
     return sum(DISCOUNT**n * turn.reward for n, turn in enumerate(trajectory.turns))
 
 
-@pytest.mark.parametrize("rule", ["visits", "q", "best"])
-def test_the_optimum_is_played(context: Context, rule: str) -> None:
+@pytest.mark.parametrize(
+    ("rule", "ends"),
+    [("visits", "revisit"), ("q", "revisit"), ("best", "revisit"), ("best", "leave_out")],
+)
+def test_the_optimum_is_played(context: Context, rule: str, ends: str) -> None:
     """Exactly, in all rooms, though the policy that is searched with is far from it."""
-    both_doors = {"candidates": 2, "samples": 60}
-    played, _ = play(context, iterations=150, exploration=0.7, move=rule, **both_doors)
+    given = {"candidates": 2, "samples": 60, "exploration": 0.7, "move": rule, "ends": ends}
+    played, _ = play(context, iterations=150, **given)
     optimum = finite_values(None)[1]
     assert [discounted(episode) for episode in played] == pytest.approx(list(optimum))
     for episode in played:
@@ -142,6 +150,60 @@ def test_every_turn_has_the_whole_budget(context: Context, budget: str) -> None:
     assert tree.stopped == budget
     assert len(episode.turns) > 2
     assert getattr(cost, budget) > 2 * getattr(tree, budget)
+
+
+def test_a_critic_values_states_in_place_of_rollouts(context: Context) -> None:
+    given = {"critic": "x", "critic_weight": 1.0, "iterations": 30}
+    played, cost = play(context, judge=exact_judge, candidates=2, samples=60, **given)
+    assert cost.judged > 0
+    assert cost.environment_steps <= 30 * cost.turns
+    for episode in played:
+        assert actions(episode) == [BEST_DOOR[turn.observation] for turn in episode.turns]
+
+
+def test_the_tree_behind_an_action_is_kept_and_the_rest_let_go(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the new root knows before it is grown on."""
+    seen: list[tuple[int, int]] = []
+    take = Acting._take
+
+    def watching(self: Acting, chosen: Node) -> None:
+        old = self.tree.root
+        take(self, chosen)
+        assert old.children == [chosen] and self.tree.root is chosen
+        seen.append((chosen.visits, len(list(self.tree.nodes()))))
+
+    monkeypatch.setattr(Acting, "_take", watching)
+    play(context, [EpisodeSpec(0, 3)], iterations=40)
+    visits, nodes = seen[0]
+    assert visits > 5 and nodes > 5
+
+
+def test_a_cut_episode_ends_as_the_runners_does(context: Context) -> None:
+    """By the environment's own limit: its prompt is what the policy would have answered."""
+    specs = [EpisodeSpec(0, seed) for seed in range(12)]
+    played, _ = play(context, specs, rooms(cut=0.5), iterations=1, candidates=1)
+    cut = [episode for episode in played if episode.end_reason is EndReason.TRUNCATED]
+    assert len(cut) > 3
+    for episode in cut:
+        past = [(turn.observation, turn.action_ids) for turn in episode.turns]
+        prompt = context.follow(episode.turns[-1].prompt_ids, past, episode.final_observation)
+        assert episode.final_prompt_ids == tuple(prompt)
+
+
+def test_an_error_leaves_nothing_open(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    sampler = DoorSampler(context.chat, 3)
+    forest = Forest(world("SavedRooms"), sampler, context, settings(iterations=5), concurrent=4)
+
+    def broken(self: Acting, environment: str, version: int) -> Trajectory:
+        raise RuntimeError("no trajectory")
+
+    monkeypatch.setattr(Acting, "trajectory", broken)
+    with pytest.raises(RuntimeError, match="no trajectory"):
+        forest.play([EpisodeSpec(task, 1) for task in range(9)])
+    assert sampler.busy == 0
+    forest.close()
 
 
 def test_a_success_ends_a_turns_search_not_the_episodes(context: Context) -> None:
