@@ -166,7 +166,7 @@ def test_labels_of_a_job_that_is_not_done_are_refused(
 ) -> None:
     shutil.copytree(job[2], tmp_path / "job")
     (tmp_path / "job" / "labels" / "trees.parquet").unlink()
-    with pytest.raises(ConfigError, match="4 trees of a job that is not done. Go on with it"):
+    with pytest.raises(ConfigError, match=r"4 trees of a job that is not done\. Go on"):
         require_labels_for_critic(run({"folder": str(tmp_path / "job")}))
 
 
