@@ -129,6 +129,17 @@ def test_another_q_model_replaces_no_results(run: Path, tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("results.json"))) == 2
 
 
+def test_another_adapter_replaces_no_results(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "trained", tmp_path / "other" / "trained")
+    for folder in (run / "trained", tmp_path / "other" / "trained"):
+        code, _, error = call(
+            *("run", "--config", run / "config.yaml", "--agent", "start", "--episodes", 2),
+            *(f"policy.adapter={folder}", f"output={tmp_path}"),
+        )
+        assert code == 0, error
+    assert len(list(tmp_path.rglob("results.json"))) == 2
+
+
 def test_the_q_model_judges_by_its_values(run: Path, tiny_policy: Path) -> None:
     config = RunConfig.model_validate(configuration(tiny_policy, run))
     tokenizer = load_tokenizer(config.policy)
