@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
+import pytest
 from canned import CannedSampler
 from tabular import DOORS, END, LONGEST, ROOMS, TABLE, Array, Rooms, texts
 
@@ -141,9 +143,21 @@ def settings(**given: Any) -> SearchConfig:
     return SearchConfig.model_validate({"discount": DISCOUNT, **given})
 
 
-def grow(
+def counted_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list that gets the action of every step that any of the saved rooms takes from now on."""
+    taken: list[str] = []
+    step = SavedRooms.step
+
+    def counting(self: SavedRooms, action: str) -> Any:
+        taken.append(action)
+        return step(self, action)
+
+    monkeypatch.setattr(SavedRooms, "step", counting)
+    return taken
+
+
+def rooms_forest(
     context: Context,
-    specs: Sequence[EpisodeSpec],
     environment: EnvironmentConfig | None = None,
     *,
     concurrent: int = 4,
@@ -152,9 +166,9 @@ def grow(
     retries: int = 0,
     threads: int | None = None,
     **given: Any,
-) -> list[Tree]:
-    """Trees of these episodes, in their order."""
-    forest = Forest(
+) -> Forest:
+    """Searches of the rooms, by `DoorSampler`; what else is given are settings of the search."""
+    return Forest(
         environment or world("SavedRooms"),
         DoorSampler(context.chat, delay),
         context,
@@ -164,10 +178,17 @@ def grow(
         retries=retries,
         threads=threads,
     )
-    try:
+
+
+def grow(
+    context: Context,
+    specs: Sequence[EpisodeSpec],
+    environment: EnvironmentConfig | None = None,
+    **given: Any,
+) -> list[Tree]:
+    """Trees of these episodes, in their order; keywords as of `rooms_forest`."""
+    with closing(rooms_forest(context, environment, **given)) as forest:
         return [tree for _, tree in sorted(forest.grow(specs), key=lambda pair: pair[0])]
-    finally:
-        forest.close()
 
 
 def finite_values(policy: Array | None, turns: int = LONGEST) -> tuple[Array, Array]:

@@ -34,7 +34,7 @@ from agentrl.files import replacing
 LABELS = "labels"
 """Folder of a job of tree search that holds what it found."""
 
-PAIRS_FILE = "pairs.parquet"
+PAIRS_FILE, TREES_FILE = "pairs.parquet", "trees.parquet"
 
 VERSION = "1"
 """Of the columns; raised when their names or meanings change."""
@@ -158,7 +158,7 @@ class LabelStore:
     @property
     def finished(self) -> bool:
         """Whether the job has come to its end, when it lists its trees."""
-        return (self.folder / "trees.parquet").is_file()
+        return (self.folder / TREES_FILE).is_file()
 
     def tree(self, number: int) -> Row:
         """What a stored tree cost and found: a row of `TREES`.
@@ -222,7 +222,7 @@ class LabelStore:
     def write_trees(self) -> list[Row]:
         """Write ``trees.parquet`` from what is stored; gives its rows."""
         rows = [self.tree(number) for number in self.numbers()]
-        _write(self.folder / "trees.parquet", rows, TREES)
+        _write(self.folder / TREES_FILE, rows, TREES)
         return rows
 
     def write_pairs(self, rows: Iterable[Row]) -> None:

@@ -129,18 +129,15 @@ def candidate(
     return Segment(ids, (step,), (*_texts(trajectory, turn)[: 2 * turn], observation, action))
 
 
-def utterance(
-    prompt: Sequence[int], action: Sequence[int], log_probabilities: Sequence[float] = ()
-) -> Segment:
+def utterance(prompt: Sequence[int], action: Sequence[int]) -> Segment:
     """One utterance after a prompt, to be scored or valued by its ids: it has no texts.
 
     Args:
         prompt: ids, at least one.
         action: ids, at least one.
-        log_probabilities: of the action's tokens when sampled; zeros where none are given.
     """
-    ids, scores = (*prompt, *action), tuple(log_probabilities) or (0.0,) * len(action)
-    return Segment(ids, (Step(0, len(prompt), len(ids), 0, 0.0, False, scores),), ())
+    ids, unknown = (*prompt, *action), (0.0,) * len(action)
+    return Segment(ids, (Step(0, len(prompt), len(ids), 0, 0.0, False, unknown),), ())
 
 
 def joined(parts: Iterable[Segment]) -> list[Segment]:

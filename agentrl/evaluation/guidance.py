@@ -9,14 +9,14 @@ agent                     says, of its candidates
 ========================= ======================================================================
 
 With a prior weight w both choose by ``Q(s, a) + w log pi(a|s)``, pi the proposing policy itself (at
-temperature 1, without top-p and top-k): the
-likeliest action of the policy that is best under Q with a tie of strength w to pi (equation 4 of
-Rafailov et al. 2023, arXiv 2305.18290; Nakamoto et al. 2024, arXiv 2410.13816, draw from it).
+temperature 1, without top-p and top-k): the likeliest action of the policy that is best under Q
+with a tie of strength w to pi (equation 4 of Rafailov et al. 2023, arXiv 2305.18290; Nakamoto et
+al. 2024, arXiv 2410.13816, draw from it).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -29,7 +29,7 @@ from agentrl.rollout.sampler import Completion
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from agentrl.models.q_model import ReadOut
+    from agentrl.models.q_model import Answer, ReadOut
 
 Kind = Literal["likeliest", "q_guided", "critic_guided"]
 
@@ -104,15 +104,7 @@ def require_judge(kind: Kind, guidance: Guidance) -> None:
 def _by_q_model(folder: Path, read_out: ReadOut, config: RunConfig) -> Judge:
     from agentrl.models.q_model import QModel
 
-    model = QModel(folder, config.policy, read_out)
-
-    def judge(
-        prompts: Sequence[Sequence[int]], candidates: Sequence[Sequence[Completion]]
-    ) -> list[list[float]]:
-        steps = [(p, c.ids) for p, found in zip(prompts, candidates, strict=True) for c in found]
-        return _regrouped(model(steps), candidates)
-
-    return judge
+    return _by_values(QModel(folder, config.policy, read_out))
 
 
 def _by_critic(path: Path, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Judge:
@@ -126,18 +118,22 @@ def _by_critic(path: Path, config: RunConfig, tokenizer: PreTrainedTokenizerBase
             "conversations; candidates are judged by their prompts, which needs critic.kind=causal."
         )
 
+    def values(steps: Sequence[Answer]) -> list[float]:
+        q, _ = critic([utterance(*step) for step in steps])
+        found: list[float] = q.tolist()
+        return found
+
+    return _by_values(values)
+
+
+def _by_values(values: Callable[[Sequence[Answer]], Sequence[float]]) -> Judge:
+    """A judge from what values steps, each a prompt and an utterance."""
+
     def judge(
         prompts: Sequence[Sequence[int]], candidates: Sequence[Sequence[Completion]]
     ) -> list[list[float]]:
-        said = [(p, c.ids) for p, found in zip(prompts, candidates, strict=True) for c in found]
-        segments = [utterance(prompt, ids) for prompt, ids in said]
-        return _regrouped(critic(segments)[0].tolist(), candidates)
+        steps = [(p, c.ids) for p, found in zip(prompts, candidates, strict=True) for c in found]
+        rest = iter(values(steps))
+        return [[next(rest) for _ in found] for found in candidates]
 
     return judge
-
-
-def _regrouped(
-    values: Sequence[float], candidates: Sequence[Sequence[Completion]]
-) -> list[list[float]]:
-    rest = iter(values)
-    return [[next(rest) for _ in found] for found in candidates]

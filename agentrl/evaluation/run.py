@@ -57,16 +57,14 @@ _SCRIPTS: Mapping[AgentKind, Literal["scripted", "random"]] = {
 }
 
 
-_FOLLOW_THE_CHECKPOINT = frozenset(
-    {AgentKind.LIKELIEST, AgentKind.Q_GUIDED, AgentKind.CRITIC_GUIDED, AgentKind.MCTS}
-)
-"""Play from the checkpoint's policy, without one from its start."""
-
 _GUIDED: Mapping[AgentKind, Kind] = {
     AgentKind.LIKELIEST: "likeliest",
     AgentKind.Q_GUIDED: "q_guided",
     AgentKind.CRITIC_GUIDED: "critic_guided",
 }
+
+_CHOOSING = frozenset({*_GUIDED, AgentKind.MCTS})
+"""Choose among samples of the checkpoint's policy, without one of its start."""
 
 
 def evaluate(
@@ -203,7 +201,7 @@ class Evaluator:
             CheckpointError: there is no such Q-model or critic.
             ConfigError: it has nothing to choose among, or nothing to choose by.
         """
-        if agent in _GUIDED or agent is AgentKind.MCTS:
+        if agent in _CHOOSING:
             self._require_samples(agent)
         if agent in _GUIDED:
             require_judge(_GUIDED[agent], self._guidance())
@@ -229,7 +227,7 @@ class Evaluator:
         Raises:
             CheckpointError: there is no checkpoint.
         """
-        if agent is AgentKind.POLICY or (agent in _FOLLOW_THE_CHECKPOINT and self.checkpoint):
+        if agent is AgentKind.POLICY or (agent in _CHOOSING and self.checkpoint):
             if self.checkpoint is None:
                 raise CheckpointError(
                     "The agent 'policy' is a checkpoint, and none was given: add one, or evaluate "

@@ -17,7 +17,7 @@ from agentrl.config import SearchConfig
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.search.mcts import Question, Search
-from agentrl.search.tree import Node, Tree, move
+from agentrl.search.tree import Node, State, Tree, move
 from agentrl.trajectory import EndReason, Trajectory, Turn
 
 
@@ -61,7 +61,7 @@ class Acting(Search):
         tree.root, tree.best_return, tree.best_path = chosen, -math.inf, ()
 
     @staticmethod
-    def _state(node: Node) -> Any:
+    def _state(node: Node) -> State:
         assert node.state is not None
         return node.state
 

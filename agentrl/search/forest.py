@@ -11,7 +11,7 @@ from typing import Any
 
 from agentrl.config import EnvironmentConfig, RunConfig, SearchConfig
 from agentrl.env import TextEnvironment
-from agentrl.isolation import RemoteEnvironment, listing_actions
+from agentrl.isolation import RemoteEnvironment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
@@ -258,18 +258,14 @@ def forest_with(
         judge: as of `Forest`.
         temperature: likewise.
     """
-    from agentrl.training.start import build_context
+    from agentrl.training.start import at_once, build_context, played_environment
 
-    chooses = config.policy.actions == "admissible"
     return Forest(
-        listing_actions(config.environment) if chooses else config.environment,
+        played_environment(config),
         sampler,
         build_context(config, chat),
         config.search,
         judge=judge,
-        concurrent=config.rollout.concurrent,
-        retries=config.rollout.retries,
-        threads=config.rollout.threads,
-        in_order=config.rollout.in_order,
         temperature=temperature,
+        **at_once(config),
     )

@@ -24,8 +24,6 @@ from agentrl.trajectory import EndReason, FinishReason
 Selection = Literal["uct", "puct"]
 Move = Literal["visits", "q", "best"]
 
-_BROKEN = EndReason.FAILED
-
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -242,7 +240,8 @@ def move(node: Node, rule: Move, discount: float) -> Node | None:
             return child.state.reward + discount * child.best, q
         return (child.visits, q) if rule == "visits" else (q, child.visits)
 
-    tried = [c for c in node.children if c.state is not None and c.state.end is not _BROKEN]
+    led = ((child, child.state) for child in node.children if child.state is not None)
+    tried = [child for child, state in led if state.end is not EndReason.FAILED]
     if not any(child.visits for child in tried):
         return max(tried, key=lambda child: child.prior, default=None)
     return max((child for child in tried if child.visits), key=score)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from agentrl.config import PolicyConfig, RunConfig
+from agentrl.config import EnvironmentConfig, PolicyConfig, RunConfig
 from agentrl.data.segment import Segment, learnable, segments_of
 from agentrl.data.store import TrajectoryStore
 from agentrl.errors import ConfigError
@@ -58,16 +58,25 @@ def build_runner(config: RunConfig, chat: Chat) -> tuple[Sampler, Runner]:
 
 def runner_with(config: RunConfig, sampler: Answerer, chat: Chat) -> Runner:
     """A runner that plays the configured environment with a sampler, or with what guides one."""
+    context = build_context(config, chat)
+    return Runner(played_environment(config), sampler, context, **at_once(config))
+
+
+def played_environment(config: RunConfig) -> EnvironmentConfig:
+    """The configured environment, which lists its actions where the policy chooses among them."""
     chooses = config.policy.actions == "admissible"
-    return Runner(
-        listing_actions(config.environment) if chooses else config.environment,
-        sampler,
-        build_context(config, chat),
-        concurrent=config.rollout.concurrent,
-        retries=config.rollout.retries,
-        threads=config.rollout.threads,
-        in_order=config.rollout.in_order,
-    )
+    return listing_actions(config.environment) if chooses else config.environment
+
+
+def at_once(config: RunConfig) -> dict[str, Any]:
+    """How many episodes are under way and where they act: arguments of `Runner` and `Forest`."""
+    rollout = config.rollout
+    return {
+        "concurrent": rollout.concurrent,
+        "retries": rollout.retries,
+        "threads": rollout.threads,
+        "in_order": rollout.in_order,
+    }
 
 
 def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> list[Trajectory]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +13,12 @@ from search_rooms import (
     DISCOUNT,
     DoorSampler,
     Falling,
-    SavedRooms,
+    counted_steps,
     exact_judge,
     finite_values,
     grow,
     rooms_context,
+    rooms_forest,
     settings,
     world,
 )
@@ -44,26 +46,10 @@ def play(
     context: Context,
     specs: Sequence[EpisodeSpec] = SPECS,
     environment: EnvironmentConfig | None = None,
-    *,
-    concurrent: int = 4,
-    delay: int = 1,
-    retries: int = 0,
-    judge: Any = None,
     **given: Any,
 ) -> tuple[list[Trajectory], Cost]:
-    forest = Forest(
-        environment or world("SavedRooms"),
-        DoorSampler(context.chat, delay),
-        context,
-        settings(**given),
-        judge=judge,
-        concurrent=concurrent,
-        retries=retries,
-    )
-    try:
+    with closing(rooms_forest(context, environment, **given)) as forest:
         return forest.play(specs), forest.cost
-    finally:
-        forest.close()
 
 
 def actions(trajectory: Trajectory) -> list[str]:
@@ -126,17 +112,9 @@ def test_an_episode_is_the_same_whatever_is_played_beside_it(context: Context) -
 
 
 def test_the_cost_is_what_was_asked_for(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = 0
-    step = SavedRooms.step
-
-    def counting(self: SavedRooms, action: str) -> Any:
-        nonlocal taken
-        taken += 1
-        return step(self, action)
-
-    monkeypatch.setattr(SavedRooms, "step", counting)
+    taken = counted_steps(monkeypatch)
     played, cost = play(context, iterations=7)
-    assert cost.environment_steps == taken
+    assert cost.environment_steps == len(taken)
     assert cost.turns == sum(len(episode.turns) for episode in played)
     assert cost.judged == 0
     assert cost.tokens > cost.sampled > cost.turns

@@ -12,6 +12,7 @@ from search_rooms import (
     LIKELIER,
     Falling,
     SavedRooms,
+    counted_steps,
     exact_judge,
     finite_values,
     grow,
@@ -134,19 +135,11 @@ def test_snapshots_and_replays_grow_the_same_tree(context: Context) -> None:
 def test_every_step_of_the_environment_is_counted(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = 0
-    step = SavedRooms.step
-
-    def counting(self: SavedRooms, action: str) -> Any:
-        nonlocal taken
-        taken += 1
-        return step(self, action)
-
-    monkeypatch.setattr(SavedRooms, "step", counting)
+    taken = counted_steps(monkeypatch)
     for states in ("snapshot", "replay"):
-        taken = 0
+        taken.clear()
         [tree] = grow(context, [EpisodeSpec(0, 5)], iterations=30, states=states)
-        assert tree.environment_steps == taken
+        assert tree.environment_steps == len(taken)
 
 
 def test_states_must_be_saved_where_that_is_demanded(context: Context) -> None:
