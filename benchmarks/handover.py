@@ -19,15 +19,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from agentrl.config import RunConfig, load_config
+from agentrl.config import RunConfig, UpdateConfig, read_config
 from agentrl.data.segment import utterance
+from agentrl.distributed import initialize_distributed
+from agentrl.learners.policy import PolicyLearner
 from agentrl.models.locate import model_path
 from agentrl.models.policy import Policy, load_tokenizer
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.handover import Probe, hand_over
 from agentrl.rollout.sampler import build_sampler
-from agentrl.training.actor_learner import ActorLearner
-from agentrl.training.distributed import initialize_distributed
 
 PARTS = ("save", "trainer's score", "load and prove")
 MEMORY = ("MiB after 100", "at the end")
@@ -38,7 +38,7 @@ def measure(config: RunConfig, count: int) -> tuple[np.ndarray, list[float]]:
     initialize_distributed()
     chat = Chat(load_tokenizer(config.policy))
     policy = Policy(config.policy, None, config.seed)
-    actor = ActorLearner(policy, config.actor, config.deepspeed, chat.tokenizer.pad_token_id)
+    actor = PolicyLearner(policy, UpdateConfig(), config.deepspeed, chat.tokenizer.pad_token_id)
     prompt = tuple(chat.begin("guess"))
     probe = Probe(prompt, tuple(chat.action_ids("crane")))
     whole = utterance(prompt, probe.action_ids)
@@ -86,7 +86,9 @@ def main(
     for column in ("sampler", *(f"{each}, ms" for each in milliseconds), *MEMORY):
         table.add_column(column, justify="right")
     for backend in ("vllm", "transformers"):
-        seconds, memory = measure(load_config(config, [f"sampler.backend={backend}"]), count)
+        seconds, memory = measure(
+            read_config(RunConfig, config, [f"sampler.backend={backend}"]), count
+        )
         whole = 1e3 * seconds.sum(axis=1)
         table.add_row(
             backend,

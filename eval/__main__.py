@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from agentrl.config import RunConfig, load_config
+from agentrl.config import SearchingConfig, read_config
 from agentrl.errors import ConfigError, EnvironmentFaultError, reported_errors
 from agentrl.evaluation.curves import write_curves
 from agentrl.evaluation.guidance import Guidance
@@ -156,7 +156,7 @@ def _curves_file(runs: list[Path]) -> Path:
     return first.parent / f"curves-{'-'.join(folder.resolve().name for folder in runs)}.html"
 
 
-def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) -> RunConfig:
+def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) -> SearchingConfig:
     if config is None:
         folder = run_folder(checkpoint) if checkpoint else None
         if folder is None:
@@ -164,11 +164,11 @@ def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) 
                 "Give --config FILE, or a --checkpoint that has a config.yaml in its run's folder."
             )
         config = str(folder / "config.yaml")
-    return load_config(config, overrides)
+    return read_config(SearchingConfig, config, overrides)
 
 
 def _default_folder(
-    config: RunConfig,
+    config: SearchingConfig,
     checkpoint: Path | None,
     evaluations: list[Evaluation],
     guidance: Guidance,

@@ -82,8 +82,8 @@ def require_judge(kind: Kind, guidance: Guidance) -> None:
         ConfigError: it was not named.
         CheckpointError: it is not there.
     """
+    from agentrl.learners.saved_critic import find_critic
     from agentrl.models.q_model import find_q_model
-    from agentrl.training.saved_critic import find_critic
 
     if kind == "q_guided":
         if guidance.q_model is None:
@@ -109,7 +109,7 @@ def _by_q_model(folder: Path, read_out: ReadOut, config: RunConfig) -> Judge:
 
 def _by_critic(path: Path, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Judge:
     from agentrl.data.segment import utterance
-    from agentrl.training.saved_critic import SavedCritic
+    from agentrl.learners.saved_critic import SavedCritic
 
     critic = SavedCritic(path, config.policy, tokenizer)
     if critic.config.critic.kind != "causal":

@@ -10,14 +10,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from agentrl.config import RunConfig
+from agentrl.config import RunConfig, SearchingConfig
 from agentrl.errors import CheckpointError, ConfigError
 from agentrl.evaluation.guidance import Guidance, Kind, build_judge, require_judge
 from agentrl.evaluation.panel import Panel, make_panel
 from agentrl.evaluation.result import Evaluation
 from agentrl.files import MASK
-from agentrl.isolation import make_environment
 from agentrl.models.adapter import check_adapter, find_adapter, run_folder
+from agentrl.rollout.build import (
+    EnvironmentFacts,
+    ask_environment,
+    build_chat,
+    build_runner,
+    runner_with,
+)
 from agentrl.rollout.guided import Guided
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.scripted import play_scripted
@@ -68,7 +74,7 @@ _CHOOSING = frozenset({*_GUIDED, AgentKind.MCTS})
 
 
 def evaluate(
-    config: RunConfig,
+    config: SearchingConfig,
     agents: Sequence[AgentKind],
     checkpoint: Path | None = None,
     guidance: Guidance | None = None,
@@ -98,16 +104,18 @@ def evaluate(
     return [results[agent] for agent in agents]
 
 
-def evaluation_panel(config: RunConfig) -> Panel:
+def evaluation_panel(config: RunConfig, facts: EnvironmentFacts) -> Panel:
     """The panel that ``config.evaluation`` describes.
 
+    Args:
+        config: of the run.
+        facts: of its environment.
+
     Raises:
-        ConfigError: the environment cannot be built, or has no such split.
+        ConfigError: the environment has no such split.
     """
     settings = config.evaluation
-    environment = make_environment(config.environment)
-    tasks = environment.tasks(settings.split)
-    environment.close()
+    tasks = facts.tasks_of(settings.split)
     return make_panel(config.environment, tasks, settings.split, settings.episodes, settings.seed)
 
 
@@ -125,13 +133,14 @@ class Evaluator:
 
     def __init__(
         self,
-        config: RunConfig,
+        config: SearchingConfig,
         checkpoint: Path | None = None,
         guidance: Guidance | None = None,
     ) -> None:
         self.config, self.checkpoint = config, checkpoint
         self.guidance = guidance or Guidance()
-        self.panel = evaluation_panel(config)
+        self._facts = ask_environment(config.environment)
+        self.panel = evaluation_panel(config, self._facts)
         self._sampler: Sampler | None = None
         self._runner: Runner | None = None
         self._chat: Chat
@@ -208,7 +217,7 @@ class Evaluator:
         search = self.config.search
         if agent is AgentKind.MCTS:
             if search.critic is not None:
-                from agentrl.training.saved_critic import find_critic
+                from agentrl.learners.saved_critic import find_critic
 
                 find_critic(Path(search.critic))
             if (search.move, search.ends) == ("visits", "leave_out"):
@@ -259,11 +268,10 @@ class Evaluator:
 
     def _build(self) -> None:
         from agentrl.models.policy import load_tokenizer
-        from agentrl.training.start import build_chat, build_runner
 
         config = self.config
         self._tokenizer = load_tokenizer(config.policy)
-        self._chat = build_chat(config, self._tokenizer)
+        self._chat = build_chat(config, self._tokenizer, self._facts.instructions)
         self._sampler, self._runner = build_runner(config, self._chat)
 
     def _guided(self, agent: AgentKind) -> Guided:
@@ -284,8 +292,6 @@ class Evaluator:
             )
 
     def _play_through(self, answerer: Answerer) -> Runner:
-        from agentrl.training.start import runner_with
-
         return runner_with(self.config, answerer, self._chat)
 
     def close(self) -> None:

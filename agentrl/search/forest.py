@@ -9,9 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentrl.config import EnvironmentConfig, RunConfig, SearchConfig
+from agentrl.config import EnvironmentConfig, SearchConfig, SearchingConfig
 from agentrl.env import TextEnvironment
 from agentrl.isolation import RemoteEnvironment
+from agentrl.rollout.build import at_once, build_context, played_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
@@ -243,7 +244,7 @@ class Forest:
 
 
 def forest_with(
-    config: RunConfig,
+    config: SearchingConfig,
     sampler: Answerer,
     chat: Chat,
     judge: Callable[[State], float] | None = None,
@@ -258,8 +259,6 @@ def forest_with(
         judge: as of `Forest`.
         temperature: likewise.
     """
-    from agentrl.training.start import at_once, build_context, played_environment
-
     return Forest(
         played_environment(config),
         sampler,

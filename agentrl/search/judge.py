@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentrl.config import RunConfig
+from agentrl.config import SearchingConfig
 from agentrl.data.segment import Segment, Step
 from agentrl.errors import ConfigError
 from agentrl.rollout.chat import Chat
@@ -34,8 +34,10 @@ class Judge:
         ConfigError: it values another model's prompts, or with another discount.
     """
 
-    def __init__(self, config: RunConfig, chat: Chat, tokenizer: PreTrainedTokenizerBase) -> None:
-        from agentrl.training.saved_critic import SavedCritic
+    def __init__(
+        self, config: SearchingConfig, chat: Chat, tokenizer: PreTrainedTokenizerBase
+    ) -> None:
+        from agentrl.learners.saved_critic import SavedCritic
 
         assert config.search.critic is not None
         self.chat = chat
@@ -59,7 +61,7 @@ class Judge:
 
 
 def configured_judge(
-    config: RunConfig, chat: Chat, tokenizer: PreTrainedTokenizerBase
+    config: SearchingConfig, chat: Chat, tokenizer: PreTrainedTokenizerBase
 ) -> Judge | None:
     """The critic that a search asks; None if its configuration names none.
 

@@ -248,7 +248,7 @@ class Search:
             return None
         if state.end is EndReason.TERMINATED:
             return 0.0
-        return (yield from self._judge(state)) if self.judged else self.settings.beyond
+        return (yield from self._judge(state)) if self.judged else self.settings.bootstrap_value
 
     def _judge(self, state: State) -> Generator[Question, Any, float]:
         self.tree.judged += 1

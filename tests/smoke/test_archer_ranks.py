@@ -10,7 +10,7 @@ from processes import in_process
 from test_archer_resume import assert_same_run
 
 from agentrl.data.store import TrajectoryStore
-from agentrl.training.metrics import read_metrics
+from agentrl.metrics import read_metrics
 
 pytestmark = pytest.mark.slow
 

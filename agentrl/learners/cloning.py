@@ -13,8 +13,8 @@ from torch import Tensor
 from agentrl.config import CloningConfig
 from agentrl.data.collate import PolicyBatch, policy_batch, to_device
 from agentrl.data.segment import Segment
-from agentrl.training.distributed import gather, rank, total, world_size
-from agentrl.training.engine import Engine, chunks
+from agentrl.distributed import gather, rank, total, world_size
+from agentrl.learners.engine import Engine, chunks
 
 Log = Callable[[int, dict[str, float]], None]
 

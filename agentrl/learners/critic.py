@@ -1,30 +1,32 @@
-"""The critic's side of ArCHer: TD updates, the target network, advantages, and their meaning."""
+"""The critic under an engine: TD updates, the target network, values and advantages."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agentrl.algorithms.calibration import Agreement, agreement
 from agentrl.algorithms.critic import advantage, q_loss, td_target, v_loss
 from agentrl.algorithms.labels import label_loss
 from agentrl.algorithms.returns import discounted_returns, generalized_advantages
 from agentrl.config import CriticConfig
 from agentrl.data.collate import ValueBatch, to_device
+from agentrl.data.episode_table import EpisodeTable
+from agentrl.data.searched import LabelledStep
 from agentrl.data.segment import Segment
+from agentrl.distributed import gather, rank, total
+from agentrl.learners.assessment import Assessment
+from agentrl.learners.engine import Engine, chunks
+from agentrl.learners.target import load_weights, polyak_update, target_copy
 from agentrl.models.critic import CriticModel
-from agentrl.training.distributed import gather, total
-from agentrl.training.engine import Engine, chunks
-from agentrl.training.labelled import LabelledStep
-from agentrl.training.target import polyak_update, target_copy
 
-Array = NDArray[np.float64]
+TARGET = "target.pt"
+"""File of a saved critic with the weights of the target network."""
+
 Pair = tuple[ValueBatch, list[ValueBatch]]
 """A batch of stored steps; if V asks for them, the same states with freshly sampled actions."""
 
@@ -75,15 +77,16 @@ class CriticLearner:
         segments: Sequence[Segment],
         fresh: Sequence[Segment] | None = None,
         labelled: Sequence[LabelledStep] = (),
+        label_coefficient: float = 0.0,
     ) -> dict[str, float]:
         """One optimizer step, then a Polyak step of the target.
 
         Args:
             segments: this rank's share of stored episodes.
-            fresh: with ``value_target: fresh``, an action sampled anew for every step of
-                `segments`, in order.
-            labelled: this rank's share of labelled steps, whose mean error is added with
-                ``labels.coefficient``; on all ranks or on none.
+            fresh: an action of the current policy for every step of `segments`, in order, whose Q
+                is V's target; None takes the stored actions.
+            labelled: this rank's share of labelled steps; on all ranks or on none.
+            label_coefficient: weight of their mean error.
 
         Returns:
             Metrics named ``critic/...``.
@@ -91,10 +94,9 @@ class CriticLearner:
         items = sum(len(segment.steps) for segment in segments)
         batches: list[Pair | LabelBatch] = [*self._pairs(segments, fresh)]
         if labelled:
-            assert self.config.labels is not None
             stored, others = total([items, len(labelled)])
             # The engine divides by the stored steps; these are a mean of their own.
-            batches += self._labels(labelled, self.config.labels.coefficient, stored / others)
+            batches += self._labels(labelled, label_coefficient, stored / others)
         return self._step(batches, items)
 
     def fit(self, labelled: Sequence[LabelledStep]) -> dict[str, float]:
@@ -189,132 +191,68 @@ class CriticLearner:
         parts = [advantage(q, v[batch.state_of]) for batch, q, v in self.values(segments)]
         return torch.cat(parts).cpu()
 
-    def generalized_advantages(self, segments: Sequence[Segment], decay: float) -> Tensor:
+    def table(self, segments: Sequence[Segment]) -> EpisodeTable:
+        """Whole episodes with the smaller head's V."""
+        return _table(segments, self.values(segments))
+
+    def generalized_advantages(self, segments: Sequence[Segment], gae_lambda: float) -> Tensor:
         """GAE of every step of whole episodes, in order, on the CPU: [M].
 
         Args:
             segments: episodes with the rewards that came.
-            decay: lambda, 0 to 1.
+            gae_lambda: 0 to 1.
         """
-        table = EpisodeTable.of(segments, self.values(segments))
+        table = self.table(segments)
         return generalized_advantages(
-            table.rewards, table.values, table.bootstrap, self.config.discount, decay
+            table.rewards, table.values, table.bootstrap, self.config.discount, gae_lambda
         )[table.present]
 
     def q_values(self, segments: Sequence[Segment]) -> Tensor:
         """min_i Q_i(s, a) of every step of the segments, in order, on the CPU: [M]."""
         return torch.cat([q.min(dim=-1).values for _, q, _ in self.values(segments)]).cpu()
 
-    def assess(self, segments: Sequence[Segment]) -> Assessment:
+    def assess(self, segments: Sequence[Segment], confidence: float) -> Assessment:
         """Does the critic foretell what comes? On all ranks' episodes, not yet trained on.
 
         In the correlations an episode's return is what was really paid: V beyond a cut would agree
         with itself.
+
+        Args:
+            segments: this rank's whole episodes.
+            confidence: of the bounds, one-sided.
         """
-        judged = self.values(segments)
-        table = EpisodeTable.of(segments, judged)
+        values = self.values(segments)
+        table = _table(segments, values)
         bootstraps = (table.bootstrap, torch.zeros_like(table.bootstrap))
         returns = [
             discounted_returns(table.rewards, self.config.discount, beyond)[table.present]
             for beyond in bootstraps
         ]
-        advantages = torch.cat([advantage(q, v[batch.state_of]) for batch, q, v in judged])
+        advantages = torch.cat([advantage(q, v[batch.state_of]) for batch, q, v in values])
         columns = [advantages, table.values[table.present], *returns, table.episode]
         shares = gather(np.stack([x.double().cpu().numpy() for x in columns]))
-        for rank, share in enumerate(shares):
-            share[4] = share[4] * len(shares) + rank
-        return Assessment.of(np.concatenate(shares, axis=1), self.config.warmup.confidence)
+        for number, share in enumerate(shares):
+            share[4] = share[4] * len(shares) + number
+        return Assessment.of(np.concatenate(shares, axis=1), confidence)
+
+    def save(self, folder: Path) -> None:
+        """Write weights, optimizer and target; every rank calls it with the same folder."""
+        self.engine.save(folder)
+        if rank() == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.save(self.target.state_dict(), folder / TARGET)
+
+    def load(self, folder: Path) -> None:
+        """Restore what `save` wrote.
+
+        Raises:
+            CheckpointError: it is missing or does not fit.
+        """
+        self.engine.load(folder)
+        load_weights(folder / TARGET, self.target)
 
 
-@dataclass(frozen=True)
-class Assessment:
-    """Predictions of a critic beside what then came.
-
-    Attributes:
-        advantage: of A(s, a) with the discounted return beyond V(s), given V(s).
-        value: of V(s) with the discounted return.
-        sizes: means and spreads, named ``critic/...``.
-    """
-
-    advantage: Agreement
-    value: Agreement
-    sizes: dict[str, float]
-
-    @classmethod
-    def of(cls, steps: Array, confidence: float) -> Assessment:
-        """From [5, M]: A, V, the return left with V beyond a cut and without, the episode."""
-        a, value, left, paid, episode = steps
-        return cls(
-            agreement(a, paid - value, episode, confidence, given=value),
-            agreement(value, paid, episode, confidence),
-            {
-                "critic/advantage_mean": float(a.mean()),
-                "critic/advantage_std": float(a.std()),
-                "critic/return_mean": float(left.mean()),
-            },
-        )
-
-    def metrics(self) -> dict[str, float]:
-        """All of it, named ``critic/...``; a bound that cannot be told is left out."""
-        bounds = {
-            "critic/advantage_correlation_lower": self.advantage.lower_bound,
-            "critic/value_correlation_lower": self.value.lower_bound,
-        }
-        return {
-            **self.sizes,
-            "critic/advantage_correlation": self.advantage.correlation,
-            "critic/value_correlation": self.value.correlation,
-            **{name: bound for name, bound in bounds.items() if not math.isnan(bound)},
-        }
-
-
-@dataclass(frozen=True)
-class EpisodeTable:
-    """Steps as a table: B episodes, N turns, zero after an episode's end, on the CPU.
-
-    Attributes:
-        rewards: [B, N].
-        values: [B, N], V of each turn's state.
-        bootstrap: [B, N], V beyond the last turn of an episode that was cut short.
-        present: [B, N], which entries are steps; row by row they are the segments' steps in order.
-    """
-
-    rewards: Tensor
-    values: Tensor
-    bootstrap: Tensor
-    present: Tensor
-
-    @classmethod
-    def of(
-        cls, segments: Sequence[Segment], judged: Sequence[tuple[ValueBatch, Tensor, Tensor]]
-    ) -> EpisodeTable:
-        """Lay out whole episodes with `CriticLearner.values` of their segments."""
-        columns = [_step_columns(batch, v.min(dim=-1).values) for batch, _, v in judged]
-        rewards, values, beyond = (torch.cat(column) for column in zip(*columns, strict=True))
-        turn = torch.tensor([step.turn for segment in segments for step in segment.steps])
-        episode = (turn == 0).cumsum(0) - 1
-        last = torch.cat([turn[1:] == 0, torch.tensor([True])])
-        shape = (int(episode[-1]) + 1, int(turn.max()) + 1)
-
-        def table(column: Tensor) -> Tensor:
-            return torch.zeros(shape, dtype=column.dtype).index_put((episode, turn), column)
-
-        return cls(
-            rewards=table(rewards),
-            values=table(values),
-            bootstrap=table(beyond * last),
-            present=table(torch.ones_like(turn, dtype=torch.bool)),
-        )
-
-    @property
-    def episode(self) -> Tensor:
-        """[M], the number of each step's episode."""
-        return self.present.nonzero()[:, 0]
-
-
-def _step_columns(batch: ValueBatch, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of every step, [M] each on the CPU: reward, V, V of what followed it (0 if nothing did)."""
-    value, following = value.float().cpu(), batch.next_state_of.cpu()
-    known = ~batch.terminated.cpu() & (following >= 0)
-    beyond = torch.where(known, value[following.clamp(min=0)], 0.0)
-    return batch.rewards.float().cpu(), value[batch.state_of.cpu()], beyond
+def _table(
+    segments: Sequence[Segment], values: Sequence[tuple[ValueBatch, Tensor, Tensor]]
+) -> EpisodeTable:
+    return EpisodeTable.of(segments, [(batch, v.min(dim=-1).values) for batch, _, v in values])

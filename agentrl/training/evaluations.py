@@ -9,27 +9,20 @@ from typing import Any
 
 from rich.console import Console
 
-from agentrl.config import RunConfig
+from agentrl.config import RunConfig, SearchingConfig
 from agentrl.data.store import TrajectoryStore
+from agentrl.distributed import gather, rank
 from agentrl.errors import AgentrlError
 from agentrl.evaluation.curves import run_evaluations, write_curves
 from agentrl.evaluation.panel import Panel
 from agentrl.evaluation.report import comparison_table, results_table, write_episodes
 from agentrl.evaluation.result import Evaluation, read_results, write_results
-from agentrl.evaluation.run import AgentKind, evaluate, evaluation_panel
-from agentrl.training.distributed import gather, rank
+from agentrl.evaluation.run import AgentKind, evaluate
 from agentrl.training.rollouts import Rollouts
 
 
-def evaluate_if_due(config: RunConfig, rollouts: Rollouts, iteration: int) -> list[Evaluation]:
-    """`evaluate_now` at the start, the end, and every `evaluation.every` iterations; else none."""
-    every = config.evaluation.every
-    due = iteration in (0, config.iterations) or bool(every and iteration % every == 0)
-    return [evaluate_now(config, rollouts, iteration)] if due else []
-
-
 def evaluate_now(
-    config: RunConfig, rollouts: Rollouts, iteration: int, name: str = ""
+    config: RunConfig, rollouts: Rollouts, panel: Panel, iteration: int, name: str = ""
 ) -> Evaluation:
     """Play the configured panel with the policy as it stands, shared over the ranks.
 
@@ -39,10 +32,10 @@ def evaluate_now(
     Args:
         config: of the run.
         rollouts: of this rank; the sampler runs the current policy.
+        panel: what is played.
         iteration: 0 is the start.
         name: of the agent, and of its file; by default after the iteration.
     """
-    panel = evaluation_panel(config)
     path = _path(config, name or f"iteration-{iteration:06d}")
     settings = _settings(config, iteration) | {"adapter_digest": rollouts.adapter_digest}
     found = _earlier_result(path, panel, settings)
@@ -63,9 +56,8 @@ def evaluate_now(
     return evaluation
 
 
-def evaluations_before(config: RunConfig, iteration: int) -> list[Evaluation]:
-    """The results on the configured panel that a resumed run left before an iteration, in order."""
-    panel = evaluation_panel(config)
+def evaluations_before(config: RunConfig, panel: Panel, iteration: int) -> list[Evaluation]:
+    """The results on a panel that a resumed run left before an iteration, in order."""
     numbers = range(iteration)
     paths = [_path(config, f"iteration-{number:06d}") for number in numbers]
     found = [
@@ -114,7 +106,7 @@ def report(
     if rank() != 0:
         return
     console, folder = Console(), config.folder
-    console.print(results_table([*evaluations, *_scripts(config)]))
+    console.print(results_table([*evaluations, *_scripts(_searching(config))]))
     if len(evaluations) > 1:
         console.print(comparison_table(evaluations))
     if others := _played_otherwise(config, evaluations[0].panel):
@@ -144,7 +136,13 @@ def _played_otherwise(config: RunConfig, panel: Panel) -> list[str]:
     ]
 
 
-def _scripts(config: RunConfig) -> list[Evaluation]:
+def _searching(config: RunConfig) -> SearchingConfig:
+    """The common sections of a run as an evaluation reads them."""
+    common = {name: getattr(config, name) for name in RunConfig.model_fields}
+    return SearchingConfig.model_validate(common)
+
+
+def _scripts(config: SearchingConfig) -> list[Evaluation]:
     """The scripted and the random agent on the same panel, where the environment has them."""
     found = []
     for agent in (AgentKind.SCRIPTED, AgentKind.RANDOM):

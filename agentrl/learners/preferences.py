@@ -13,13 +13,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from agentrl.config import CONFIG_FOLDER, RunConfig, find_file
+from agentrl.config import CONFIG_FOLDER, PreferencesConfig, RunConfig, find_file
 from agentrl.data.labels import PAIRS_FILE, Row, check_step, find_labels
+from agentrl.distributed import world_size
 from agentrl.errors import ConfigError
+from agentrl.metrics import MetricsLog
 from agentrl.models.policy import Policy, chosen_device
 from agentrl.models.q_model import QModel
-from agentrl.training.distributed import world_size
-from agentrl.training.metrics import MetricsLog
 
 Pair: TypeAlias = Row
 """A row of a search's ``pairs.parquet``."""
@@ -93,6 +93,7 @@ def split_by_task(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[
 
 def train(
     config: RunConfig,
+    wanted: PreferencesConfig,
     pairs: Sequence[Pair],
     start: Path | None,
     work: Path,
@@ -102,7 +103,8 @@ def train(
     """Train an adapter on pairs; every rank calls it.
 
     Args:
-        config: of the run, with the section ``preferences``.
+        config: of the run.
+        wanted: how it is trained.
         pairs: to train on.
         start: adapter to start from, which is the reference; None starts from the base.
         work: folder of TRL's checkpoints.
@@ -125,7 +127,7 @@ def train(
     rows = [{name: list(pair[name]) for name in COLUMNS} for pair in pairs]
     trainer = _trainer_class()(
         model=policy.model,
-        args=_arguments(config, work),
+        args=_arguments(config, wanted, work),
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=load_tokenizer(config.policy),
     )
@@ -166,12 +168,10 @@ def _trainer_class() -> Any:
     return TokenDPOTrainer
 
 
-def _arguments(config: RunConfig, work: Path) -> Any:
+def _arguments(config: RunConfig, wanted: PreferencesConfig, work: Path) -> Any:
     """TRL's form of the section ``preferences``."""
     from trl.trainer.dpo_config import DPOConfig
 
-    wanted = config.preferences
-    assert wanted is not None
     rank_batch = max(1, wanted.batch_size // world_size())
     micro = min(wanted.micro_batch_size, rank_batch)
     return DPOConfig(

@@ -13,9 +13,9 @@ from test_archer_resume import SIGKILLED, assert_same_run
 
 from agentrl.config import load_config
 from agentrl.data.store import TrajectoryStore
-from agentrl.training.metrics import read_metrics
+from agentrl.metrics import read_metrics
 
-LEARNER = "agentrl.training.actor_learner:ActorLearner.improve"
+LEARNER = "agentrl.learners.policy:PolicyLearner.improve"
 
 
 def ahead(folder: Path, policy: Path, staleness: int, **sections: Any) -> Path:

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from agentrl.config import CONFIG_FOLDER, find_file
+from agentrl.distributed import gather, total, world_size
 from agentrl.errors import CheckpointError, ConfigError, DivergedError
-from agentrl.training.distributed import gather, total, world_size
 
 Item = TypeVar("Item")
 Loss = Callable[[Item], tuple[Tensor, dict[str, Tensor]]]

@@ -10,22 +10,30 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from agentrl.config import PolicyConfig, RunConfig, load_config
+from agentrl.config import CriticConfig, PolicyConfig, RunConfig, read_saved
 from agentrl.data.collate import to_device
 from agentrl.data.segment import Segment
 from agentrl.errors import CheckpointError, ConfigError
+from agentrl.learners.critic import TARGET
+from agentrl.learners.target import load_weights
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import chosen_device
-from agentrl.training.checkpoint import load_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_TARGET = "target.pt"
+CRITIC = Path("parts", "critic", TARGET)
+"""Where a checkpoint of an algorithm with a critic has the target's weights."""
+
+
+class CriticRunConfig(RunConfig):
+    """What is read of the configuration of a run that trained a critic."""
+
+    critic: CriticConfig = CriticConfig()
 
 
 class SavedCritic:
-    """The target critic of a run of ArCHer.
+    """The target critic of a run that trained one.
 
     Args:
         path: folder of the run, or a full checkpoint of it.
@@ -74,19 +82,19 @@ def find_critic(path: Path) -> Path:
     """The file with the weights of the critic that `path` means.
 
     Raises:
-        CheckpointError: it is neither a run of ArCHer nor a full checkpoint of one.
+        CheckpointError: it is neither a run with a critic nor a full checkpoint of one.
     """
     for folder in (path, path / "latest"):
-        if (folder / _TARGET).is_file():
-            return (folder / _TARGET).resolve()
+        if (folder / CRITIC).is_file():
+            return (folder / CRITIC).resolve()
     raise CheckpointError(
-        f"{path} holds no critic: expected the folder of a run of ArCHer, or a full checkpoint of "
-        f"one, with {_TARGET}."
+        f"{path} holds no critic: expected the folder of a run of ArCHer or IQL, or a full "
+        f"checkpoint of one, with {CRITIC}."
     )
 
 
-def _config_above(file: Path) -> RunConfig:
-    for folder in file.parents[:3]:
+def _config_above(file: Path) -> CriticRunConfig:
+    for folder in file.parents[:5]:
         if (folder / "config.yaml").is_file():
-            return load_config(folder / "config.yaml")
+            return read_saved(CriticRunConfig, folder / "config.yaml")
     raise CheckpointError(f"{file} is in no run's folder: there is no config.yaml above it.")

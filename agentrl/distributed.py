@@ -150,3 +150,9 @@ def gather(value: Any) -> list[Any]:
     gathered: list[Any] = [None] * world_size()
     torch.distributed.all_gather_object(gathered, value)
     return gathered
+
+
+def barrier() -> None:
+    """Wait for all ranks."""
+    if world_size() > 1:
+        torch.distributed.barrier()

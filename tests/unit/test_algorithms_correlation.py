@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from agentrl.algorithms.calibration import Agreement, agreement
+from agentrl.algorithms.correlation import Agreement, agreement
 
 
 def of_single_turns(

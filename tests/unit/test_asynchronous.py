@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agentrl.training.ahead import AHEAD, AheadRollouts, Handed
+from agentrl.training.asynchronous import AHEAD, AsynchronousRollouts, Handed
 
 WEIGHTS = "adapter_model.safetensors"
 READ = b"a play may be reading this"
 
 
-class Watched(AheadRollouts):
+class Watched(AsynchronousRollouts):
     """Begins no play; marks the files that a planned one may be reading from then on."""
 
     def __init__(self, folder: Path) -> None:
