@@ -162,7 +162,7 @@ class Archer:
             with stopwatch(metrics, "time/actor"):
                 self.improve_policy(latest, iteration, metrics)
             with stopwatch(metrics, "time/synchronize"):
-                metrics["sampler/probe_difference"] = self.hand_over_new()
+                metrics["sampler/probe_difference"] = self.sync_new_weights()
         self.run.log(iteration, metrics)
 
     def collect(self, iteration: int, metrics: dict[str, float]) -> list[Segment]:
@@ -260,7 +260,7 @@ class Archer:
             return
         for update in range(config.updates):
             if update:
-                self.hand_over_new()
+                self.sync_new_weights()
             metrics |= self.improve_on_fresh_actions(iteration, update)
 
     def improve_on_fresh_actions(self, iteration: int, update: int) -> dict[str, float]:
@@ -283,14 +283,14 @@ class Archer:
         if mask is not None and iteration % mask.every == 0:
             self.rollouts.renew_mask()
 
-    def hand_over_new(self) -> float:
+    def sync_new_weights(self) -> float:
         """`synchronize` after the actor moved."""
         self.run.counters.version += 1
         return self.synchronize()
 
     def synchronize(self) -> float:
         """Hand the adapter to the sampler and make sure that it arrived."""
-        return self.rollouts.hand_over(self.actor, self.run.counters.version)
+        return self.rollouts.sync_weights(self.actor, self.run.counters.version)
 
 
 def best_and_worst(

@@ -68,8 +68,8 @@ class Annotation:
         from agentrl.models.locate import model_path
         from agentrl.models.policy import load_tokenizer
         from agentrl.rollout.sampler import build_sampler
-        from agentrl.search.forest import forest_with
-        from agentrl.search.judge import configured_judge
+        from agentrl.search.batched import configured_search
+        from agentrl.search.value_function import configured_value_function
         from agentrl.training.checks import require_fitting_policy, require_known_environment
         from agentrl.training.labelled import require_labels_to_clone
         from agentrl.training.run import Run
@@ -87,12 +87,12 @@ class Annotation:
         episodes = learnable(demonstrations(config, chat, run.store))
         folder = run.folder / "start" / "adapter"
         start = cloned_start(config, tokenizer, episodes, folder, run.log_cloning)
-        self.judge = configured_judge(config, chat, tokenizer)
+        self.value_function = configured_value_function(config, chat, tokenizer)
         path = model_path(config.policy.model)
         self.sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
         if start is not None:
             self.sampler.load_adapter(start, 0)
-        self.forest = forest_with(config, self.sampler, chat, self.judge)
+        self.searches = configured_search(config, self.sampler, chat, self.value_function)
         self.labelled, self.begun = 0, time.monotonic()
 
     def _specs(self) -> list[EpisodeSpec]:
@@ -120,7 +120,7 @@ class Annotation:
         mine = missing[rank() :: world_size()]
         failed = 0
         with progress_bar("growing trees" if rank() == 0 else None, len(mine)) as bar:
-            for position, tree in self.forest.grow([self.specs[number] for number in mine]):
+            for position, tree in self.searches.grow([self.specs[number] for number in mine]):
                 if tree.stopped == "failed":
                     failed += 1
                     self._check_failures(failed, tree)
@@ -171,14 +171,14 @@ class Annotation:
 
     def close(self) -> None:
         """End the environments, the sampler and the run's files."""
-        self.forest.close()
+        self.searches.close()
         self.sampler.close()
         self.run.close()
 
     def _source(self, number: int) -> Source:
         from agentrl.search.labels import Source
 
-        critic = self.judge.digest if self.judge is not None else None
+        critic = self.value_function.digest if self.value_function is not None else None
         policy = self.sampler.adapter_digest
         return Source(self.config.environment.id, number, policy, critic)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from agentrl.config import RunConfig
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.rollout.handover import adapter_digest, hand_over
+from agentrl.rollout.weight_sync import adapter_digest, sync_weights
 from agentrl.training.actor_learner import ActorLearner
 from agentrl.training.checkpoint import barrier
 from agentrl.training.distributed import rank
@@ -37,7 +37,7 @@ _FACTS = "handed.json"
 
 
 @dataclass(frozen=True)
-class Handed:
+class PublishedAdapter:
     """An adapter that the sampler can load.
 
     Attributes:
@@ -61,12 +61,12 @@ class AheadRollouts(Rollouts):
         super().__init__(config, chat, folder)
         self._thread = ThreadPoolExecutor(1, "rollouts")
         self._plays: dict[int, Future[tuple[float, Played]]] = {}
-        self._adapters: dict[int, Handed] = {}
+        self._adapters: dict[int, PublishedAdapter] = {}
         self._planned = 0
-        self._now: Handed | None = None
+        self._now: PublishedAdapter | None = None
         self._difference = 0.0
 
-    def hand_over(self, actor: ActorLearner, version: int) -> float:
+    def sync_weights(self, actor: ActorLearner, version: int) -> float:
         """Save the actor's adapter for the plays that are begun from now on.
 
         Returns:
@@ -77,7 +77,7 @@ class AheadRollouts(Rollouts):
         if rank() == 0:
             actor.policy.save_adapter(folder)
         barrier()
-        self._now = Handed(folder, version, tuple(self.expected(actor)))
+        self._now = PublishedAdapter(folder, version, tuple(self.expected(actor)))
         return self._difference
 
     def _folder_of(self, version: int) -> Path:
@@ -85,7 +85,7 @@ class AheadRollouts(Rollouts):
 
     @property
     def adapter_digest(self) -> str | None:
-        """Of the adapter that was handed over last."""
+        """Of the adapter that was published last."""
         return adapter_digest(self._now.folder) if self._now is not None else None
 
     def play(self, iteration: int, metrics: dict[str, float]) -> list[Trajectory]:
@@ -102,41 +102,46 @@ class AheadRollouts(Rollouts):
         self._tidy()  # every rank has played it: the report took them all
         return trajectories
 
-    def _plan(self, iteration: int, handed: Handed) -> None:
+    def _plan(self, iteration: int, published: PublishedAdapter) -> None:
         self._planned = iteration
-        self._adapters[iteration] = handed
+        self._adapters[iteration] = published
         if iteration <= self.config.iterations:
             specs = self.specs(iteration)
-            self._plays[iteration] = self._thread.submit(self._play_with, handed, specs)
+            self._plays[iteration] = self._thread.submit(self._play_with, published, specs)
 
     def _play_with(
         self,
-        handed: Handed,
+        published: PublishedAdapter,
         specs: Sequence[EpisodeSpec],
         temperature: float | None = None,
         title: str | None = None,
     ) -> tuple[float, Played]:
         """In the thread, so nothing here talks to other ranks: the probe's difference, episodes."""
         tolerance = self.config.sampler.probe_tolerance
-        difference = hand_over(
-            self.sampler, handed.folder, handed.version, self.probe, handed.expected, tolerance
+        difference = sync_weights(
+            self.sampler,
+            published.folder,
+            published.version,
+            self.probe,
+            published.expected,
+            tolerance,
         )
         return difference, self.play_mine(specs, temperature, title)
 
     def play_specs(
         self, specs: Sequence[EpisodeSpec], temperature: float | None, title: str
     ) -> list[Trajectory]:
-        """Episodes of the adapter that was handed over last, after those that were begun."""
+        """Episodes of the adapter that was published last, after those that were begun."""
         assert self._now is not None
         play = self._thread.submit(self._play_with, self._now, specs, temperature, title)
         return play.result()[1].trajectories
 
     def save(self, folder: Path) -> None:
         """Keep the adapters of the iterations that were begun; rank 0 calls it."""
-        for iteration, handed in self._adapters.items():
+        for iteration, published in self._adapters.items():
             kept = folder / AHEAD / f"{iteration:06d}"
-            shutil.copytree(handed.folder, kept)
-            facts = {"version": handed.version, "expected": handed.expected}
+            shutil.copytree(published.folder, kept)
+            facts = {"version": published.version, "expected": published.expected}
             (kept / _FACTS).write_text(json.dumps(facts), "utf-8")
 
     def restore(self, checkpoint: Path, iteration: int) -> None:
@@ -146,21 +151,23 @@ class AheadRollouts(Rollouts):
         several iterations, and its files must not be written while the sampler reads them.
         """
         self._planned = iteration
-        begun: dict[int, Handed] = {}
+        begun: dict[int, PublishedAdapter] = {}
         for kept in sorted((checkpoint / AHEAD).glob("[0-9]*")):
             facts = json.loads((kept / _FACTS).read_text("utf-8"))
             folder = self._folder_of(facts["version"])
             if rank() == 0:
                 shutil.copytree(kept, folder, dirs_exist_ok=True)
-            begun[int(kept.name)] = Handed(folder, facts["version"], tuple(facts["expected"]))
+            begun[int(kept.name)] = PublishedAdapter(
+                folder, facts["version"], tuple(facts["expected"])
+            )
         barrier()
-        for number, handed in begun.items():
-            self._plan(number, handed)
+        for number, published in begun.items():
+            self._plan(number, published)
 
     def _tidy(self) -> None:
         """Remove adapters that no play needs any more; those in checkpoints stay."""
         assert self._now is not None
-        needed = {handed.folder for handed in (*self._adapters.values(), self._now)}
+        needed = {published.folder for published in (*self._adapters.values(), self._now)}
         if rank() == 0:
             for folder in self.folder.parent.glob(f"{self.folder.name}-[0-9]*"):
                 if folder not in needed:

@@ -17,7 +17,7 @@ from agentrl.data.searched import SearchedState, searched_states
 from agentrl.data.segment import Segment, joined
 from agentrl.errors import ConfigError
 from agentrl.models.locate import model_path
-from agentrl.rollout.handover import adapter_digest
+from agentrl.rollout.weight_sync import adapter_digest
 from agentrl.training.distributed import rank, world_size
 
 _PROMPTS = (

@@ -17,9 +17,9 @@ from agentrl.files import MASK
 from agentrl.isolation import make_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.rollout.handover import Probe, hand_over
 from agentrl.rollout.sampler import Request
 from agentrl.rollout.scripted import draw_specs
+from agentrl.rollout.weight_sync import Probe, sync_weights
 from agentrl.training.actor_learner import ActorLearner
 from agentrl.training.checkpoint import barrier
 from agentrl.training.distributed import gather, rank, total, world_size
@@ -132,7 +132,7 @@ class Rollouts:
         """
         wanted = [state for state in states for _ in range(count)]
         seeds = np.random.SeedSequence([seed, rank()]).generate_state(len(wanted), np.uint64) >> 1
-        completions = self.sampler.answer(
+        completions = self.sampler.complete(
             [
                 Request(episode.turns[turn].prompt_ids, int(s), choices=episode.turns[turn].choices)
                 for (episode, turn), s in zip(wanted, seeds, strict=True)
@@ -150,7 +150,7 @@ class Rollouts:
             for (episode, turn), completion in zip(wanted, completions, strict=True)
         ]
 
-    def hand_over(self, actor: ActorLearner, version: int) -> float:
+    def sync_weights(self, actor: ActorLearner, version: int) -> float:
         """Give the sampler the actor's adapter; the probe's mean difference comes back.
 
         Raises:
@@ -160,7 +160,9 @@ class Rollouts:
             actor.policy.save_adapter(self.folder)
         barrier()
         expected, tolerance = self.expected(actor), self.config.sampler.probe_tolerance
-        difference = hand_over(self.sampler, self.folder, version, self.probe, expected, tolerance)
+        difference = sync_weights(
+            self.sampler, self.folder, version, self.probe, expected, tolerance
+        )
         barrier()
         return difference
 

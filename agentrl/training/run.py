@@ -226,7 +226,7 @@ class Run:
         Args:
             measured: by `ActorLearner.mismatch`.
             stale: whether an older version sampled: then the difference has a good reason, and
-                whether both compute alike is told by the probe of each hand-over alone.
+                whether both compute alike is told by the probe of each weight sync alone.
 
         Raises:
             TokenMismatchError: its mean exceeds `sampler.mismatch_limit`.

@@ -17,7 +17,7 @@ from agentrl.models.policy import Policy
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
 from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import Answerer, Sampler, build_sampler
+from agentrl.rollout.sampler import Completer, Sampler, build_sampler
 from agentrl.rollout.scripted import demonstration_specs, play_scripted
 from agentrl.training.checkpoint import barrier
 from agentrl.training.cloning import Log, clone
@@ -56,7 +56,7 @@ def build_runner(config: RunConfig, chat: Chat) -> tuple[Sampler, Runner]:
     return sampler, runner_with(config, sampler, chat)
 
 
-def runner_with(config: RunConfig, sampler: Answerer, chat: Chat) -> Runner:
+def runner_with(config: RunConfig, sampler: Completer, chat: Chat) -> Runner:
     """A runner that plays the configured environment with a sampler, or with what guides one."""
     context = build_context(config, chat)
     return Runner(played_environment(config), sampler, context, **at_once(config))

@@ -37,8 +37,10 @@ def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
             )
             break
         ids = tuple(context.chat.action_ids(turn.action))
-        told = replace(turn, prompt_ids=prompt, action_ids=ids, log_probabilities=(0.0,) * len(ids))
-        turns.append(told)
+        retokenized = replace(
+            turn, prompt_ids=prompt, action_ids=ids, log_probabilities=(0.0,) * len(ids)
+        )
+        turns.append(retokenized)
         past.append((turn.observation, ids))
         prompt = context.follow(prompt, past, observation)
     if not turns:
