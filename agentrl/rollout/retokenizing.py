@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agentrl.rollout.context import Context
-from agentrl.trajectory import EndReason, Trajectory
+from agentrl.rollout.ending import end_reason
+from agentrl.trajectory import EndReason, Trajectory, Turn
 
 
 def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
@@ -24,26 +25,36 @@ def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
     if episode.end_reason is EndReason.FAILED or not episode.turns:
         return None
     prompt = context.begin(episode.turns[0].observation)
+    if end_reason(0, room=context.has_room(prompt)) is not None:
+        return None
+    turns: list[Turn] = []
     past: list[tuple[str, tuple[int, ...]]] = []
-    following = [*(turn.observation for turn in episode.turns[1:]), episode.final_observation]
-    turns = []
-    for turn, observation in zip(episode.turns, following, strict=True):
-        if len(prompt) > context.longest_prompt:
-            episode = replace(
-                episode,
-                end_reason=EndReason.TRUNCATED,
-                success=False,
-                final_observation=turn.observation,
-            )
-            break
+    end: EndReason | None = None
+    while end is None:
+        turn, observation, last = _recorded(episode, len(turns))
         ids = tuple(context.chat.action_ids(turn.action))
-        retokenized = replace(
-            turn, prompt_ids=prompt, action_ids=ids, log_probabilities=(0.0,) * len(ids)
-        )
-        turns.append(retokenized)
+        certain = (0.0,) * len(ids)
+        turns.append(replace(turn, prompt_ids=prompt, action_ids=ids, log_probabilities=certain))
         past.append((turn.observation, ids))
         prompt = context.follow(prompt, past, observation)
-    if not turns:
-        return None
-    truncated = episode.end_reason is EndReason.TRUNCATED
-    return replace(episode, turns=tuple(turns), final_prompt_ids=prompt if truncated else ())
+        end = end_reason(
+            len(turns),
+            terminated=last and episode.end_reason is EndReason.TERMINATED,
+            truncated=last and episode.end_reason is EndReason.TRUNCATED,
+            room=context.has_room(prompt),
+        )
+    return replace(
+        episode,
+        turns=tuple(turns),
+        end_reason=end,
+        success=episode.success and last,
+        final_observation=observation,
+        final_prompt_ids=prompt if end is EndReason.TRUNCATED else (),
+    )
+
+
+def _recorded(episode: Trajectory, number: int) -> tuple[Turn, str, bool]:
+    """A turn, the observation that followed it, and whether it was the episode's last one."""
+    if number + 1 == len(episode.turns):
+        return episode.turns[number], episode.final_observation, True
+    return episode.turns[number], episode.turns[number + 1].observation, False

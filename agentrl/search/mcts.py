@@ -13,14 +13,14 @@ a rollout of the policy, by a critic, or by both; back the return up.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from agentrl.config import SearchConfig
-from agentrl.errors import EnvironmentFaultError
-from agentrl.rollout.context import Context
-from agentrl.rollout.episode import EpisodeSpec, no_room
+from agentrl.rollout.context import Context, Past
+from agentrl.rollout.ending import Standing, after_reset, after_step, failed
+from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.runner import turn_seed
 from agentrl.rollout.sampler import Completion
 from agentrl.search.replayable import StateHandle, StepResult
@@ -121,26 +121,18 @@ class Search:
     def begin(self) -> Generator[Question, Any, None]:
         """Start the episode; a root that has failed says why."""
         result: StepResult = yield Begin()
-        error, prompt_ids = result.error, self.context.begin(result.observation)
-        error = error or no_room(prompt_ids, self.context)
-        choices: Mapping[tuple[int, ...], str] = {}
-        if error is None:
-            choices, error = self._choices(result)
+        if result.error is None:
+            standing = after_reset(self.context, result.observation, result.info)
+        else:
+            standing = failed(result.error)
         self.tree.root.state = State(
             result.observation,
-            prompt_ids,
+            standing.prompt_ids,
             handle=result.handle,
-            end=EndReason.FAILED if error else None,
-            error=error,
-            choices=choices,
+            end=standing.end,
+            error=standing.error,
+            choices=standing.choices,
         )
-
-    def _choices(self, result: StepResult) -> tuple[Mapping[tuple[int, ...], str], str | None]:
-        """What may be said in a state, or what is wrong with the environment's list."""
-        try:
-            return self.context.choices(result.info), None
-        except EnvironmentFaultError as error:
-            return {}, str(error)
 
     def _text(self, state: State, completion: Completion) -> str:
         """What an utterance tells the environment."""
@@ -203,30 +195,36 @@ class Search:
         """The state that an action leads to."""
         result: StepResult = yield Act(before.handle, action, keep)
         self.tree.environment_steps += result.steps
-        if result.error is not None:
-            return State("", (), end=EndReason.FAILED, error=result.error)
-        self.tree.solved |= result.success
         past = (*before.past, (before.observation, action_ids))
-        prompt_ids: tuple[int, ...] = ()
-        end: EndReason | None = EndReason.TERMINATED
-        if not result.terminated:
-            prompt_ids = self.context.follow(before.prompt_ids, past, result.observation)
-            full = len(prompt_ids) > self.context.longest_prompt
-            late = _used_up(len(past), self.settings.max_turns)
-            end = EndReason.TRUNCATED if result.truncated or full or late else None
-        choices, error = self._choices(result) if end is None else ({}, None)
-        if error is not None:
-            return State("", (), end=EndReason.FAILED, error=error)
+        standing = self._standing(before, past, result)
+        self.tree.solved |= result.success
+        if standing.end is EndReason.FAILED:
+            return State("", (), end=standing.end, error=standing.error)
         return State(
             result.observation,
-            prompt_ids,
+            standing.prompt_ids,
             past,
             result.handle,
             result.reward,
             result.valid,
             result.success,
-            end,
-            choices=choices,
+            standing.end,
+            choices=standing.choices,
+        )
+
+    def _standing(self, before: State, past: Past, result: StepResult) -> Standing:
+        """Where the episode stands after a step: ``search.max_turns`` is a limit, too."""
+        if result.error is not None:
+            return failed(result.error)
+        late = _used_up(len(past), self.settings.max_turns)
+        return after_step(
+            self.context,
+            before.prompt_ids,
+            past,
+            result.observation,
+            result.info,
+            terminated=result.terminated,
+            truncated=result.truncated or late,
         )
 
     def _evaluate(self, leaf: Node, state: State) -> Generator[Question, Any, float | None]:

@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeVar
 from agentrl.config import EnvironmentConfig
 from agentrl.env import TextEnvironment
 from agentrl.errors import ConfigError, EnvironmentFaultError, SnapshotUnsupportedError
-from agentrl.rollout.episode import EpisodeSpec, begin, described, step
+from agentrl.rollout.ending import described
+from agentrl.rollout.episode import EpisodeSpec, begin, step
 from agentrl.rollout.runner import close_quietly, environment_or_stand_in
 
 Result = TypeVar("Result")
