@@ -202,7 +202,7 @@ def _as_played(specs: Sequence[EpisodeSpec], games: list[list[Turn]]) -> Iterato
 def _count(sampler: VllmSampler, turns: int, tokens: int, until: int) -> tuple[int, int]:
     """Let the engine compute until so few requests are left; adds up what is done."""
     while sampler.busy > until:
-        done = sampler.advance()
+        done = sampler.step()
         turns, tokens = turns + len(done), tokens + sum(len(c.ids) for _, c in done)
     return turns, tokens
 

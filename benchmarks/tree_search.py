@@ -3,10 +3,10 @@
     python -m benchmarks.tree_search [--config webshop_mcts.yaml] [--sizes 1,8,32] [key=value ...]
 
 The loop is what people write first: it answers each question of one search before it asks for the
-next. `agentrl.search.forest.Forest` grows 1, 8 and 32 trees at once. All search the same episodes
-with the same engine in one run, as many as there are at once, twice over, and at least four; the
-trees that both have grown must be equal. Where other work shares the machine, the processor's time
-is the steadier measure.
+next. `agentrl.search.batched.BatchedSearch` grows 1, 8 and 32 trees at once. All search the same
+episodes with the same engine in one run, as many as there are at once, twice over, and at least
+four; the trees that both have grown must be equal. Where other work shares the machine, the
+processor's time is the steadier measure.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.runner import close_quietly
 from agentrl.rollout.sampler import Sampler, build_sampler
 from agentrl.rollout.scripted import draw_specs
-from agentrl.search.forest import Forest
+from agentrl.search.batched import BatchedSearch
 from agentrl.search.mcts import Act, Ask, Search
+from agentrl.search.replayable import ReplayableEnvironment
 from agentrl.search.tree import Tree
-from agentrl.search.world import World
 
 LEAST = 4
 """Trees that every way grows."""
@@ -88,8 +88,8 @@ def one_after_the_other(
 
 
 def _alone(config: SearchingConfig, sampler: Sampler, context: Context, spec: EpisodeSpec) -> Tree:
-    world = World(config.environment, spec, config.search.states)
-    search = Search(spec, config.search, context, judged=False)
+    world = ReplayableEnvironment(config.environment, spec, config.search.states)
+    search = Search(spec, config.search, context, has_value_function=False)
     steps = search.run()
     answer: Any = None
     with suppress(StopIteration):
@@ -99,7 +99,7 @@ def _alone(config: SearchingConfig, sampler: Sampler, context: Context, spec: Ep
                 prompts = [question.prompt_ids] * len(question.seeds)
                 answer = sampler.sample(prompts, question.seeds)
             elif isinstance(question, Act):
-                answer = world.step(question.place, question.action, question.keep)
+                answer = world.step(question.handle, question.action, question.keep)
             else:
                 answer = world.begin()
     if world.environment is not None:
@@ -115,10 +115,10 @@ def together(
     size: int,
 ) -> Speed:
     """So many at once."""
-    forest = Forest(config.environment, sampler, context, config.search, concurrent=size)
-    with closing(forest):
+    search = BatchedSearch(config.environment, sampler, context, config.search, concurrent=size)
+    with closing(search):
         with timed() as taken:
-            trees = [tree for _, tree in sorted(forest.grow(specs), key=lambda pair: pair[0])]
+            trees = [tree for _, tree in sorted(search.grow(specs), key=lambda pair: pair[0])]
         return Speed(trees, *taken)
 
 

@@ -70,7 +70,7 @@ def run(
         typer.Option(help="Run of ArCHer, for critic_guided; default: the checkpoint's."),
     ] = None,
     prior_weight: Annotated[
-        float, typer.Option(min=0, help="Of the policy's log-probability beside a judge's Q.")
+        float, typer.Option(min=0, help="Of the policy's log-probability beside the scorer's Q.")
     ] = 0.0,
     json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
     output: Annotated[
@@ -92,8 +92,8 @@ def run(
         agents = list(dict.fromkeys(agent or [default]))
         if prior_weight and not {AgentKind.Q_GUIDED, AgentKind.CRITIC_GUIDED} & set(agents):
             raise ConfigError(
-                f"--prior-weight {prior_weight:g} is for agents with a judge: add --agent q_guided "
-                "or --agent critic_guided, or leave it out."
+                f"--prior-weight {prior_weight:g} is for agents with a scorer: add "
+                "--agent q_guided or --agent critic_guided, or leave it out."
             )
         guidance = Guidance(candidates, q_model, read_out.value, critic, prior_weight)
         evaluations = evaluate(resolved, agents, checkpoint, guidance)

@@ -27,10 +27,10 @@ from agentrl.models.locate import model_path
 from agentrl.rollout.runner import progress_bar
 from agentrl.rollout.sampler import build_sampler
 from agentrl.rollout.scripted import draw_specs
-from agentrl.search.forest import forest_with
-from agentrl.search.judge import configured_judge
+from agentrl.search.batched import configured_search
 from agentrl.search.labels import Source, pairs, step_rows, tree_row
 from agentrl.search.report import Figures, card, write_trees
+from agentrl.search.value_function import configured_value_function
 from agentrl.training.command import command
 from agentrl.training.experiment import Experiment
 
@@ -73,12 +73,12 @@ class Annotation:
         tasks = experiment.facts.tasks_of(config.search.split)
         self.specs = draw_specs(tasks, config.search.trees, config.seed)
         chat = experiment.chat
-        self.judge = configured_judge(config, chat, experiment.tokenizer)
+        self.value_function = configured_value_function(config, chat, experiment.tokenizer)
         path = model_path(config.policy.model)
         self.sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
         if experiment.start is not None:
             self.sampler.load_adapter(experiment.start, 0)
-        self.forest = forest_with(config, self.sampler, chat, self.judge)
+        self.searches = configured_search(config, self.sampler, chat, self.value_function)
         self.labelled, self.begun = 0, time.monotonic()
 
     def search(self) -> None:
@@ -93,7 +93,7 @@ class Annotation:
         mine = missing[rank() :: world_size()]
         failed = 0
         with progress_bar("growing trees" if rank() == 0 else None, len(mine)) as bar:
-            for position, tree in self.forest.grow([self.specs[number] for number in mine]):
+            for position, tree in self.searches.grow([self.specs[number] for number in mine]):
                 if tree.stopped == "failed":
                     failed += 1
                     self._check_failures(failed, tree)
@@ -134,12 +134,11 @@ class Annotation:
 
     def close(self) -> None:
         """End the environments and the sampler."""
-        self.forest.close()
+        self.searches.close()
         self.sampler.close()
 
     def _source(self, number: int) -> Source:
-
-        critic = self.judge.digest if self.judge is not None else None
+        critic = self.value_function.digest if self.value_function is not None else None
         policy = self.sampler.adapter_digest
         return Source(self.config.environment.id, number, policy, critic)
 

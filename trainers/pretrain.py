@@ -111,7 +111,7 @@ def _demonstrations(
 
     from agentrl.data.segment import segments_of
     from agentrl.rollout.context import Context
-    from agentrl.rollout.retelling import with_tokens
+    from agentrl.rollout.retokenizing import with_tokens
 
     context = Context(chat, config.context, config.longest_action)
     told = [told for episode in episodes if (told := with_tokens(episode, context))]

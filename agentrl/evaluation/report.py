@@ -29,7 +29,7 @@ _COLUMNS = {
 _COSTS = {
     "sampled": "utterances sampled",
     "tokens": "tokens sampled",
-    "judged": "judged",
+    "scored": "scored",
     "environment_steps": "environment steps",
 }
 """What a turn costs, and the heading of its column."""

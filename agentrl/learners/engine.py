@@ -206,7 +206,7 @@ def _read_deepspeed_config(name: str) -> dict[str, Any]:
     if settings.get("zero_optimization", {}).get("stage", 0) == 3:
         raise ConfigError(
             f"{path} asks for ZeRO stage 3, which cuts the weights up over the ranks; target "
-            "critic, hand-over of the adapter and checkpoints need them whole. Choose stage 0, 1 "
+            "critic, weight sync of the adapter and checkpoints need them whole. Choose stage 0, 1 "
             "or 2: optimizer states and gradients are cut up, and the base is frozen anyway."
         )
     return settings

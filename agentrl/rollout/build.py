@@ -16,7 +16,7 @@ from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec, begin
 from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import Answerer, Sampler, build_sampler
+from agentrl.rollout.sampler import Completer, Sampler, build_sampler
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -106,7 +106,7 @@ def build_runner(config: RunConfig, chat: Chat) -> tuple[Sampler, Runner]:
     return sampler, runner_with(config, sampler, chat)
 
 
-def runner_with(config: RunConfig, sampler: Answerer, chat: Chat) -> Runner:
+def runner_with(config: RunConfig, sampler: Completer, chat: Chat) -> Runner:
     """A runner that plays the configured environment with a sampler, or with what guides one."""
     context = build_context(config, chat)
     return Runner(played_environment(config), sampler, context, **at_once(config))
@@ -119,7 +119,7 @@ def played_environment(config: RunConfig) -> EnvironmentConfig:
 
 
 def at_once(config: RunConfig) -> dict[str, Any]:
-    """How many episodes are under way and where they act: arguments of `Runner` and `Forest`."""
+    """How many episodes are under way and where they act: arguments of `Runner` and `BatchedSearch`."""
     rollout = config.rollout
     return {
         "concurrent": rollout.concurrent,

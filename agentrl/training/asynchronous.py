@@ -26,7 +26,7 @@ from agentrl.learners.policy import PolicyLearner
 from agentrl.rollout.build import EnvironmentFacts
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.rollout.handover import adapter_digest, hand_over
+from agentrl.rollout.weight_sync import adapter_digest, sync_weights
 from agentrl.training.rollouts import Play, Played, Rollouts
 from agentrl.trajectory import Trajectory
 
@@ -131,7 +131,7 @@ class AsynchronousRollouts(Rollouts):
     ) -> tuple[float, Play]:
         """In the thread, so nothing here talks to other ranks: the probe's difference, episodes."""
         tolerance = self.config.sampler.probe_tolerance
-        difference = hand_over(
+        difference = sync_weights(
             self.sampler,
             published.folder,
             published.version,

@@ -45,7 +45,9 @@ def command(
                 print("{:42} {:24} {}".format(*row))
             raise typer.Exit
 
-    keys_option = typer.Option(False, "--keys", help="Print every key.", callback=show_keys, is_eager=True)
+    keys_option = typer.Option(
+        False, "--keys", help="Print every key.", callback=show_keys, is_eager=True
+    )
 
     @app.command(help=text)
     def main(

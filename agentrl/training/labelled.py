@@ -26,7 +26,7 @@ from agentrl.data.segment import Segment, joined
 from agentrl.distributed import rank, world_size
 from agentrl.errors import ConfigError
 from agentrl.models.locate import model_path
-from agentrl.rollout.handover import adapter_digest
+from agentrl.rollout.weight_sync import adapter_digest
 
 _PROMPTS = (
     "environment.id",

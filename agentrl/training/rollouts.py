@@ -19,9 +19,9 @@ from agentrl.learners.policy import PolicyLearner
 from agentrl.rollout.build import EnvironmentFacts, build_runner
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.rollout.handover import Probe, hand_over
 from agentrl.rollout.sampler import Request
 from agentrl.rollout.scripted import draw_specs
+from agentrl.rollout.weight_sync import Probe, sync_weights
 from agentrl.trajectory import EndReason, Trajectory
 
 PROBE_TOKENS = 16
@@ -162,7 +162,7 @@ class Rollouts:
         """
         wanted = [state for state in states for _ in range(count)]
         seeds = np.random.SeedSequence([seed, rank()]).generate_state(len(wanted), np.uint64) >> 1
-        completions = self.sampler.answer(
+        completions = self.sampler.complete(
             [
                 Request(episode.turns[turn].prompt_ids, int(s), choices=episode.turns[turn].choices)
                 for (episode, turn), s in zip(wanted, seeds, strict=True)
@@ -190,7 +190,9 @@ class Rollouts:
             policy.policy.save_adapter(self.folder)
         barrier()
         expected, tolerance = self.expected(policy), self.config.sampler.probe_tolerance
-        difference = hand_over(self.sampler, self.folder, version, self.probe, expected, tolerance)
+        difference = sync_weights(
+            self.sampler, self.folder, version, self.probe, expected, tolerance
+        )
         barrier()
         return difference
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agentrl.training.asynchronous import AHEAD, AsynchronousRollouts, Handed
+from agentrl.training.asynchronous import AHEAD, AsynchronousRollouts
 
 WEIGHTS = "adapter_model.safetensors"
 READ = b"a play may be reading this"
@@ -20,10 +20,10 @@ class Watched(AsynchronousRollouts):
         self._planned = 0
         self.planned: list[tuple[int, int]] = []
 
-    def _plan(self, iteration: int, handed: Handed) -> None:
-        first = handed.version not in dict(self.planned).values()
-        self.planned.append((iteration, handed.version))
-        weights = handed.folder / WEIGHTS
+    def _plan(self, iteration: int, published: PublishedAdapter) -> None:
+        first = published.version not in dict(self.planned).values()
+        self.planned.append((iteration, published.version))
+        weights = published.folder / WEIGHTS
         if first:
             weights.write_bytes(READ)
         assert weights.read_bytes() == READ, f"written again before play {iteration}"

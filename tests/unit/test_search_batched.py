@@ -9,7 +9,7 @@ from test_search_mcts import shape
 from agentrl.errors import ConfigError
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.search.forest import Forest
+from agentrl.search.batched import BatchedSearch
 
 SPECS = [EpisodeSpec(task % 4, seed=10 + task) for task in range(9)]
 
@@ -43,13 +43,17 @@ def test_another_seed_grows_another_tree(context: Context) -> None:
     assert shape(one) == shape(again) != shape(other)
 
 
-def forest(context: Context, sampler: DoorSampler, environment: str = "SavedRooms") -> Forest:
-    return Forest(world(environment), sampler, context, settings(iterations=10), concurrent=8)
+def search(
+    context: Context, sampler: DoorSampler, environment: str = "SavedRooms"
+) -> BatchedSearch:
+    return BatchedSearch(
+        world(environment), sampler, context, settings(iterations=10), concurrent=8
+    )
 
 
 def test_the_engine_has_the_requests_of_many_trees(context: Context) -> None:
     sampler = DoorSampler(context.chat, delay=3)
-    trees = list(forest(context, sampler).grow(SPECS))
+    trees = list(search(context, sampler).grow(SPECS))
     assert sorted(position for position, _ in trees) == list(range(9))
     assert sampler.most_at_once > 12
     assert sampler.busy == 0
@@ -57,7 +61,7 @@ def test_the_engine_has_the_requests_of_many_trees(context: Context) -> None:
 
 def test_each_tree_comes_as_soon_as_it_is_grown(context: Context) -> None:
     sampler = DoorSampler(context.chat, delay=3)
-    growing = forest(context, sampler).grow(SPECS)
+    growing = search(context, sampler).grow(SPECS)
     next(growing)
     assert sampler.busy > 0
     growing.close()
@@ -74,7 +78,7 @@ def test_no_instance_is_left_open(context: Context, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(SavedRooms, "__init__", opening)
     monkeypatch.setattr(SavedRooms, "close", lambda self: closed.append(self))
-    trees = forest(context, DoorSampler(context.chat, delay=2))
+    trees = search(context, DoorSampler(context.chat, delay=2))
     list(trees.grow(SPECS))
     assert len(opened) == 8 and closed == []
     growing = trees.grow(SPECS)
@@ -87,5 +91,5 @@ def test_no_instance_is_left_open(context: Context, monkeypatch: pytest.MonkeyPa
 def test_a_mistake_in_the_configuration_rises(context: Context) -> None:
     sampler = DoorSampler(context.chat)
     with pytest.raises(ConfigError, match="has no task 999"):
-        list(forest(context, sampler).grow([*SPECS, EpisodeSpec(999, 0)]))
+        list(search(context, sampler).grow([*SPECS, EpisodeSpec(999, 0)]))
     assert sampler.busy == 0

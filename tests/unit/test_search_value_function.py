@@ -17,8 +17,8 @@ from agentrl.models.policy import load_tokenizer
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
 from agentrl.rollout.scripted import draw_specs, play_scripted
-from agentrl.search.judge import Judge
 from agentrl.search.tree import State
+from agentrl.search.value_function import CriticValueFunction
 
 WORDLE = EnvironmentConfig(id="agentrl/Wordle-v0", arguments={"words": 40}, instructions=False)
 
@@ -50,16 +50,16 @@ def trained(
     return folder, model
 
 
-def judge(policy: Path, critic: Path, **search: Any) -> Judge:
+def value_function(policy: Path, critic: Path, **search: Any) -> CriticValueFunction:
     given = {"critic": str(critic), "discount": 0.9, **search}
     config = RunConfig.model_validate(run_config(policy, search=given))
     tokenizer = load_tokenizer(config.policy)
-    return Judge(config, Chat(tokenizer), tokenizer)
+    return CriticValueFunction(config, Chat(tokenizer), tokenizer)
 
 
 def test_values_are_the_critics(tiny_policy: Path, trained: tuple[Path, CriticModel]) -> None:
     folder, model = trained
-    found = judge(tiny_policy, folder)
+    found = value_function(tiny_policy, folder)
     context = Context(found.chat, 200, 8)
     specs = draw_specs(range(28), 3, seed=0)
     for episode in play_scripted(WORDLE, specs, "scripted", 0.3, context):
@@ -80,9 +80,9 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     folder, _ = trained
     with pytest.raises(ConfigError, match=r"discounts by 0\.9 and this search by 1\.0"):
-        judge(tiny_policy, folder, discount=1.0)
+        value_function(tiny_policy, folder, discount=1.0)
     with pytest.raises(CheckpointError, match="holds no critic"):
-        judge(tiny_policy, tmp_path)
+        value_function(tiny_policy, tmp_path)
     (folder / "config.yaml").unlink()
     with pytest.raises(CheckpointError, match=r"there is no config\.yaml above it"):
-        judge(tiny_policy, folder)
+        value_function(tiny_policy, folder)

@@ -1,4 +1,4 @@
-"""Thousands of hostile actions: none may crash an environment, and none may buy a reward."""
+"""Fuzzing: thousands of odd actions, none of which may crash an environment or buy a reward."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HUGE, _TASKS = 10_000, 4
 _SHARE_KNOWN, _SHARE_NEAR = 0.2, 0.4
 
 
-def check_hostile_actions(
+def fuzz_environment(
     make: Callable[[], TextEnvironment] | str, count: int = 10_000, seed: int = 0
 ) -> int:
     """Play random, near-valid and hostile actions and hold every answer against the contract.
@@ -56,13 +56,13 @@ def check_hostile_actions(
         for _ in range(count):
             if over(answer):
                 answer, agent = _begin(environment, tasks, generator)
-            action = hostile_action(generator, _sensible(agent, answer, generator))
-            answer = step(environment, action, rule="hostile actions")
+            action = fuzzed_action(generator, _sensible(agent, answer, generator))
+            answer = step(environment, action, rule="fuzzing")
             info: Mapping[str, Any] = answer[-1]
             scored = answer[1] > 0 or info.get("success", False)
             unearned = scored and not info.get("valid", True)
             message = f"{action[:80]!r} was not valid, paid {answer[1]} and {info}"
-            require("hostile actions", not unearned, message)
+            require("fuzzing", not unearned, message)
             valid += info.get("valid", True)
     return valid
 
@@ -83,7 +83,7 @@ def _sensible(agent: Agent | None, answer: tuple[Any, ...], generator: random.Ra
     return agent.act(answer[0], answer[-1]) if agent is not None else "look"
 
 
-def hostile_action(generator: random.Random, sensible: str) -> str:
+def fuzzed_action(generator: random.Random, sensible: str) -> str:
     """A sensible action, one with something wrong, or an odd text."""
     kind = generator.random()
     if kind < _SHARE_KNOWN:

@@ -1,7 +1,7 @@
-"""Acting by the best of several candidates: the policy proposes, a judge chooses.
+"""Acting by the best of several candidates: the policy proposes, a scorer chooses.
 
 Best of n by likelihood, by a Q-model (Zhai et al. 2024, arXiv 2409.09345) or by ArCHer's critic
-(CHAI, Verma et al. 2022, arXiv 2204.08426) differ in the judge alone.
+(CHAI, Verma et al. 2022, arXiv 2204.08426) differ in the scorer alone.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from agentrl.rollout.sampler import Answerer, Completion, Request, derived_seed
+from agentrl.rollout.sampler import Completer, Completion, Request, derived_seed
 
-Judge = Callable[[Sequence[Sequence[int]], Sequence[Sequence[Completion]]], list[list[float]]]
+Scorer = Callable[[Sequence[Sequence[int]], Sequence[Sequence[Completion]]], list[list[float]]]
 """Prompts, and for each its candidates, none twice, to a score of each candidate."""
 
 
@@ -23,7 +23,7 @@ class Cost:
         turns: utterances that were asked for.
         sampled: utterances that were sampled for them.
         tokens: of the sampled utterances.
-        judged: utterances that the judge scored: what was sampled, without repetitions, where
+        scored: utterances that were scored: what was sampled, without repetitions, where
             there was something to choose. Of a search the states that its critic valued.
         environment_steps: of the environment, those of a search included.
     """
@@ -31,7 +31,7 @@ class Cost:
     turns: int = 0
     sampled: int = 0
     tokens: int = 0
-    judged: int = 0
+    scored: int = 0
     environment_steps: int = 0
 
 
@@ -44,8 +44,8 @@ class _Group:
     done: dict[int, Completion] = field(default_factory=dict)
 
 
-class Guided(Answerer):
-    """Answers each request with the candidate that the judge scores highest.
+class BestOfN(Completer):
+    """Answers each request with the candidate that the scorer scores highest.
 
     The first candidate is what the sampler would have answered alone; the others have seeds derived
     from the request's. At equal scores the earlier candidate wins. A request at temperature 0 has
@@ -53,17 +53,17 @@ class Guided(Answerer):
 
     Args:
         sampler: proposes.
-        judge: scores.
+        scorer: scores.
         candidates: how many a request, at least 1.
 
     Attributes:
         cost: so far.
     """
 
-    def __init__(self, sampler: Answerer, judge: Judge, candidates: int) -> None:
+    def __init__(self, sampler: Completer, scorer: Scorer, candidates: int) -> None:
         if candidates < 1:
             raise ValueError(f"candidates={candidates}; expected at least 1.")
-        self.sampler, self.judge, self.candidates = sampler, judge, candidates
+        self.sampler, self.scorer, self.candidates = sampler, scorer, candidates
         self.cost = Cost()
         self._groups: dict[int, _Group] = {}
         self._place: dict[int, tuple[int, int]] = {}
@@ -75,7 +75,7 @@ class Guided(Answerer):
         return self.sampler.version
 
     def submit(self, requests: Sequence[Request]) -> list[int]:
-        """Hand in all candidates of the requests; see `Answerer.submit`."""
+        """Hand in all candidates of the requests; see `Completer.submit`."""
         tickets = []
         for request in requests:
             self._tickets += 1
@@ -90,9 +90,9 @@ class Guided(Answerer):
             tickets.append(self._tickets)
         return tickets
 
-    def advance(self) -> list[tuple[int, Completion]]:
-        """Let the sampler compute, and judge what is complete; see `Answerer.advance`."""
-        for inner, completion in self.sampler.advance():
+    def step(self) -> list[tuple[int, Completion]]:
+        """Let the sampler compute, and score what is complete; see `Completer.step`."""
+        for inner, completion in self.sampler.step():
             ticket, number = self._place.pop(inner)
             self._groups[ticket].done[number] = completion
         ready = {t: g for t, g in self._groups.items() if len(g.done) == g.wanted}
@@ -101,7 +101,7 @@ class Guided(Answerer):
         return list(zip(ready, self._chosen(list(ready.values())), strict=True))
 
     def _chosen(self, groups: Sequence[_Group]) -> list[Completion]:
-        """The best candidate of each group; the judge sees only groups with a choice."""
+        """The best candidate of each group; the scorer sees only groups with a choice."""
         proposals = [_distinct([g.done[number] for number in range(g.wanted)]) for g in groups]
         self.cost.turns += len(groups)
         self.cost.environment_steps += len(groups)
@@ -110,41 +110,41 @@ class Guided(Answerer):
         open_ = [place for place, found in enumerate(proposals) if len(found) > 1]
         best = [0] * len(groups)
         if open_:
-            judged = [proposals[place] for place in open_]
-            self.cost.judged += sum(map(len, judged))
+            scored = [proposals[place] for place in open_]
+            self.cost.scored += sum(map(len, scored))
             prompts = [groups[place].request.prompt for place in open_]
-            for place, scores in zip(open_, self.judge(prompts, judged), strict=True):
+            for place, scores in zip(open_, self.scorer(prompts, scored), strict=True):
                 best[place] = max(range(len(scores)), key=scores.__getitem__)
         return [found[place] for found, place in zip(proposals, best, strict=True)]
 
-    def abandon(self) -> None:
-        """Forget all requests that are not done; see `Answerer.abandon`."""
+    def abort(self) -> None:
+        """Forget all requests that are not done; see `Completer.abort`."""
         self._groups, self._place = {}, {}
-        self.sampler.abandon()
+        self.sampler.abort()
 
 
 def by_likelihood(
     prompts: Sequence[Sequence[int]], candidates: Sequence[Sequence[Completion]]
 ) -> list[list[float]]:
-    """A judge: the log-probability of the whole utterance under the policy."""
+    """A scorer: the log-probability of the whole utterance under the policy."""
     del prompts
     return [[sum(c.log_probabilities) for c in found] for found in candidates]
 
 
-def with_prior(judge: Judge, weight: float) -> Judge:
-    """A judge whose scores count the policy's own log-probability, too.
+def with_prior(scorer: Scorer, weight: float) -> Scorer:
+    """A scorer whose scores count the policy's own log-probability, too.
 
     Args:
-        judge: scores in its own units.
-        weight: of a nat, in these units; 0 leaves the judge as it is.
+        scorer: scores in its own units.
+        weight: of a nat, in these units; 0 leaves the scorer as it is.
     """
     if not weight:
-        return judge
+        return scorer
 
     def weighed(
         prompts: Sequence[Sequence[int]], candidates: Sequence[Sequence[Completion]]
     ) -> list[list[float]]:
-        both = zip(judge(prompts, candidates), by_likelihood(prompts, candidates), strict=True)
+        both = zip(scorer(prompts, candidates), by_likelihood(prompts, candidates), strict=True)
         return [[q + weight * p for q, p in zip(*pair, strict=True)] for pair in both]
 
     return weighed

@@ -54,7 +54,7 @@ def adapter_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def hand_over(
+def sync_weights(
     sampler: Sampler,
     folder: Path,
     version: int,
@@ -106,7 +106,7 @@ def hand_over(
 
 _UNCHANGED_FILES = (
     "The files are those the sampler had before: the trainer's weights changed and were not saved. "
-    "Save the adapter before every hand-over."
+    "Save the adapter before every weight sync."
 )
 _OTHER_WEIGHTS = (
     "Check that both load the same base model in the same number format, that the trainer scores "

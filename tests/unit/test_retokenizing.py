@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 from agentrl.config import EnvironmentConfig, HistoryConfig
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
-from agentrl.rollout.retelling import with_tokens
+from agentrl.rollout.retokenizing import with_tokens
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.trajectory import EndReason, Trajectory
 
@@ -33,26 +33,26 @@ def played(context: Context | None, strength: float) -> list[Trajectory]:
 
 @pytest.mark.parametrize("length", [50, 80, 1000])
 @pytest.mark.parametrize("keep", ["all", "last_turns", "within_budget"])
-def test_told_anew_as_if_played_with_the_chat(chat: Chat, length: int, keep: str) -> None:
+def test_retokenized_as_if_played_with_the_chat(chat: Chat, length: int, keep: str) -> None:
     history = HistoryConfig.model_validate({"keep": keep})
     context = Context(chat, length, LONGEST, history)
-    told = [with_tokens(game, context) for game in played(None, 0.2)]
+    retokenized = [with_tokens(game, context) for game in played(None, 0.2)]
 
-    assert told == played(context, 0.2)
+    assert retokenized == played(context, 0.2)
     if length == 50 and keep == "all":
-        assert EndReason.TRUNCATED in {game.end_reason for game in told if game}
+        assert EndReason.TRUNCATED in {game.end_reason for game in retokenized if game}
 
 
 def test_the_limit_of_the_environment_stays_a_truncation(chat: Chat) -> None:
     game = replace(played(None, 1.0)[0], end_reason=EndReason.TRUNCATED)
 
-    told = with_tokens(game, Context(chat, 1000, LONGEST))
+    retokenized = with_tokens(game, Context(chat, 1000, LONGEST))
 
-    assert told is not None
-    assert told.end_reason is EndReason.TRUNCATED
-    last = told.turns[-1]
-    assert told.final_prompt_ids[: len(last.prompt_ids)] == last.prompt_ids
-    assert len(told.final_prompt_ids) > len(last.prompt_ids) + len(last.action_ids)
+    assert retokenized is not None
+    assert retokenized.end_reason is EndReason.TRUNCATED
+    last = retokenized.turns[-1]
+    assert retokenized.final_prompt_ids[: len(last.prompt_ids)] == last.prompt_ids
+    assert len(retokenized.final_prompt_ids) > len(last.prompt_ids) + len(last.action_ids)
 
 
 def test_what_cannot_be_learned_is_left_out(chat: Chat) -> None:

@@ -1,6 +1,6 @@
-"""Adapters on their way to the sampler: time and memory of 500 hand-overs, each proven by a probe.
+"""Weight sync: time and memory of 500 adapters given to the sampler, each proven by a probe.
 
-python -m benchmarks.handover
+python -m benchmarks.weight_sync
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from agentrl.learners.policy import PolicyLearner
 from agentrl.models.locate import model_path
 from agentrl.models.policy import Policy, load_tokenizer
 from agentrl.rollout.chat import Chat
-from agentrl.rollout.handover import Probe, hand_over
 from agentrl.rollout.sampler import build_sampler
+from agentrl.rollout.weight_sync import Probe, sync_weights
 
 PARTS = ("save", "trainer's score", "load and prove")
 MEMORY = ("MiB after 100", "at the end")
 
 
 def measure(config: RunConfig, count: int) -> tuple[np.ndarray, list[float]]:
-    """Seconds of each part of each hand-over [count, 3], and memory after each, MiB."""
+    """Seconds of each part of each weight sync, [count, 3], and memory after each, MiB."""
     initialize_distributed()
     chat = Chat(load_tokenizer(config.policy))
     policy = Policy(config.policy, None, config.seed)
@@ -60,7 +60,7 @@ def measure(config: RunConfig, count: int) -> tuple[np.ndarray, list[float]]:
             expected = actor.score(whole)
             times.append(time.perf_counter())
             tolerance = config.sampler.probe_tolerance
-            hand_over(sampler, Path(folder), version, probe, expected, tolerance)
+            sync_weights(sampler, Path(folder), version, probe, expected, tolerance)
             times.append(time.perf_counter())
             seconds.append(np.diff(times))
             memory.append(process.memory_info().rss / 2**20)
@@ -78,10 +78,10 @@ def change(policy: Policy, version: int) -> None:
 
 def main(
     config: Annotated[str, typer.Option(help="Of the policy.")] = "wordle.yaml",
-    count: Annotated[int, typer.Option(help="How many hand-overs.")] = 500,
+    count: Annotated[int, typer.Option(help="How many weight syncs.")] = 500,
 ) -> None:
     """Print a table: medians of each part."""
-    table = Table(title=f"{count} hand-overs of an adapter, {config}")
+    table = Table(title=f"{count} weight syncs of an adapter, {config}")
     milliseconds = (*PARTS, "all", "95 % of all")
     for column in ("sampler", *(f"{each}, ms" for each in milliseconds), *MEMORY):
         table.add_column(column, justify="right")

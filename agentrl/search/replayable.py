@@ -9,14 +9,15 @@ from typing import Any, Literal, TypeVar
 from agentrl.config import EnvironmentConfig
 from agentrl.env import TextEnvironment
 from agentrl.errors import ConfigError, EnvironmentFaultError, SnapshotUnsupportedError
-from agentrl.rollout.episode import EpisodeSpec, begin, described, step
+from agentrl.rollout.ending import described
+from agentrl.rollout.episode import EpisodeSpec, begin, step
 from agentrl.rollout.runner import close_quietly, environment_or_stand_in
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class StateHandle:
     """A state to come back to.
 
     Attributes:
@@ -31,7 +32,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StepResult:
     """What an environment answered.
 
     Attributes:
@@ -41,7 +42,7 @@ class Outcome:
         truncated: a limit of the environment cut the episode short.
         valid: whether it understood and allowed the action.
         success: whether the task is solved.
-        place: of this state; None if the episode is over or broke.
+        handle: of this state; None if the episode is over or broke.
         steps: how many of the environment's steps it took, replayed ones included.
         error: what broke; the other fields then mean nothing.
         info: what the environment returned with the observation.
@@ -53,13 +54,13 @@ class Outcome:
     truncated: bool = False
     valid: bool = True
     success: bool = False
-    place: Place | None = None
+    handle: StateHandle | None = None
     steps: int = 0
     error: str | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
 
 
-class World:
+class ReplayableEnvironment:
     """Plays one episode of an environment in any order.
 
     An environment that can save its state is put back to it. Any other is reset with the same task
@@ -90,11 +91,11 @@ class World:
         self.config, self.spec, self.retries = config, spec, retries
         self.environment = environment
         self._saves, self._must_save = states != "replay", states == "snapshot"
-        self._here: Place | None = None
+        self._here: StateHandle | None = None
         self._begun = False
         self._steps = 0
 
-    def begin(self) -> Outcome:
+    def begin(self) -> StepResult:
         """Start the episode.
 
         Raises:
@@ -102,20 +103,20 @@ class World:
         """
         return self._trying(self._begin)
 
-    def step(self, place: Place, action: str, keep: bool) -> Outcome:
-        """Take an action at a state that an earlier outcome led to.
+    def step(self, handle: StateHandle, action: str, keep: bool) -> StepResult:
+        """Take an action at a state that an earlier result led to.
 
         Args:
-            place: of that state.
+            handle: of that state.
             action: what the environment is told.
             keep: whether the state that follows will be come back to. One that is only passed
                 through, in a rollout, is not worth a snapshot.
 
         Raises: as `begin`.
         """
-        return self._trying(lambda: self._step(place, action, keep))
+        return self._trying(lambda: self._step(handle, action, keep))
 
-    def _trying(self, attempt: Callable[[], Outcome]) -> Outcome:
+    def _trying(self, attempt: Callable[[], StepResult]) -> StepResult:
         self._steps = 0
         error = ""
         for _ in range(1 + self.retries):
@@ -126,17 +127,17 @@ class World:
             except Exception as fault:  # any fault of an environment is data, not a crash
                 error = described(fault)
                 self._discard()
-        return Outcome(steps=self._steps, error=error)
+        return StepResult(steps=self._steps, error=error)
 
     def _discard(self) -> None:
         if self.environment is not None:
             close_quietly(self.environment)
         self.environment, self._here, self._begun = None, None, False
 
-    def _begin(self) -> Outcome:
+    def _begin(self) -> StepResult:
         observation, info = self._reset()
-        self._here = self._place(observation, Place(observation))
-        return Outcome(observation, place=self._here, info=info)
+        self._here = self._handle(observation, StateHandle(observation))
+        return StepResult(observation, handle=self._here, info=info)
 
     def _reset(self) -> tuple[str, Mapping[str, Any]]:
         if self.environment is None:
@@ -146,16 +147,16 @@ class World:
         self._begun = True
         return observation, info
 
-    def _step(self, place: Place, action: str, keep: bool) -> Outcome:
-        if self._here is not place:
-            self._return_to(place)
+    def _step(self, handle: StateHandle, action: str, keep: bool) -> StepResult:
+        if self._here is not handle:
+            self._return_to(handle)
         observation, reward, terminated, truncated, info = self._act(action)
-        reached = Place(observation, place.snapshot, (*place.since, action))
+        reached = StateHandle(observation, handle.snapshot, (*handle.since, action))
         if terminated or truncated:
             self._here = None
         else:
-            self._here = self._place(observation, reached) if keep else reached
-        return Outcome(
+            self._here = self._handle(observation, reached) if keep else reached
+        return StepResult(
             observation,
             reward,
             terminated,
@@ -173,33 +174,33 @@ class World:
         self._steps += 1
         return step(self.environment, action)
 
-    def _return_to(self, place: Place) -> None:
+    def _return_to(self, handle: StateHandle) -> None:
         """Bring the environment to a state: from the nearest snapshot, or from the beginning."""
-        observation = place.observation
-        if place.snapshot is None or not self._begun:
+        observation = handle.observation
+        if handle.snapshot is None or not self._begun:
             observation, _ = self._reset()
-        if place.snapshot is not None:
+        if handle.snapshot is not None:
             assert self.environment is not None
-            self.environment.restore(place.snapshot)
-            observation = place.observation
-        for action in place.since:
+            self.environment.restore(handle.snapshot)
+            observation = handle.observation
+        for action in handle.since:
             observation, _, terminated, truncated, _ = self._act(action)
             if terminated or truncated:
                 observation = "(the end of the episode)"
-        if observation != place.observation:
+        if observation != handle.observation:
             raise EnvironmentFaultError(
                 f"Task {self.spec.task} with seed {self.spec.seed} does not repeat itself: after "
-                f"the same {len(place.since)} actions it shows {observation[:80]!r} instead of "
-                f"{place.observation[:80]!r}. A search needs an environment that saves its state, "
+                f"the same {len(handle.since)} actions it shows {observation[:80]!r} instead of "
+                f"{handle.observation[:80]!r}. A search needs an environment that saves its state, "
                 "or one that task, seed and actions determine."
             )
 
-    def _place(self, observation: str, reached: Place) -> Place:
+    def _handle(self, observation: str, reached: StateHandle) -> StateHandle:
         """The state that the environment is in, with a snapshot if it can be had."""
         assert self.environment is not None
         if self._saves:
             try:
-                return Place(observation, self.environment.snapshot())
+                return StateHandle(observation, self.environment.snapshot())
             except SnapshotUnsupportedError as error:
                 if self._must_save:
                     raise ConfigError(

@@ -12,17 +12,17 @@ from typing import Any
 from agentrl.config import EnvironmentConfig, SearchConfig, SearchingConfig
 from agentrl.env import TextEnvironment
 from agentrl.isolation import RemoteEnvironment
+from agentrl.rollout.best_of_n import Cost
 from agentrl.rollout.build import at_once, build_context, played_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.rollout.guided import Cost
 from agentrl.rollout.runner import Threads, close_quietly, progress_bar, report_failures
-from agentrl.rollout.sampler import Answerer, Completion, Request
+from agentrl.rollout.sampler import Completer, Completion, Request
 from agentrl.search.acting import Acting
 from agentrl.search.mcts import Act, Ask, Begin, Question, Search, Value
+from agentrl.search.replayable import ReplayableEnvironment, StepResult
 from agentrl.search.tree import State, Tree
-from agentrl.search.world import Outcome, World
 from agentrl.trajectory import Trajectory
 
 
@@ -34,7 +34,7 @@ class _Growing:
         position: of its spec.
         search: what it is.
         steps: what it does.
-        world: its environment.
+        environment: where it plays.
         answers: of the samples it asked for, those that have come.
         missing: how many of them have not.
     """
@@ -42,12 +42,12 @@ class _Growing:
     position: int
     search: Search
     steps: Generator[Question, Any, Tree]
-    world: World
+    environment: ReplayableEnvironment
     answers: list[Completion | None] = field(default_factory=list)
     missing: int = 0
 
 
-class Forest:
+class BatchedSearch:
     """Grows trees, or plays episodes by search, up to `concurrent` of them at once.
 
     A search waits for its own answers only: while one tree's environment acts, the engine samples
@@ -59,7 +59,7 @@ class Forest:
         sampler: answers the prompts; nobody else may use it meanwhile.
         context: makes the prompts.
         settings: how a tree grows.
-        judge: the critic's value of a state; None if there is none.
+        value_function: the critic's value of a state; None if there is none.
         concurrent: most trees at once.
         retries: how often an action that broke the environment is tried again.
         threads: where environments act; as of `agentrl.rollout.runner.Threads`.
@@ -73,11 +73,11 @@ class Forest:
     def __init__(
         self,
         environment: EnvironmentConfig,
-        sampler: Answerer,
+        sampler: Completer,
         context: Context,
         settings: SearchConfig,
         *,
-        judge: Callable[[State], float] | None = None,
+        value_function: Callable[[State], float] | None = None,
         concurrent: int,
         retries: int = 0,
         threads: int | None = None,
@@ -85,14 +85,14 @@ class Forest:
         temperature: float | None = None,
     ) -> None:
         self.environment, self.sampler, self.context = environment, sampler, context
-        self.settings, self.judge, self.concurrent = settings, judge, concurrent
+        self.settings, self.value_function, self.concurrent = settings, value_function, concurrent
         self.retries, self.in_order, self.temperature = retries, in_order, temperature
         self.cost = Cost()
         self._threads = Threads(environment, concurrent, threads)
         self._idle: list[TextEnvironment] = []
         self._growing: list[_Growing] = []
         self._asked: dict[int, tuple[_Growing, int]] = {}
-        self._acting: dict[Future[Outcome], _Growing] = {}
+        self._acting: dict[Future[StepResult], _Growing] = {}
         self._over: list[tuple[int, Search]] = []
 
     def grow(self, specs: Sequence[EpisodeSpec]) -> Iterator[tuple[int, Tree]]:
@@ -140,7 +140,7 @@ class Forest:
         cost.turns += turns
         cost.sampled += tree.sampled
         cost.tokens += tree.tokens
-        cost.judged += tree.judged
+        cost.scored += tree.valued
         cost.environment_steps += tree.environment_steps
 
     def _search(
@@ -152,11 +152,11 @@ class Forest:
             while waiting or self._growing:
                 while waiting and len(self._growing) < self.concurrent:
                     self._begin(kind, *waiting.popleft())
-                self._land()
+                self._collect()
                 while self._over:
                     yield self._over.pop(0)
                 if self._asked and not (self.in_order and self._acting):
-                    self._hear()
+                    self._poll()
                 elif self._acting:
                     when = ALL_COMPLETED if self.in_order else FIRST_COMPLETED
                     wait(self._acting, return_when=when)
@@ -164,12 +164,12 @@ class Forest:
             self._abort()
 
     def _begin(self, kind: type[Search], position: int, spec: EpisodeSpec) -> None:
-        search = kind(spec, self.settings, self.context, self.judge is not None)
+        search = kind(spec, self.settings, self.context, self.value_function is not None)
         states, idle = self.settings.states, self._take_idle()
-        world = World(self.environment, spec, states, self.retries, idle)
-        growing = _Growing(position, search, search.run(), world)
+        environment = ReplayableEnvironment(self.environment, spec, states, self.retries, idle)
+        growing = _Growing(position, search, search.run(), environment)
         self._growing.append(growing)
-        self._go_on(growing, None)
+        self._resume(growing, None)
 
     def _take_idle(self) -> TextEnvironment | None:
         """An environment of a tree that is grown, unless its worker has died since."""
@@ -180,22 +180,22 @@ class Forest:
             close_quietly(environment)
         return None
 
-    def _go_on(self, growing: _Growing, answer: Any) -> None:
+    def _resume(self, growing: _Growing, answer: Any) -> None:
         """Give a search its answer, and pass its next question on."""
         try:
             question = growing.steps.send(answer)
             while isinstance(question, Value):
-                assert self.judge is not None
-                question = growing.steps.send(self.judge(question.state))
+                assert self.value_function is not None
+                question = growing.steps.send(self.value_function(question.state))
         except StopIteration:
             self._finish(growing)
             return
-        world = growing.world
+        environment = growing.environment
         match question:
             case Begin():
-                self._acting[self._threads.do(world.begin)] = growing
-            case Act(place, action, keep):
-                self._acting[self._threads.do(world.step, place, action, keep)] = growing
+                self._acting[self._threads.do(environment.begin)] = growing
+            case Act(handle, action, keep):
+                self._acting[self._threads.do(environment.step, handle, action, keep)] = growing
             case Ask(prompt_ids, seeds, choices):
                 limit = self.context.max_new_tokens
                 tickets = self.sampler.submit(
@@ -208,32 +208,32 @@ class Forest:
     def _finish(self, growing: _Growing) -> None:
         self._growing.remove(growing)
         self._over.append((growing.position, growing.search))
-        if growing.world.environment is not None:
-            self._idle.append(growing.world.environment)
+        if growing.environment.environment is not None:
+            self._idle.append(growing.environment.environment)
 
-    def _land(self) -> None:
+    def _collect(self) -> None:
         """Let every search go on whose environment has acted, until all wait for something."""
         while landed := [future for future in self._acting if future.done()]:
             for future in landed:
-                self._go_on(self._acting.pop(future), future.result())
+                self._resume(self._acting.pop(future), future.result())
 
-    def _hear(self) -> None:
+    def _poll(self) -> None:
         """Let the sampler compute, and every search go on whose samples are complete."""
-        for ticket, completion in self.sampler.advance():
+        for ticket, completion in self.sampler.step():
             growing, number = self._asked.pop(ticket)
             growing.answers[number] = completion
             growing.missing -= 1
             if not growing.missing:
-                self._go_on(growing, growing.answers)
+                self._resume(growing, growing.answers)
 
     def _abort(self) -> None:
         """Leave nothing behind where an error ended it; after a whole one nothing is left."""
         if self._asked:
-            self.sampler.abandon()
+            self.sampler.abort()
         wait(self._acting)
         for growing in self._growing:
-            if growing.world.environment is not None:
-                close_quietly(growing.world.environment)
+            if growing.environment.environment is not None:
+                close_quietly(growing.environment.environment)
         self._growing, self._asked, self._acting, self._over = [], {}, {}, []
 
     def close(self) -> None:
@@ -243,28 +243,28 @@ class Forest:
         self._threads.close()
 
 
-def forest_with(
+def configured_search(
     config: SearchingConfig,
-    sampler: Answerer,
+    sampler: Completer,
     chat: Chat,
-    judge: Callable[[State], float] | None = None,
+    value_function: Callable[[State], float] | None = None,
     temperature: float | None = None,
-) -> Forest:
+) -> BatchedSearch:
     """The configured searches of the configured environment.
 
     Args:
         config: of the run.
         sampler: answers the prompts.
         chat: of the policy's tokenizer.
-        judge: as of `Forest`.
+        value_function: as of `BatchedSearch`.
         temperature: likewise.
     """
-    return Forest(
+    return BatchedSearch(
         played_environment(config),
         sampler,
         build_context(config, chat),
         config.search,
-        judge=judge,
+        value_function=value_function,
         temperature=temperature,
         **at_once(config),
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-class Judge:
+class CriticValueFunction:
     """V of states by the target critic of a run of ArCHer, the smaller of its two heads.
 
     Each state is computed by itself: in a batch its value would change in the last digits with
@@ -65,6 +65,6 @@ def configured_judge(
 ) -> Judge | None:
     """The critic that a search asks; None if its configuration names none.
 
-    Raises: as `Judge`.
+    Raises: as `CriticValueFunction`.
     """
-    return Judge(config, chat, tokenizer) if config.search.critic else None
+    return CriticValueFunction(config, chat, tokenizer) if config.search.critic else None
