@@ -36,6 +36,20 @@ def test_specs_are_the_same_for_the_same_seed_only() -> None:
     assert draw_specs(range(50), 0, seed=3) == []
 
 
+def test_specs_are_those_of_earlier_versions() -> None:
+    """Recorded before there were groups."""
+    recorded = [(0, 74845286), (1, 309580411), (2, 1767258089), (1, 2037209175)]
+    assert draw_specs(range(3), 4, seed=1) == [EpisodeSpec(*pair) for pair in recorded]
+
+
+def test_a_group_has_one_task_and_one_seed() -> None:
+    alone = draw_specs(range(5), 8, seed=3)
+    groups = draw_specs(range(5), 8, seed=3, samples=3)
+    assert groups == [
+        EpisodeSpec(spec.task, spec.seed, sample) for spec in alone for sample in range(3)
+    ]
+
+
 def test_specs_need_tasks() -> None:
     with pytest.raises(ConfigError, match="no tasks"):
         draw_specs([], 5, seed=0)
