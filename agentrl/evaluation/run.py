@@ -108,7 +108,14 @@ def evaluation_panel(config: RunConfig) -> Panel:
     environment = make_environment(config.environment)
     tasks = environment.tasks(settings.split)
     environment.close()
-    return make_panel(config.environment, tasks, settings.split, settings.episodes, settings.seed)
+    return make_panel(
+        config.environment,
+        tasks,
+        settings.split,
+        settings.episodes,
+        settings.seed,
+        settings.samples,
+    )
 
 
 class Evaluator:
