@@ -88,14 +88,9 @@ def run(
     Example: python -m eval run --config wordle.yaml --checkpoint runs/wordle --agent start --agent
     policy --episodes 400
     """
-    chosen = {
-        "split": split,
-        "episodes": episodes,
-        "samples": samples,
-        "temperature": temperature,
-        "seed": seed,
-    }
-    settings = [f"evaluation.{name}={v}" for name, v in chosen.items() if v is not None]
+    names = ("split", "episodes", "samples", "temperature", "seed")
+    chosen = zip(names, (split, episodes, samples, temperature, seed), strict=True)
+    settings = [f"evaluation.{name}={value}" for name, value in chosen if value is not None]
     quieten()
     with reported_errors(debug):
         resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
