@@ -210,6 +210,9 @@ class RolloutConfig(Section):
 
     episodes: PositiveInt = 128
     """Episodes an iteration, over all ranks."""
+    group_size: PositiveInt = 1
+    """Episodes that have task and seed in common and differ in what the policy says: a group, which
+    one rank plays whole. `episodes` is a multiple of it."""
     concurrent: PositiveInt = 64
     """Episodes in flight at once on a rank."""
     threads: NonNegativeInt | None = None
@@ -226,3 +229,12 @@ class RolloutConfig(Section):
     """How often an episode whose environment broke is begun again, with the same task and seed."""
     max_failed_share: float = Field(0.2, ge=0.0, le=1.0)
     """Stop the run when more than this share of an iteration's episodes failed."""
+
+    @model_validator(mode="after")
+    def _groups_are_whole(self) -> RolloutConfig:
+        if self.episodes % self.group_size:
+            raise ValueError(
+                f"episodes={self.episodes} is no multiple of group_size={self.group_size}: an "
+                "iteration plays whole groups; set episodes to a multiple of group_size"
+            )
+        return self

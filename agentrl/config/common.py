@@ -27,13 +27,25 @@ class EvaluationConfig(Section):
     split: Literal["train", "dev", "test"] = "dev"
     """Whose tasks are played."""
     episodes: PositiveInt = 200
-    """Size of the panel; tasks repeat with other seeds if the split is smaller."""
+    """Episodes with unlike task or seed; tasks repeat with other seeds if the split is smaller."""
+    samples: PositiveInt = 1
+    """How often each of them is played, with the same task and seed: above 1 the result has pass@k
+    and the best return, and ``episodes * samples`` episodes are played."""
     every: int = Field(0, ge=0)
     """Also evaluate every so many iterations during training; 0 only before and after."""
     temperature: float = Field(1.0, ge=0.0)
     """Of the sampled actions; 0 is greedy."""
     seed: int = 0
     """With the split it fixes the panel."""
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> EvaluationConfig:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"samples={self.samples} does not go with temperature=0, at which all samples of "
+                "an episode are the same; set samples=1, or a temperature above 0"
+            )
+        return self
 
 
 class CheckpointConfig(Section):

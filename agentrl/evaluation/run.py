@@ -116,7 +116,14 @@ def evaluation_panel(config: RunConfig, facts: EnvironmentFacts) -> Panel:
     """
     settings = config.evaluation
     tasks = facts.tasks_of(settings.split)
-    return make_panel(config.environment, tasks, settings.split, settings.episodes, settings.seed)
+    return make_panel(
+        config.environment,
+        tasks,
+        settings.split,
+        settings.episodes,
+        settings.seed,
+        settings.samples,
+    )
 
 
 class Evaluator:

@@ -119,7 +119,10 @@ def played_environment(config: RunConfig) -> EnvironmentConfig:
 
 
 def at_once(config: RunConfig) -> dict[str, Any]:
-    """How many episodes are under way and where they act: arguments of `Runner` and `BatchedSearch`."""
+    """How many episodes are under way at once, and where they act.
+
+    Arguments of `Runner` and of a batched search.
+    """
     rollout = config.rollout
     return {
         "concurrent": rollout.concurrent,

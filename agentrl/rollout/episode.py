@@ -21,11 +21,14 @@ class EpisodeSpec:
 
     Attributes:
         task: number of the environment's task.
-        seed: of the environment and, with task and turn, of every sampled utterance.
+        seed: of the environment and, with task, sample and turn, of every sampled utterance.
+        sample: number of the episode in its group: the episodes of a group have task and seed in
+            common, begin with the same observation, and differ in what the agent says.
     """
 
     task: int
     seed: int
+    sample: int = 0
 
 
 class Episode:
@@ -142,6 +145,7 @@ class Episode:
             final_observation=self.observation,
             final_prompt_ids=self.prompt_ids if reason is EndReason.TRUNCATED else (),
             error=error,
+            sample=self.spec.sample,
         )
 
 

@@ -340,11 +340,15 @@ def environment_or_stand_in(config: EnvironmentConfig) -> TextEnvironment:
 def turn_seed(spec: EpisodeSpec, *turn: int | str) -> int:
     """The seed of an episode's utterance: 63 bits, the same on every machine.
 
+    The number of the sample enters the seeds of every sample but the first, so that an episode
+    without a group is played as the first one of a group is.
+
     Args:
         spec: of the episode.
         turn: its number; where an episode has several utterances at a turn, what names this one.
     """
-    return derived_seed(spec.seed, spec.task, *turn)
+    sample = ("sample", spec.sample) if spec.sample else ()
+    return derived_seed(spec.seed, spec.task, *sample, *turn)
 
 
 def close_quietly(environment: TextEnvironment) -> None:

@@ -86,6 +86,7 @@ class Acting(Search):
             final_observation=last.observation,
             final_prompt_ids=last.prompt_ids if end is EndReason.TRUNCATED else (),
             error=error,
+            sample=self.spec.sample,
         )
 
     def _turn(self, before: Node, after: Node, version: int) -> Turn:

@@ -60,9 +60,9 @@ class CriticValueFunction:
         return float(values[0])
 
 
-def configured_judge(
+def configured_value_function(
     config: SearchingConfig, chat: Chat, tokenizer: PreTrainedTokenizerBase
-) -> Judge | None:
+) -> CriticValueFunction | None:
     """The critic that a search asks; None if its configuration names none.
 
     Raises: as `CriticValueFunction`.

@@ -18,6 +18,7 @@ from agentrl.evaluation.panel import Panel
 from agentrl.evaluation.report import comparison_table, results_table, write_episodes
 from agentrl.evaluation.result import Evaluation, read_results, write_results
 from agentrl.evaluation.run import AgentKind, evaluate
+from agentrl.rollout.groups import join_groups
 from agentrl.training.rollouts import Rollouts
 
 
@@ -47,8 +48,7 @@ def evaluate_now(
     if rank() == 0:
         print(f"evaluating {name}: {len(panel.specs)} episodes", flush=True)
     mine = rollouts.play_specs(panel.specs, temperature, f"evaluating {name}")
-    shares = gather(mine)
-    trajectories = [shares[i % len(shares)][i // len(shares)] for i in range(len(panel.specs))]
+    trajectories = join_groups(panel.specs, gather(mine))
     evaluation = Evaluation.of(name, panel, trajectories, settings)
     if rank() == 0:
         _episodes(config).append(path.stem, trajectories)

@@ -19,6 +19,7 @@ from agentrl.learners.policy import PolicyLearner
 from agentrl.rollout.build import EnvironmentFacts, build_runner
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import EpisodeSpec
+from agentrl.rollout.groups import split_groups
 from agentrl.rollout.sampler import Request
 from agentrl.rollout.scripted import draw_specs
 from agentrl.rollout.weight_sync import Probe, sync_weights
@@ -102,15 +103,17 @@ class Rollouts:
     def specs(self, iteration: int) -> list[EpisodeSpec]:
         """An iteration's episodes, those of all ranks."""
         seed = np.random.SeedSequence([self.config.seed, iteration]).generate_state(1)
-        return draw_specs(self._tasks, self.config.rollout.episodes, int(seed[0]))
+        wanted = self.config.rollout
+        groups = wanted.episodes // wanted.group_size
+        return draw_specs(self._tasks, groups, int(seed[0]), wanted.group_size)
 
     def play_mine(
         self, specs: Sequence[EpisodeSpec], temperature: float | None, title: str | None
     ) -> Play:
-        """This rank's share of the specs: every `world_size`-th, from its own number on."""
+        """This rank's share of the specs, whole groups of them: see `split_groups`."""
         sampler, begin = self.sampler, time.monotonic()
         read, cached = sampler.prompt_tokens, sampler.cached_tokens
-        mine = specs[rank() :: world_size()]
+        mine = [specs[position] for position in split_groups(specs, world_size())[rank()]]
         trajectories = self.runner.play(mine, temperature=temperature, progress=title)
         seconds = time.monotonic() - begin
         read, cached = sampler.prompt_tokens - read, sampler.cached_tokens - cached
@@ -236,7 +239,9 @@ class Rollouts:
         if not min(gather(len(learnable(trajectories)))):
             raise EnvironmentFaultError(
                 "A rank has no episode of this iteration to learn from: all of its own failed, or "
-                f"rollout.episodes={self.config.rollout.episodes} is less than the ranks."
+                f"there are fewer groups than ranks (rollout.episodes="
+                f"{self.config.rollout.episodes} / rollout.group_size="
+                f"{self.config.rollout.group_size} for {world_size()} ranks)."
             )
 
 

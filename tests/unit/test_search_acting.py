@@ -103,6 +103,16 @@ def test_an_episode_is_recorded_as_it_happened(context: Context) -> None:
     assert (episode.task, episode.seed) == (2, 7)
 
 
+def test_samples_of_a_group_search_with_seeds_of_their_own(context: Context) -> None:
+    group = [EpisodeSpec(2, 7, sample) for sample in range(8)]
+    episodes, _ = play(context, group, iterations=1)
+    assert [episode.sample for episode in episodes] == list(range(8))
+    assert len({episode.turns[0].observation for episode in episodes}) == 1
+    assert len({tuple(actions(episode)) for episode in episodes}) > 1
+    [alone], _ = play(context, [EpisodeSpec(2, 7)], iterations=1)
+    assert episodes[0] == alone
+
+
 def test_an_episode_is_the_same_whatever_is_played_beside_it(context: Context) -> None:
     specs = [EpisodeSpec(task % 4, seed=10 + task) for task in range(9)]
     alone = [play(context, [spec], iterations=12, concurrent=1)[0][0] for spec in specs]
