@@ -20,7 +20,7 @@ from agentrl.errors import DataError, nearest
 from agentrl.files import replacing
 from agentrl.trajectory import EndReason, Trajectory, Turn
 
-VERSION = "3"
+VERSION = "4"
 """Of the columns below; raised when their names or meanings change."""
 
 _VERSION_KEY = b"agentrl.trajectories.version"
@@ -59,6 +59,7 @@ SCHEMA = pa.schema(
         ("final_prompt_ids", _IDS),
         ("error", pa.string()),
         ("retries", pa.int32()),
+        ("retokenized", pa.bool_()),
     ],
     metadata={_VERSION_KEY: VERSION},
 )
@@ -91,6 +92,7 @@ order.
 | final_observation, final_prompt_ids | what followed the last action |
 | error | what broke, in a failed episode |
 | retries | how often the episode was begun anew because the environment broke |
+| retokenized | the tokens were made from text; the log-probabilities are not a sampler's |
 
 ```python
 import datasets

@@ -11,8 +11,8 @@ from agentrl.trajectory import EndReason, Trajectory
 def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
     """The same episode with the ids of every prompt and action, as if played with this context.
 
-    It is truncated where a policy's would be. The log-probabilities are 0.0: whoever acted was
-    certain.
+    It is truncated where a policy's would be. The log-probabilities are 0.0, and the episode is
+    marked `retokenized`.
 
     Args:
         episode: of any player, played to its end; ids that it has are replaced.
@@ -44,4 +44,5 @@ def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
     if not turns:
         return None
     truncated = episode.end_reason is EndReason.TRUNCATED
-    return replace(episode, turns=tuple(turns), final_prompt_ids=prompt if truncated else ())
+    ending = prompt if truncated else ()
+    return replace(episode, turns=tuple(turns), final_prompt_ids=ending, retokenized=True)

@@ -38,6 +38,7 @@ GAME = Trajectory(
     success=True,
     final_observation="solved",
     final_prompt_ids=(1, 2, 2**31 - 1),
+    retokenized=True,
 )
 FAILED = Trajectory(
     environment="agentrl/Wordle-v0",
@@ -58,6 +59,7 @@ def test_what_is_read_equals_what_was_appended(store: TrajectoryStore) -> None:
     store.append("iteration-000001", [GAME, FAILED])
     restored = list(store.read())
     assert restored == [GAME, FAILED]
+    assert [trajectory.retokenized for trajectory in restored] == [True, False]
     assert isinstance(restored[0].end_reason, EndReason)
     assert isinstance(restored[0].turns[0].action_ids, tuple)
     assert restored[0].turns[0].log_probabilities[0].hex() == (-1.2000000000000002).hex()
@@ -146,7 +148,7 @@ def test_another_format_version_is_refused(store: TrajectoryStore) -> None:
     store.append("a", [])
     other = SCHEMA.with_metadata({b"agentrl.trajectories.version": b"99"})
     pq.write_table(other.empty_table(), store.folder / "a.parquet")
-    with pytest.raises(DataError, match="format version 99; this agentrl reads version 3"):
+    with pytest.raises(DataError, match="format version 99; this agentrl reads version 4"):
         list(store.read())
 
 
