@@ -14,6 +14,7 @@ from agentrl.config.acting import (
     Section,
     VllmConfig,
 )
+from agentrl.config.episodes import EpisodesConfig, MessagesConfig, StoredEpisodesConfig
 from agentrl.config.fitting import check_context
 from agentrl.config.labelling import CloningLabelsConfig, CriticLabelsConfig
 from agentrl.config.preferring import PreferencesConfig
@@ -59,11 +60,13 @@ __all__ = [
     "DemonstrationsConfig",
     "EncoderPretrainConfig",
     "EnvironmentConfig",
+    "EpisodesConfig",
     "EvaluationConfig",
     "HistoryConfig",
     "IsolationConfig",
     "LoggingConfig",
     "LoraConfig",
+    "MessagesConfig",
     "PairsConfig",
     "PolicyConfig",
     "PreferencesConfig",
@@ -75,6 +78,7 @@ __all__ = [
     "SearchConfig",
     "Section",
     "StageConfig",
+    "StoredEpisodesConfig",
     "TinyModelConfig",
     "TranscriptsConfig",
     "VllmConfig",
