@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ GAME: dict[str, Any] = {
     "task": 7,
     "seed": 3,
 }
+PAGE = Path(__file__).parents[2] / "docs" / "episodes.md"
 TURNS = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 
 
@@ -105,6 +107,20 @@ def test_a_file_of_another_program(tmp_path: Path) -> None:
     found = [each.episode for each in read_messages(path, NAME)]
 
     assert [episode.turns[0].observation for episode in found] == ["a\u2028\x85z"] * 2
+
+
+def test_the_example_of_the_page(tmp_path: Path) -> None:
+    (example,) = re.findall(
+        r"^```jsonl\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+    found = list(read_messages(written(tmp_path, example), NAME))
+
+    assert [each.system for each in found] == ["Guess the word.", None, None]
+    episodes = [each.episode for each in found]
+    assert [[turn.reward for turn in episode.turns] for episode in episodes] == [[-1, 0], [1], [-1]]
+    assert [episode.task for episode in episodes] == [7, 1, 2]
+    assert [str(episode.end_reason) for episode in episodes] == [*["terminated"] * 2, "truncated"]
 
 
 def test_it_reads_no_further_than_it_is_asked(tmp_path: Path) -> None:
