@@ -23,7 +23,8 @@ A two-turn game of Wordle (secret ``train``) by a policy whose tokenizer gives e
         final_observation="solved", final_prompt_ids=())
 
 `prompt_ids` are exactly the ids the sampler was given and `action_ids` exactly those it returned;
-nothing is ever tokenized again.
+nothing is ever tokenized again. Only episodes that were recorded as text get their ids afterwards,
+and are marked `retokenized`.
 """
 
 from __future__ import annotations
@@ -114,6 +115,9 @@ class Trajectory:
         retries: how often it was begun anew because the environment broke; what is recorded is the
             last try.
         sample: number of the episode among those of its group, which have task and seed in common.
+        retokenized: the ids were made from text afterwards, by the tokenizer of the policy that
+            learns; the log-probabilities are 0.0 and not a sampler's, so no importance ratio may
+            rest on them.
     """
 
     environment: str
@@ -127,6 +131,7 @@ class Trajectory:
     error: str | None = None
     retries: int = 0
     sample: int = 0
+    retokenized: bool = False
 
     @property
     def total_reward(self) -> float:

@@ -17,11 +17,13 @@ from agentrl.config.common import (
     CheckpointConfig,
     EvaluationConfig,
     LoggingConfig,
+    OfflineConfig,
     RunConfig,
     SearchingConfig,
     StartingConfig,
     TrainingConfig,
 )
+from agentrl.config.episodes import EpisodesConfig, MessagesConfig, StoredEpisodesConfig
 from agentrl.config.fitting import check_context
 from agentrl.config.labelling import CloningLabelsConfig, CriticLabelsConfig
 from agentrl.config.learning import (
@@ -64,11 +66,14 @@ __all__ = [
     "DemonstrationsConfig",
     "EncoderPretrainConfig",
     "EnvironmentConfig",
+    "EpisodesConfig",
     "EvaluationConfig",
     "HistoryConfig",
     "IsolationConfig",
     "LoggingConfig",
     "LoraConfig",
+    "MessagesConfig",
+    "OfflineConfig",
     "OnlyWith",
     "PairsConfig",
     "PolicyConfig",
@@ -84,6 +89,7 @@ __all__ = [
     "Section",
     "StageConfig",
     "StartingConfig",
+    "StoredEpisodesConfig",
     "TinyModelConfig",
     "TrainingConfig",
     "TranscriptsConfig",

@@ -16,6 +16,7 @@ from agentrl.config.acting import (
     RolloutConfig,
     SamplerConfig,
 )
+from agentrl.config.episodes import EpisodesConfig
 from agentrl.config.searching import SearchConfig
 from agentrl.config.section import Section, require_effect
 from agentrl.config.start import CloningConfig, DemonstrationsConfig
@@ -182,7 +183,21 @@ class StartingConfig(RunConfig):
 
 
 class TrainingConfig(StartingConfig):
-    """A run of an algorithm that goes on in iterations."""
+    """A run of an algorithm that learns in iterations."""
 
     iterations: PositiveInt = 50
     """Iterations of the main loop."""
+
+
+class OfflineConfig(TrainingConfig):
+    """A run of an algorithm that learns from episodes that are there already."""
+
+    episodes: EpisodesConfig
+    """Where the episodes are."""
+
+    @model_validator(mode="after")
+    def _plays_in_evaluations_alone(self) -> OfflineConfig:
+        why = "an offline algorithm, whose policy plays in evaluations alone"
+        unused = ("episodes", "group_size", "staleness", "max_failed_share")
+        require_effect(self, {f"rollout.{key}": why for key in unused})
+        return self

@@ -12,8 +12,8 @@ from agentrl.trajectory import EndReason, Trajectory, Turn
 def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
     """The same episode with the ids of every prompt and action, as if played with this context.
 
-    It is truncated where a policy's would be. The log-probabilities are 0.0: whoever acted was
-    certain.
+    It is truncated where a policy's would be. The log-probabilities are 0.0, and the episode is
+    marked `retokenized`.
 
     Args:
         episode: of any player, played to its end; ids that it has are replaced.
@@ -50,6 +50,7 @@ def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
         success=episode.success and last,
         final_observation=observation,
         final_prompt_ids=prompt if end is EndReason.TRUNCATED else (),
+        retokenized=True,
     )
 
 

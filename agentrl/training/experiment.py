@@ -10,19 +10,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agentrl.config import CriticConfig, ReplayConfig, StartingConfig, TrainingConfig, UpdateConfig
+from agentrl.config import (
+    CriticConfig,
+    OfflineConfig,
+    ReplayConfig,
+    StartingConfig,
+    TrainingConfig,
+    UpdateConfig,
+)
+from agentrl.data.replay import Replay
 from agentrl.data.segment import learnable
-from agentrl.distributed import rank
+from agentrl.distributed import rank, world_size
 from agentrl.evaluation.run import evaluation_panel
 from agentrl.files import ADAPTER, MASK
 from agentrl.learners.critic import CriticLearner
 from agentrl.learners.policy import PolicyLearner
 from agentrl.models.critic import CriticModel
-from agentrl.models.policy import Policy, load_tokenizer
-from agentrl.rollout.build import ask_environment, build_chat
+from agentrl.models.policy import Policy, load_tokenizer, vocabulary_size
+from agentrl.rollout.build import ask_environment, build_chat, build_context
 from agentrl.training.asynchronous import AsynchronousRollouts
 from agentrl.training.checkpoint import PARTS
 from agentrl.training.checks import require_fitting_policy, require_known_environment
+from agentrl.training.episodes import learnable_episodes, prompt_settings
 from agentrl.training.labelled import require_labels_to_clone
 from agentrl.training.rollouts import Rollouts
 from agentrl.training.run import Run
@@ -91,6 +100,28 @@ class Experiment:
             iterations = self.config.iterations
             return AsynchronousRollouts(self.config, self.chat, folder, self.facts, iterations)
         return Rollouts(self.config, self.chat, folder, self.facts)
+
+    @cached_property
+    def memory(self) -> Replay:
+        """This rank's share of the episodes that an offline algorithm learns from, read once.
+
+        Raises:
+            ConfigError: they were played with other settings.
+            DataError: there are none, or they are broken.
+        """
+        assert isinstance(self.config, OfflineConfig)
+        found = learnable_episodes(
+            self.config.episodes,
+            build_context(self.config, self.chat),
+            vocabulary_size(self.config.policy),
+            prompt_settings(self.config),
+            share=(rank(), world_size()),
+        )
+        if rank() == 0:
+            print(found.summary(), flush=True)
+        memory = Replay(sum(len(episode.turns) for episode in found.episodes))
+        memory.extend(found.episodes)
+        return memory
 
     @cached_property
     def panel(self) -> Panel:

@@ -25,7 +25,7 @@ from agentrl.data.searched import LabelledStep, SearchedState, searched_states
 from agentrl.data.segment import Segment, joined
 from agentrl.distributed import rank, world_size
 from agentrl.errors import ConfigError
-from agentrl.models.locate import model_path
+from agentrl.models.policy import vocabulary_size
 from agentrl.rollout.weight_sync import adapter_digest
 
 _PROMPTS = (
@@ -256,10 +256,7 @@ def _trees(
     store: LabelStore, policy: PolicyConfig, numbers: Sequence[int] | None = None
 ) -> Iterator[list[SearchedState]]:
     """The states of each tree, every step readable by the policy's model."""
-    from transformers import AutoConfig
-
-    found: Any = AutoConfig.from_pretrained(model_path(policy.model))
-    vocabulary = found.get_text_config().vocab_size
+    vocabulary = vocabulary_size(policy)
     for number in store.numbers() if numbers is None else numbers:
         rows = store.steps(number)
         for row in rows:

@@ -38,7 +38,7 @@ def test_retokenized_as_if_played_with_the_chat(chat: Chat, length: int, keep: s
     context = Context(chat, length, LONGEST, history)
     retokenized = [with_tokens(game, context) for game in played(None, 0.2)]
 
-    assert retokenized == played(context, 0.2)
+    assert retokenized == [replace(game, retokenized=True) for game in played(context, 0.2)]
     if length == 50 and keep == "all":
         assert EndReason.TRUNCATED in {game.end_reason for game in retokenized if game}
 

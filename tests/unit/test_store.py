@@ -39,6 +39,7 @@ GAME = Trajectory(
     final_observation="solved",
     final_prompt_ids=(1, 2, 2**31 - 1),
     sample=5,
+    retokenized=True,
 )
 FAILED = Trajectory(
     environment="agentrl/Wordle-v0",
@@ -60,6 +61,7 @@ def test_what_is_read_equals_what_was_appended(store: TrajectoryStore) -> None:
     restored = list(store.read())
     assert restored == [GAME, FAILED]
     assert [trajectory.sample for trajectory in restored] == [5, 0]
+    assert [trajectory.retokenized for trajectory in restored] == [True, False]
     assert isinstance(restored[0].end_reason, EndReason)
     assert isinstance(restored[0].turns[0].action_ids, tuple)
     assert restored[0].turns[0].log_probabilities[0].hex() == (-1.2000000000000002).hex()
