@@ -6,11 +6,15 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from agentrl.config import RunConfig
+from agentrl.data.episode_table import EpisodeTable
 from agentrl.data.segment import Segment, candidate, learnable, segments_of, utterance
 from agentrl.distributed import barrier, gather, rank, total, world_size
 from agentrl.errors import EnvironmentFaultError
@@ -64,6 +68,18 @@ class Played:
         self.trajectories, self.metrics, self.stale = trajectories, metrics, stale
         self.episodes: list[Trajectory] = learnable(trajectories)
         self.segments: list[Segment] = segments_of(self.episodes)
+
+    @cached_property
+    def table(self) -> EpisodeTable:
+        """The episodes' rewards as a table, a row an episode; without values."""
+        return EpisodeTable.of(self.segments)
+
+    @cached_property
+    def groups(self) -> Tensor:
+        """[E], a number for each episode, shared by those of equal task and seed."""
+        names = [(e.environment, e.task, e.seed) for e in self.episodes]
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        return torch.tensor([numbers[name] for name in names])
 
 
 class Rollouts:
