@@ -69,15 +69,20 @@ class TokenMismatchError(SamplerError):
     """Ids and text, or two computations of a log-probability, disagree."""
 
 
-def nearest(found: str, known: Iterable[str]) -> str:
+def nearest(found: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """A suggestion for a misspelt name, ready to append to an error message.
+
+    Args:
+        found: the name.
+        known: right ones.
+        likeness: least likeness of a suggestion, 0 to 1.
 
     >>> nearest("polcy", ["policy", "critic"])
     " Did you mean 'policy'?"
     >>> nearest("zzz", ["policy", "critic"])
     ''
     """
-    close = get_close_matches(found, list(known), n=1, cutoff=0.6)
+    close = get_close_matches(found, list(known), n=1, cutoff=likeness)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

@@ -104,7 +104,7 @@ class Trajectory:
     Attributes:
         environment: the registered name.
         task: the task's number.
-        seed: of the episode; with the task and the actions it determines every observation.
+        seed: of the environment; with the task and the actions it determines every observation.
         turns: in order; empty only if the episode failed before the first action.
         end_reason: why it ended.
         success: whether the environment called the task solved.
@@ -114,6 +114,7 @@ class Trajectory:
         error: what broke, if `end_reason` is ``failed``.
         retries: how often it was begun anew because the environment broke; what is recorded is the
             last try.
+        sample: number of the episode among those of its group, which have task and seed in common.
         retokenized: the ids were made from text afterwards, by the tokenizer of the policy that
             learns; the log-probabilities are 0.0 and not a sampler's, so no importance ratio may
             rest on them.
@@ -129,6 +130,7 @@ class Trajectory:
     final_prompt_ids: tuple[int, ...] = ()
     error: str | None = None
     retries: int = 0
+    sample: int = 0
     retokenized: bool = False
 
     @property

@@ -18,8 +18,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agentrl.config import load_config
-from agentrl.training.metrics import read_metrics
+from agentrl.config import RunConfig, read_config
+from agentrl.metrics import read_metrics
 from benchmarks._waiting import Waiting
 
 OVERRIDES = (
@@ -38,7 +38,7 @@ OVERRIDES = (
 
 def seconds(staleness: int, wait: float, iterations: int, folder: Path) -> tuple[float, float]:
     """Of an iteration, and of them waited for its episodes; medians without the first one."""
-    plain = load_config("wordle.yaml").environment
+    plain = read_config(RunConfig, "wordle.yaml").environment
     world = Waiting.around(plain, wait).model_dump_json()
     name = f"ahead-{staleness}"
     arguments = (

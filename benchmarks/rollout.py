@@ -31,17 +31,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agentrl.config import EnvironmentConfig, RunConfig, load_config
+from agentrl.config import EnvironmentConfig, RunConfig, read_config
 from agentrl.errors import reported_errors
 from agentrl.isolation import make_environment
 from agentrl.models.locate import model_path
+from agentrl.rollout.build import ask_environment, build_chat
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
 from agentrl.rollout.runner import EpisodeSpec, Runner, turn_seed
 from agentrl.rollout.sampler import Request, build_sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.rollout.vllm_sampler import VllmSampler
-from agentrl.training.start import build_chat
 from agentrl.trajectory import Turn
 from benchmarks._waiting import HEAVY_TAIL, Waiting
 
@@ -77,7 +77,11 @@ class Ways:
         from agentrl.models.policy import load_tokenizer
 
         self.config = config
-        self.chat: Chat = build_chat(config, load_tokenizer(config.policy))
+        self.chat: Chat = build_chat(
+            config,
+            load_tokenizer(config.policy),
+            ask_environment(config.environment).instructions,
+        )
         path = model_path(config.policy.model)
         vllm = config.sampler.model_copy(update={"backend": "vllm"})
         sampler = build_sampler(config.policy, vllm, path, self.chat.stop_id)
@@ -198,7 +202,7 @@ def _as_played(specs: Sequence[EpisodeSpec], games: list[list[Turn]]) -> Iterato
 def _count(sampler: VllmSampler, turns: int, tokens: int, until: int) -> tuple[int, int]:
     """Let the engine compute until so few requests are left; adds up what is done."""
     while sampler.busy > until:
-        done = sampler.advance()
+        done = sampler.step()
         turns, tokens = turns + len(done), tokens + sum(len(c.ids) for _, c in done)
     return turns, tokens
 
@@ -246,7 +250,7 @@ def main(
     columns = ("games", "wait", "way", "turns/s", "tokens/s", "to generate", "to vLLM", "of limit")
     table = Table(*columns, title=f"Rollouts: {config}")
     with reported_errors():
-        ways = Ways(load_config(config))
+        ways = Ways(read_config(RunConfig, config))
         measure(ways, 4, 0.0, rounds)  # unmeasured: the first of everything
         for size in map(int, sizes.split(",")):
             for wait in waits.split(","):

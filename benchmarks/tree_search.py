@@ -3,10 +3,10 @@
     python -m benchmarks.tree_search [--config webshop_mcts.yaml] [--sizes 1,8,32] [key=value ...]
 
 The loop is what people write first: it answers each question of one search before it asks for the
-next. `agentrl.search.forest.Forest` grows 1, 8 and 32 trees at once. All search the same episodes
-with the same engine in one run, as many as there are at once, twice over, and at least four; the
-trees that both have grown must be equal. Where other work shares the machine, the processor's time
-is the steadier measure.
+next. `agentrl.search.batched.BatchedSearch` grows 1, 8 and 32 trees at once. All search the same
+episodes with the same engine in one run, as many as there are at once, twice over, and at least
+four; the trees that both have grown must be equal. Where other work shares the machine, the
+processor's time is the steadier measure.
 """
 
 from __future__ import annotations
@@ -21,21 +21,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agentrl.config import RunConfig, load_config
+from agentrl.config import SearchingConfig, read_config
 from agentrl.errors import reported_errors
-from agentrl.isolation import make_environment
 from agentrl.models.locate import model_path
 from agentrl.models.policy import load_tokenizer
+from agentrl.rollout.build import ask_environment, build_chat, build_context
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.runner import close_quietly
 from agentrl.rollout.sampler import Sampler, build_sampler
 from agentrl.rollout.scripted import draw_specs
-from agentrl.search.forest import Forest
+from agentrl.search.batched import BatchedSearch
 from agentrl.search.mcts import Act, Ask, Search
+from agentrl.search.replayable import ReplayableEnvironment
 from agentrl.search.tree import Tree
-from agentrl.search.world import World
-from agentrl.training.start import build_chat, build_context
 
 LEAST = 4
 """Trees that every way grows."""
@@ -80,7 +79,7 @@ def timed() -> Iterator[list[float]]:
 
 
 def one_after_the_other(
-    config: RunConfig, sampler: Sampler, context: Context, specs: Sequence[EpisodeSpec]
+    config: SearchingConfig, sampler: Sampler, context: Context, specs: Sequence[EpisodeSpec]
 ) -> Speed:
     """The plain loop."""
     with timed() as taken:
@@ -88,9 +87,9 @@ def one_after_the_other(
     return Speed(trees, *taken)
 
 
-def _alone(config: RunConfig, sampler: Sampler, context: Context, spec: EpisodeSpec) -> Tree:
-    world = World(config.environment, spec, config.search.states)
-    search = Search(spec, config.search, context, judged=False)
+def _alone(config: SearchingConfig, sampler: Sampler, context: Context, spec: EpisodeSpec) -> Tree:
+    world = ReplayableEnvironment(config.environment, spec, config.search.states)
+    search = Search(spec, config.search, context, has_value_function=False)
     steps = search.run()
     answer: Any = None
     with suppress(StopIteration):
@@ -100,7 +99,7 @@ def _alone(config: RunConfig, sampler: Sampler, context: Context, spec: EpisodeS
                 prompts = [question.prompt_ids] * len(question.seeds)
                 answer = sampler.sample(prompts, question.seeds)
             elif isinstance(question, Act):
-                answer = world.step(question.place, question.action, question.keep)
+                answer = world.step(question.handle, question.action, question.keep)
             else:
                 answer = world.begin()
     if world.environment is not None:
@@ -109,27 +108,26 @@ def _alone(config: RunConfig, sampler: Sampler, context: Context, spec: EpisodeS
 
 
 def together(
-    config: RunConfig,
+    config: SearchingConfig,
     sampler: Sampler,
     context: Context,
     specs: Sequence[EpisodeSpec],
     size: int,
 ) -> Speed:
     """So many at once."""
-    forest = Forest(config.environment, sampler, context, config.search, concurrent=size)
-    with closing(forest):
+    search = BatchedSearch(config.environment, sampler, context, config.search, concurrent=size)
+    with closing(search):
         with timed() as taken:
-            trees = [tree for _, tree in sorted(forest.grow(specs), key=lambda pair: pair[0])]
+            trees = [tree for _, tree in sorted(search.grow(specs), key=lambda pair: pair[0])]
         return Speed(trees, *taken)
 
 
-def rows(config: RunConfig, sizes: Sequence[int]) -> Iterator[list[str]]:
+def rows(config: SearchingConfig, sizes: Sequence[int]) -> Iterator[list[str]]:
     """Of the table: the loop, then each number of trees at once."""
-    chat = build_chat(config, load_tokenizer(config.policy))
+    facts = ask_environment(config.environment)
+    chat = build_chat(config, load_tokenizer(config.policy), facts.instructions)
     context = build_context(config, chat)
-    with closing(make_environment(config.environment)) as environment:
-        tasks = environment.tasks(config.search.split)
-    specs = draw_specs(tasks, max(LEAST, 2 * max(sizes)), seed=0)
+    specs = draw_specs(facts.tasks_of(config.search.split), max(LEAST, 2 * max(sizes)), seed=0)
     path = model_path(config.policy.model)
     with closing(build_sampler(config.policy, config.sampler, path, chat.stop_id)) as sampler:
         together(config, sampler, context, specs[-2:], 2)  # unmeasured: the first of everything
@@ -159,7 +157,7 @@ def main(
     for column in columns:
         table.add_column(column, justify="right")
     with reported_errors():
-        settings = load_config(config, overrides or [])
+        settings = read_config(SearchingConfig, config, overrides or [])
         for row in rows(settings, [int(size) for size in sizes.split(",")]):
             table.add_row(*row)
     Console(width=100).print(table)

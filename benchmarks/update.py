@@ -20,27 +20,28 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agentrl.config import RunConfig, load_config
+from agentrl.config import CriticConfig, read_config
 from agentrl.data.replay import Replay
 from agentrl.data.segment import Segment, segments_of
+from agentrl.distributed import initialize_distributed
+from agentrl.learners.critic import CriticLearner
+from agentrl.learners.policy import PolicyLearner
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
+from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
 from agentrl.rollout.scripted import draw_specs, play_scripted
-from agentrl.training.actor_learner import ActorLearner
-from agentrl.training.critic_learner import CriticLearner
-from agentrl.training.distributed import initialize_distributed
 from agentrl.training.run import Run
-from agentrl.training.start import build_chat
 from benchmarks.store import EPISODES_AN_ITERATION, STORED, draw, episode, fill, seconds
+from trainers.archer import ArcherConfig, ReinforceConfig, policy_objective
 
 GAMES = 64
 TWO_TOWER = ["critic.kind=two_tower", "critic.model=embedded/encoder"]
 
 
-def games(config: RunConfig, tokenizer: Any) -> list[Segment]:
+def games(config: ArcherConfig, tokenizer: Any) -> list[Segment]:
     """Scripted episodes of the configured environment as the learners read them."""
-    chat = build_chat(config, tokenizer)
+    chat = Chat(tokenizer)
     specs = draw_specs(range(100), GAMES, seed=0)
     played = play_scripted(config.environment, specs, "scripted", 0.7, Context(chat))
     return segments_of(played)
@@ -52,7 +53,7 @@ def batch(segments: list[Segment], transitions: int) -> list[Segment]:
     return segments[: int(np.searchsorted(held, transitions)) + 1]
 
 
-def critic_speed(config: RunConfig, tokenizer: Any, segments: list[Segment]) -> float:
+def critic_speed(config: ArcherConfig, tokenizer: Any, segments: list[Segment]) -> float:
     """Transitions that a critic learns from in a second."""
     model = CriticModel(config.critic, config.policy, None, tokenizer, config.seed)
     learner = CriticLearner(model, config.critic, config.deepspeed)
@@ -62,24 +63,31 @@ def critic_speed(config: RunConfig, tokenizer: Any, segments: list[Segment]) -> 
     return sum(len(item.steps) for item in chosen) / took
 
 
-def actor_speed(config: RunConfig, tokenizer: Any, segments: list[Segment]) -> float:
+def actor_speed(config: ArcherConfig, tokenizer: Any, segments: list[Segment]) -> float:
     """Transitions that the policy learns from in a second, one epoch of the objective."""
     policy = Policy(config.policy, seed=config.seed)
-    learner = ActorLearner(policy, config.actor, config.deepspeed, tokenizer.pad_token_id)
+    learner = PolicyLearner(policy, config.actor, config.deepspeed, tokenizer.pad_token_id)
     transitions = sum(len(item.steps) for item in segments)
     advantages = torch.randn(transitions, generator=torch.Generator().manual_seed(0))
     order = np.random.default_rng(0)
-    learner.improve(segments[:8], advantages[: sum(len(s.steps) for s in segments[:8])], 1, order)
-    took = seconds(lambda _: learner.improve(segments, advantages, 1, order))
+    assert isinstance(config.actor, ReinforceConfig)
+    objective = policy_objective(config.actor)
+
+    def update(some: list[Segment]) -> None:
+        steps = sum(len(each.steps) for each in some)
+        learner.improve(some, advantages[:steps], objective, epochs=1, generator=order)
+
+    update(segments[:8])
+    took = seconds(lambda _: update(segments))
     return transitions / took
 
 
-def fixed_cost(run: Run, transitions: int) -> list[str]:
+def fixed_cost(run: Run, config: CriticConfig, transitions: int) -> list[str]:
     """Milliseconds of an iteration's parts with so much stored, and their sum; a table's row."""
     replay = Replay(transitions + EPISODES_AN_ITERATION * 100)
     fill(run.store, replay, transitions)
     latest = [episode(number) for number in range(EPISODES_AN_ITERATION)]
-    updates = range(run.config.critic.updates)
+    updates = range(config.updates)
     metrics = {f"benchmark/{number}": float(number) for number in range(40)}
     parts = [
         seconds(lambda number: run.append_trajectories(number, latest), time.process_time),
@@ -92,17 +100,19 @@ def fixed_cost(run: Run, transitions: int) -> list[str]:
 
 def speeds(overrides: list[str]) -> Table:
     """Transitions a second of every learner."""
-    config = load_config("wordle.yaml", overrides)
+    config = read_config(ArcherConfig, "wordle.yaml", overrides)
     tokenizer = load_tokenizer(config.policy)
     segments = games(config, tokenizer)
-    two_tower = load_config("wordle.yaml", [*overrides, *TWO_TOWER])
+    two_tower = read_config(ArcherConfig, "wordle.yaml", [*overrides, *TWO_TOWER])
     table = Table("update", "transitions/s", title="wordle.yaml, scripted games")
     rows = {
         "critic, causal": critic_speed(config, tokenizer, segments),
         "critic, two towers": critic_speed(two_tower, tokenizer, segments),
     }
     for objective in ("reinforce", "ppo"):
-        chosen = load_config("wordle.yaml", [*overrides, f"actor.objective={objective}"])
+        chosen = read_config(
+            ArcherConfig, "wordle.yaml", [*overrides, f"actor.objective={objective}"]
+        )
         rows[f"actor, {objective}"] = actor_speed(chosen, tokenizer, segments)
     for name, value in rows.items():
         table.add_row(name, f"{value:,.0f}")
@@ -114,8 +124,10 @@ def fixed_costs(overrides: list[str]) -> Table:
     columns = ("append, ms", "replay, ms", "critic's draws, ms", "metrics, ms", "sum, ms")
     table = Table("transitions stored", *columns, title="What an iteration costs besides models")
     for transitions in STORED:
-        run = Run(load_config("wordle.yaml", [*overrides, f"name=stored-{transitions}"]), False)
-        table.add_row(*fixed_cost(run, transitions))
+        names = [*overrides, f"name=stored-{transitions}"]
+        config = read_config(ArcherConfig, "wordle.yaml", names)
+        run = Run(config, resume=False)
+        table.add_row(*fixed_cost(run, config.critic, transitions))
         run.close()
     return table
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from agentrl.config import RunConfig, load_config
+from agentrl.config import SearchingConfig, read_config
 from agentrl.errors import ConfigError, EnvironmentFaultError, reported_errors
 from agentrl.evaluation.curves import write_curves
 from agentrl.evaluation.guidance import Guidance
@@ -55,7 +55,12 @@ def run(
         typer.Option(help="Who plays; repeat for several. Default: policy, or start without one."),
     ] = None,
     split: Annotated[str | None, typer.Option(help="train, dev or test.")] = None,
-    episodes: Annotated[int | None, typer.Option(help="Size of the panel.")] = None,
+    episodes: Annotated[
+        int | None, typer.Option(help="How many episodes of the split, of unlike task or seed.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="How often each of them is played, for pass@k.")
+    ] = None,
     temperature: Annotated[float | None, typer.Option(help="Of the policy; 0 is greedy.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides which episodes are played.")] = None,
     candidates: Annotated[int, typer.Option(min=1, help="Proposals of guided agents.")] = 5,
@@ -70,7 +75,7 @@ def run(
         typer.Option(help="Run of ArCHer, for critic_guided; default: the checkpoint's."),
     ] = None,
     prior_weight: Annotated[
-        float, typer.Option(min=0, help="Of the policy's log-probability beside a judge's Q.")
+        float, typer.Option(min=0, help="Of the policy's log-probability beside the scorer's Q.")
     ] = 0.0,
     json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
     output: Annotated[
@@ -83,18 +88,15 @@ def run(
     Example: python -m eval run --config wordle.yaml --checkpoint runs/wordle --agent start --agent
     policy --episodes 400
     """
-    chosen = {"split": split, "episodes": episodes, "temperature": temperature, "seed": seed}
-    settings = [f"evaluation.{name}={v}" for name, v in chosen.items() if v is not None]
+    names = ("split", "episodes", "samples", "temperature", "seed")
+    chosen = zip(names, (split, episodes, samples, temperature, seed), strict=True)
+    settings = [f"evaluation.{name}={value}" for name, value in chosen if value is not None]
     quieten()
     with reported_errors(debug):
         resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
         default = AgentKind.POLICY if checkpoint else AgentKind.START
         agents = list(dict.fromkeys(agent or [default]))
-        if prior_weight and not {AgentKind.Q_GUIDED, AgentKind.CRITIC_GUIDED} & set(agents):
-            raise ConfigError(
-                f"--prior-weight {prior_weight:g} is for agents with a judge: add --agent q_guided "
-                "or --agent critic_guided, or leave it out."
-            )
+        _require_use(prior_weight, agents)
         guidance = Guidance(candidates, q_model, read_out.value, critic, prior_weight)
         evaluations = evaluate(resolved, agents, checkpoint, guidance)
         folder = output or _default_folder(resolved, checkpoint, evaluations, guidance)
@@ -104,6 +106,15 @@ def run(
                 f"Every episode of {', '.join(broken)} failed. The messages above and the "
                 "episodes' page say why."
             )
+
+
+def _require_use(prior_weight: float, agents: list[AgentKind]) -> None:
+    """Refuse a weight that no agent reads."""
+    if prior_weight and not {AgentKind.Q_GUIDED, AgentKind.CRITIC_GUIDED} & set(agents):
+        raise ConfigError(
+            f"--prior-weight {prior_weight:g} is for agents with a scorer: add --agent q_guided "
+            "or --agent critic_guided, or leave it out."
+        )
 
 
 @app.command()
@@ -156,7 +167,7 @@ def _curves_file(runs: list[Path]) -> Path:
     return first.parent / f"curves-{'-'.join(folder.resolve().name for folder in runs)}.html"
 
 
-def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) -> RunConfig:
+def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) -> SearchingConfig:
     if config is None:
         folder = run_folder(checkpoint) if checkpoint else None
         if folder is None:
@@ -164,11 +175,11 @@ def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) 
                 "Give --config FILE, or a --checkpoint that has a config.yaml in its run's folder."
             )
         config = str(folder / "config.yaml")
-    return load_config(config, overrides)
+    return read_config(SearchingConfig, config, overrides)
 
 
 def _default_folder(
-    config: RunConfig,
+    config: SearchingConfig,
     checkpoint: Path | None,
     evaluations: list[Evaluation],
     guidance: Guidance,

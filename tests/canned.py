@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agentrl.rollout.choices import Choices
-from agentrl.rollout.sampler import Answerer, Completion, Request, Sampler
+from agentrl.rollout.sampler import Completer, Completion, Request, Sampler
 
 
 class CannedSampler(Sampler):
@@ -14,7 +14,7 @@ class CannedSampler(Sampler):
 
     Args:
         ids: the tokens of every utterance.
-        steps: how many calls of `advance` a request takes; one if it is not given.
+        steps: how many calls of `step` a request takes; one if it is not given.
 
     Attributes:
         asked: seeds of all requests, in the order in which they came.
@@ -33,7 +33,7 @@ class CannedSampler(Sampler):
         self._left.update(zip(tickets, map(self._steps, requests), strict=True))
         return tickets
 
-    def advance(self) -> list[tuple[int, Completion]]:
+    def step(self) -> list[tuple[int, Completion]]:
         """One step for every request."""
         self._left = {ticket: left - 1 for ticket, left in self._left.items()}
         done = [ticket for ticket, left in self._left.items() if left <= 0]
@@ -46,7 +46,7 @@ class CannedSampler(Sampler):
         """Requests that are not done."""
         return len(self._left)
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """Forget them."""
         self._left = {}
 
@@ -63,7 +63,7 @@ class CannedSampler(Sampler):
         """Nothing to free."""
 
 
-class Choosy(Answerer):
+class Choosy(Completer):
     """Says one of the choices of every request, by its seed."""
 
     version = 0
@@ -79,7 +79,7 @@ class Choosy(Answerer):
         self._asked.update(zip(tickets, requests, strict=True))
         return tickets
 
-    def advance(self) -> list[tuple[int, Completion]]:
+    def step(self) -> list[tuple[int, Completion]]:
         """All at once."""
         asked, self._asked = self._asked, {}
         found = []
@@ -89,6 +89,6 @@ class Choosy(Answerer):
             found.append((ticket, Completion(ids, (0.0,) * len(ids), "stop", allowed)))
         return found
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """Forget them."""
         self._asked = {}

@@ -25,7 +25,7 @@ from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.runner import turn_seed
 from agentrl.rollout.sampler import Completion, Request
-from agentrl.search.forest import Forest
+from agentrl.search.batched import BatchedSearch
 from agentrl.search.tree import State, Tree
 
 ROOM = re.compile("|".join(ROOMS))
@@ -128,9 +128,9 @@ class DoorSampler(CannedSampler):
         self.most_at_once = max(self.most_at_once, self.busy)
         return tickets
 
-    def advance(self) -> list[tuple[int, Completion]]:
+    def step(self) -> list[tuple[int, Completion]]:
         """Those whose time has come."""
-        return [(ticket, self._said.pop(ticket)) for ticket, _ in super().advance()]
+        return [(ticket, self._said.pop(ticket)) for ticket, _ in super().step()]
 
 
 def rooms_context(folder: Path) -> Context:
@@ -156,24 +156,24 @@ def counted_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return taken
 
 
-def rooms_forest(
+def rooms_search(
     context: Context,
     environment: EnvironmentConfig | None = None,
     *,
     concurrent: int = 4,
-    judge: Any = None,
+    value_function: Any = None,
     delay: int = 1,
     retries: int = 0,
     threads: int | None = None,
     **given: Any,
-) -> Forest:
+) -> BatchedSearch:
     """Searches of the rooms, by `DoorSampler`; what else is given are settings of the search."""
-    return Forest(
+    return BatchedSearch(
         environment or world("SavedRooms"),
         DoorSampler(context.chat, delay),
         context,
         settings(**given),
-        judge=judge,
+        value_function=value_function,
         concurrent=concurrent,
         retries=retries,
         threads=threads,
@@ -186,9 +186,9 @@ def grow(
     environment: EnvironmentConfig | None = None,
     **given: Any,
 ) -> list[Tree]:
-    """Trees of these episodes, in their order; keywords as of `rooms_forest`."""
-    with closing(rooms_forest(context, environment, **given)) as forest:
-        return [tree for _, tree in sorted(forest.grow(specs), key=lambda pair: pair[0])]
+    """Trees of these episodes, in their order; keywords as of `rooms_search`."""
+    with closing(rooms_search(context, environment, **given)) as search:
+        return [tree for _, tree in sorted(search.grow(specs), key=lambda pair: pair[0])]
 
 
 def finite_values(policy: Array | None, turns: int = LONGEST) -> tuple[Array, Array]:
@@ -206,7 +206,7 @@ def finite_values(policy: Array | None, turns: int = LONGEST) -> tuple[Array, Ar
     return q, v[:END]
 
 
-def exact_judge(state: State) -> float:
+def exact_value(state: State) -> float:
     """The optimum of the room that a state shows, as if no turn limit existed."""
     return float(finite_values(None, 200)[1][ROOMS.index(state.observation)])
 

@@ -7,308 +7,342 @@ tokens::
     deepspeed trainers/archer.py --config webshop.yaml actor.objective=dpo name=webshop-dpo
     deepspeed trainers/archer.py --config webshop.yaml --resume
 
-Read it beside the paper's algorithm 1: `collect`, `learn_values`, `improve_policy`, `synchronize`.
+Read it beside the paper's algorithm 1: `learn` is one pass of its loop, after the rollouts.
 """
 
 from __future__ import annotations
 
-import sys
-from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+from pydantic import Field, PositiveInt, model_validator
 
-import typer
-
-from trainers.launch import launched, stopwatch
+from agentrl.algorithms.pairs import best_and_worst
+from agentrl.algorithms.policy_gradient import PolicyObjective, clipped, reinforce
+from agentrl.algorithms.preference import PreferenceObjective
+from agentrl.config import (
+    CriticConfig,
+    CriticLabelsConfig,
+    OnlyWith,
+    PolicyGradientConfig,
+    ReplayConfig,
+    TrainingConfig,
+    UpdateConfig,
+    WarmupConfig,
+    default_variant,
+)
+from agentrl.data.replay import Replay
+from agentrl.data.segment import segments_of
+from agentrl.learners.policy import normalized_over_ranks
+from agentrl.training.algorithm import Metrics, OnlineAlgorithm
+from agentrl.training.checks import require_fitting_critic, require_plain_sampling
+from agentrl.training.command import command
+from agentrl.training.labelled import draw, labelled_steps, require_labels_for_critic
+from agentrl.training.loop import stopwatch, train
+from agentrl.training.run import rank_size
+from agentrl.training.warmup import Warmup
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
 
-    from agentrl.config import RunConfig
-    from agentrl.data.replay import Replay
+    from agentrl.data.searched import LabelledStep
     from agentrl.data.segment import Segment
-    from agentrl.training.labelled import LabelledStep
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.command()
-def main(
-    config: Annotated[str, typer.Option(help="YAML file, here or in configs/.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the latest checkpoint.")] = False,
-    local_rank: Annotated[int, typer.Option("--local_rank", hidden=True)] = 0,
-) -> None:
-    """Train a policy with ArCHer; evaluates it before and after."""
-    from agentrl.config import load_config
-
-    del local_rank
-    with launched():
-        archer = Archer(load_config(config, overrides or []), resume)
-        with closing(archer):
-            archer.train()
+    from agentrl.training.experiment import Experiment
+    from agentrl.training.rollouts import Played
 
 
-class Archer:
+class ArcherCriticConfig(CriticConfig):
+    """The critic, when the actor may begin to move, and what else the critic learns from."""
+
+    value_target: Literal["stored", "fresh"] = "stored"
+    """What V regresses on: the target's Q of the stored action, or of an action freshly sampled
+    from the policy (the paper)."""
+    pretraining_updates: int = Field(0, ge=0)
+    """Optimizer steps on the demonstrations and their rewards before the first iteration."""
+    warmup: WarmupConfig = WarmupConfig()
+    """When the actor begins to move."""
+    labels: CriticLabelsConfig | None = None
+    """Q-values of a tree search to learn from as well; none uses none."""
+
+    @model_validator(mode="after")
+    def _labels_are_means(self) -> ArcherCriticConfig:
+        if self.labels is not None and self.expectile != 0.5:
+            raise ValueError(
+                f"critic.expectile={self.expectile:g} does not go with critic.labels: their V is "
+                "the mean of Q under the policy, which is expectile 0.5"
+            )
+        return self
+
+
+class ReinforceConfig(PolicyGradientConfig):
+    """The paper's policy gradient (section 3.3)."""
+
+    only_with: ClassVar[OnlyWith] = {
+        "gae_lambda": ("advantage", ("gae",)),
+        "epochs": ("actions", ("latest",)),
+        "updates": ("actions", ("fresh",)),
+    }
+    objective: Literal["reinforce"] = "reinforce"
+    """reinforce: the paper's; ppo: clipped ratio, several epochs; dpo: pairs of candidates ranked
+    by the critic."""
+    actions: Literal["latest", "fresh"] = "latest"
+    """Which actions are updated on: those of the iteration's rollouts, or ones sampled from the
+    current policy at states drawn from the whole replay buffer (the paper)."""
+    advantage: Literal["q_minus_v", "gae"] = "q_minus_v"
+    """q_minus_v: the critic's Q(s,a) - V(s) (the paper); gae: the rewards that came, with V as the
+    baseline; only for the latest actions."""
+    gae_lambda: float = Field(0.95, ge=0.0, le=1.0)
+    """gae: 0 trusts the critic's next value, 1 the return that came."""
+    epochs: PositiveInt = 1
+    """Passes over the latest episodes an iteration. More than one with reinforce does not correct
+    for actions of an earlier policy (nor do its later steps within one pass: with a `batch_size` of
+    all utterances it takes one step)."""
+    updates: PositiveInt = 3
+    """Optimizer steps an iteration with fresh actions (the paper: 3)."""
+
+    @model_validator(mode="after")
+    def _rewards_are_known(self) -> ReinforceConfig:
+        if self.advantage == "gae" and self.actions == "fresh":
+            raise ValueError(
+                "advantage=gae needs rewards, which freshly sampled actions do not have; use "
+                "q_minus_v with actions=fresh"
+            )
+        return self
+
+
+class PPOConfig(ReinforceConfig):
+    """The same with the clipped ratio of arXiv 1707.06347, over several epochs."""
+
+    objective: Literal["ppo"] = "ppo"  # type: ignore[assignment]
+    """reinforce: the paper's; ppo: clipped ratio, several epochs; dpo: pairs of candidates ranked
+    by the critic."""
+    epochs: PositiveInt = 4
+    """Passes over the latest episodes an iteration."""
+    clip: float = Field(0.2, gt=0.0)
+    """The ratio counts within 1 - clip and 1 + clip."""
+
+
+class DPOConfig(UpdateConfig):
+    """Preferences between candidates that the critic ranks."""
+
+    objective: Literal["dpo"] = "dpo"
+    """reinforce: the paper's; ppo: clipped ratio, several epochs; dpo: pairs of candidates ranked
+    by the critic."""
+    updates: PositiveInt = 3
+    """Optimizer steps an iteration."""
+    candidates: int = Field(4, ge=2)
+    """Utterances sampled at a state of the replay buffer; the critic's best and worst make a
+    pair."""
+    beta: float = Field(0.1, gt=0.0)
+    """Strength of the tie to the reference."""
+    likelihood_coefficient: float = Field(0.0, ge=0.0)
+    """Weight of the better utterance's negative log-likelihood beside the preference, which alone
+    can make both unlikely (Pang et al. 2024, arXiv 2404.19733; 0 is plain DPO)."""
+
+
+ActorConfig = Annotated[
+    PPOConfig | ReinforceConfig | DPOConfig,
+    Field(discriminator="objective"),
+    default_variant("objective", "ppo"),
+]
+
+
+class ArcherConfig(TrainingConfig):
+    """A run of ArCHer."""
+
+    algorithm: Literal["archer"] = "archer"
+    critic: ArcherCriticConfig = ArcherCriticConfig()
+    """Utterance-level values."""
+    actor: ActorConfig = PPOConfig()
+    """Policy update."""
+    replay: ReplayConfig = ReplayConfig()
+    """The critic's memory."""
+
+    @model_validator(mode="after")
+    def _demonstrations_where_needed(self) -> ArcherConfig:
+        if self.critic.pretraining_updates:
+            self.require_demonstrations("critic.pretraining_updates")
+        return self
+
+    @model_validator(mode="after")
+    def _stale_episodes_are_learned_from(self) -> ArcherConfig:
+        actor = self.actor
+        fresh = isinstance(actor, DPOConfig) or actor.actions == "fresh"
+        corrected = isinstance(actor, DPOConfig | PPOConfig) or actor.importance_cap is not None
+        wrong = {
+            "objectives and actions that are freshly sampled, for the sampler is at work; set "
+            "actor.actions=latest and an objective other than dpo": fresh,
+            "critic.value_target='fresh', for the same reason; set stored": (
+                self.critic.value_target == "fresh"
+            ),
+            "actor.objective='reinforce' without a correction for the older policy that sampled; "
+            "set actor.importance_cap=2, or objective ppo": not corrected,
+            "policy.lagging_mask, which belongs to the version that plays": (
+                self.policy.lagging_mask is not None
+            ),
+        }
+        if self.rollout.staleness and any(wrong.values()):
+            found = "; nor with ".join(text for text, is_wrong in wrong.items() if is_wrong)
+            raise ValueError(f"rollout.staleness={self.rollout.staleness} does not go with {found}")
+        return self
+
+
+class Archer(OnlineAlgorithm):
     """One run, on this rank.
 
     Args:
-        config: everything that decides it.
-        resume: go on from the latest checkpoint, if there is one.
+        experiment: the run's set-up.
+        config: of the run.
     """
 
-    def __init__(self, config: RunConfig, resume: bool) -> None:
-        from agentrl.data.replay import Replay
-        from agentrl.data.segment import learnable
-        from agentrl.models.critic import CriticModel
-        from agentrl.models.policy import Policy, load_tokenizer
-        from agentrl.training.actor_learner import ActorLearner
-        from agentrl.training.checks import (
-            require_fitting_critic,
-            require_fitting_policy,
-            require_known_environment,
-            require_plain_sampling,
-        )
-        from agentrl.training.critic_learner import CriticLearner
-        from agentrl.training.labelled import (
-            labelled_steps,
-            require_labels_for_critic,
-            require_labels_to_clone,
-        )
-        from agentrl.training.run import Run
-        from agentrl.training.start import build_chat, cloned_start, demonstrations
+    def __init__(self, experiment: Experiment, config: ArcherConfig) -> None:
+        self.experiment, self.config = experiment, config
+        self.policy = experiment.policy_learner(config.actor)
+        self.critic = experiment.critic_learner(config.critic)
+        self.replay = experiment.replay(config.replay)
+        self.warmup = Warmup(config.critic.warmup)
+        self.parts = {
+            "actor": self.policy,
+            "critic": self.critic,
+            "replay": self.replay,
+            "warmup": self.warmup,
+        }
+        self.labelled = self._labelled_steps()
 
-        require_known_environment(config)
+    @classmethod
+    def check(cls, config: ArcherConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Sampling, the critic's model and labels fit."""
         require_plain_sampling(config)
-        tokenizer = load_tokenizer(config.policy)
-        require_fitting_policy(config, tokenizer)
         require_fitting_critic(config.critic, config.policy, tokenizer)
-        require_labels_for_critic(config)
-        require_labels_to_clone(config)
-        self.config = config
-        self.run = run = Run(config, resume)
-        chat = build_chat(config, tokenizer)
-        self.demonstrations = learnable(demonstrations(config, chat, run.store))
-        start = cloned_start(
-            config,
-            tokenizer,
-            self.demonstrations,
-            run.folder / "start" / "adapter",
-            run.log_cloning,
-        )
-        padding_id = tokenizer.pad_token_id
-        policy = Policy(config.policy, start, config.seed)
-        critic = CriticModel(config.critic, config.policy, start, tokenizer, config.seed)
-        self.actor = ActorLearner(policy, config.actor, config.deepspeed, padding_id)
-        self.critic = CriticLearner(critic, config.critic, config.deepspeed)
-        labels = config.critic.labels
-        needed = labels is not None and (run.checkpoint is None or labels.coefficient > 0)
-        self.labelled = labelled_steps(config, start) if needed else []
-        self.replay = Replay(config.replay.capacity)
-        if config.replay.demonstrations:
-            self.replay.extend(self.demonstrations)
-        self.rollouts = run.build_rollouts(chat)
+        require_labels_for_critic(config, config.critic.labels, config.critic.discount)
 
-    def train(self) -> None:
-        """Warm start, then the iterations; evaluated before and after."""
-        from agentrl.evaluation.during import evaluate_if_due, evaluations_before, report
-        from agentrl.files import MASK
+    def begin(self) -> None:
+        """Fit the critic to the demonstrations, then to the labels of a tree search."""
+        run, config = self.experiment.run, self.config.critic
+        run.seed_torch(0)
+        demonstrations = self.experiment.demonstrations
+        memory = Replay(sum(len(episode.turns) for episode in demonstrations))
+        memory.extend(demonstrations)
+        generator = self.experiment.generator("pretraining", 0)
+        for update in range(config.pretraining_updates):
+            metrics = self.update_critic(memory, generator)
+            run.log_start("critic", "critic/q_loss", update + 1, metrics)
+        run.seed_torch(0)
+        generator = self.experiment.generator("labels", 0)
+        for update in range(config.labels.updates if config.labels else 0):
+            metrics = self.critic.fit(self._draw_labelled(generator))
+            run.log_start("labels", "critic/label_q_loss", update + 1, metrics)
 
-        config, rollouts = self.config, self.rollouts
-        run, counters = self.run, self.run.counters
-        if run.checkpoint is None:
-            self.synchronize()
-            self.renew_mask(0)
-            self.pretrain_critic()
-            self.fit_labels()
-            run.save(self.actor, self.critic, self.rollouts)
-        else:
-            run.restore(self.actor, self.critic, self.replay)
-            self.synchronize()
-            if config.policy.lagging_mask is not None:
-                rollouts.renew_mask(run.checkpoint / MASK)
-            rollouts.restore(run.checkpoint, counters.iteration)
-        evaluations = evaluations_before(config, counters.iteration)
-        evaluations += evaluate_if_due(config, rollouts, counters.iteration)
-        while counters.iteration < config.iterations:
-            counters.iteration += 1
-            self.iterate(counters.iteration)
-            if run.is_due(config.checkpoint.every):
-                run.save(self.actor, self.critic, self.rollouts)
-            evaluations += evaluate_if_due(config, rollouts, counters.iteration)
-        if not counters.actor_moves:
-            run.announce("the actor never moved: no measurement ended the critic's warm-up")
-        report(config, evaluations, run.folder, run.folder / "latest")
-
-    def close(self) -> None:
-        """End the sampler, the environments and the metrics."""
-        self.rollouts.close()
-        self.run.close()
-
-    def iterate(self, iteration: int) -> None:
-        """One pass of the paper's loop: rollouts, critic, actor, new weights to the sampler."""
-        self.run.seed_torch(iteration)
-        metrics: dict[str, float] = {}
-        with stopwatch(metrics, "time/rollout"):
-            latest = self.collect(iteration, metrics)
-        self.judge_critic(latest, metrics)
+    def learn(self, played: Played, iteration: int) -> Metrics:
+        """Critic, then actor, once the critic's warm-up is over."""
+        self.replay.extend(played.trajectories)
+        metrics = self.assess_critic(played, iteration)
+        generator = self.experiment.generator("critic", iteration)
         with stopwatch(metrics, "time/critic"):
-            self.learn_values(iteration, metrics)
-        if self.run.counters.actor_moves:
-            self.renew_mask(iteration)
+            for _ in range(self.config.critic.updates):
+                metrics |= self.update_critic(self.replay, generator)
+        if self.warmup.done:
             with stopwatch(metrics, "time/actor"):
-                self.improve_policy(latest, iteration, metrics)
-            with stopwatch(metrics, "time/synchronize"):
-                metrics["sampler/probe_difference"] = self.hand_over_new()
-        self.run.log(iteration, metrics)
+                metrics |= self.improve_policy(played.segments, iteration)
+        elif iteration == self.config.iterations:
+            text = "the actor never moved: no measurement ended the critic's warm-up"
+            self.experiment.run.announce(text)
+        return metrics
 
-    def collect(self, iteration: int, metrics: dict[str, float]) -> list[Segment]:
-        """Play this iteration's episodes; store them; put them into the replay buffer."""
-        from agentrl.data.segment import learnable, segments_of
-        from agentrl.training.rollouts import staleness
-
-        trajectories = self.rollouts.play(iteration, metrics)
-        metrics |= staleness(trajectories, self.run.counters.version)
-        self.run.append_trajectories(iteration, trajectories)
-        self.replay.extend(trajectories)
-        played = learnable(trajectories)
-        returns = {episode.total_reward for episode in played}
-        if len(returns) == 1:
-            self.run.announce(f"all episodes returned {returns.pop():g}: nothing to learn from")
-        return segments_of(played)
-
-    def judge_critic(self, latest: list[Segment], metrics: dict[str, float]) -> None:
+    def assess_critic(self, played: Played, iteration: int) -> Metrics:
         """Let the actor move once what its advantages rest on foretells the new returns."""
-        from agentrl.training.warmup import why_begin
+        actor, confidence = self.config.actor, self.config.critic.warmup.confidence
+        assessment = self.critic.assess(played.segments, confidence)
+        on_values = not isinstance(actor, DPOConfig) and actor.advantage == "gae"
+        found = assessment.value if on_values else assessment.advantage
+        if reason := self.warmup.end_if_due(iteration - 1, found.lower_bound):
+            self.experiment.run.announce(f"the actor begins to move: {reason}")
+        return {**assessment.metrics(), "critic/warmup_done": float(self.warmup.done)}
 
-        warmup, counters = self.config.critic.warmup, self.run.counters
-        assessment = self.critic.assess(latest)
-        metrics |= assessment.metrics()
-        if not counters.actor_moves:
-            on_values = self.config.actor.generalized
-            found = assessment.value if on_values else assessment.advantage
-            reason = why_begin(warmup, counters.iteration - 1, found.lower_bound)
-            if reason is not None:
-                counters.actor_moves = True
-                self.run.announce(f"the actor begins to move: {reason}")
-        metrics["actor/moves"] = float(counters.actor_moves)
+    def update_critic(self, memory: Replay, generator: np.random.Generator) -> Metrics:
+        """One step of off-policy TD learning (section 3.2)."""
+        config = self.config.critic
+        episodes = memory.draw_episodes(rank_size(config.batch_size), generator)
+        coefficient = config.labels.coefficient if config.labels else 0.0
+        labelled = self._draw_labelled(generator) if coefficient else []
+        fresh = None
+        if config.value_target == "fresh":
+            states = [(episode, turn) for episode in episodes for turn in range(len(episode.turns))]
+            fresh = self.experiment.rollouts.candidates(states, 1, int(generator.integers(2**31)))
+        return self.critic.update(segments_of(episodes), fresh, labelled, coefficient)
 
-    def learn_values(self, iteration: int, metrics: dict[str, float]) -> None:
-        """Off-policy TD learning on the replay buffer (section 3.2)."""
-        generator = self.run.generator("critic", iteration)
-        for _ in range(self.config.critic.updates):
-            metrics |= self.update_critic(self.replay, generator)
-
-    def update_critic(self, memory: Replay, generator: np.random.Generator) -> dict[str, float]:
-        """One step; with ``value_target: fresh``, V learns from new samples of the policy."""
-        from agentrl.data.segment import segments_of
-
-        episodes = memory.draw_episodes(self.run.share(self.config.critic.batch_size), generator)
-        segments, labels = segments_of(episodes), self.config.critic.labels
-        extra = self.draw_labelled(generator) if labels is not None and labels.coefficient else []
-        if self.config.critic.value_target == "stored":
-            return self.critic.update(segments, labelled=extra)
-        states = [(episode, turn) for episode in episodes for turn in range(len(episode.turns))]
-        seed = int(generator.integers(2**31))
-        return self.critic.update(segments, self.rollouts.candidates(states, 1, seed), extra)
-
-    def pretrain_critic(self) -> None:
-        """Fit the critic to the demonstrations and their rewards before anything is sampled."""
-        from agentrl.data.replay import Replay
-
-        self.run.seed_torch(0)
-        memory = Replay(sum(len(episode.turns) for episode in self.demonstrations))
-        memory.extend(self.demonstrations)
-        generator = self.run.generator("pretraining", 0)
-        for update in range(self.config.critic.pretraining_updates):
-            self.run.log_pretraining(update + 1, self.update_critic(memory, generator))
-
-    def fit_labels(self) -> None:
-        """Fit the critic to the Q-values that a tree search annotated, before the first rollout."""
-        if self.config.critic.labels is None:
-            return
-        self.run.seed_torch(0)
-        generator = self.run.generator("labels", 0)
-        for update in range(self.config.critic.labels.updates):
-            self.run.log_labels(update + 1, self.critic.fit(self.draw_labelled(generator)))
-
-    def draw_labelled(self, generator: np.random.Generator) -> list[LabelledStep]:
-        """This rank's part of a batch of labelled steps."""
-        from agentrl.training.labelled import draw
-
-        assert self.config.critic.labels is not None
-        count = self.run.share(self.config.critic.labels.batch_size)
-        return draw(self.labelled, count, generator)
-
-    def improve_policy(
-        self, latest: list[Segment], iteration: int, metrics: dict[str, float]
-    ) -> None:
+    def improve_policy(self, latest: list[Segment], iteration: int) -> Metrics:
         """The token-level update by the configured objective (section 3.3)."""
-        actor, config = self.actor, self.config.actor
-        stale = metrics["rollout/staleness_max"] > 0
-        metrics |= self.run.checked_mismatch(actor.mismatch(latest), stale)
-        if not config.samples_anew:
-            if config.generalized:
-                advantages = self.critic.generalized_advantages(latest, config.gae_decay)
-            else:
-                advantages = self.critic.advantages(latest)
-            generator = self.run.generator("actor", iteration)
-            metrics |= actor.improve(latest, advantages, config.passes, generator)
-            return
-        for update in range(config.updates):
-            if update:
-                self.hand_over_new()
-            metrics |= self.improve_on_fresh_actions(iteration, update)
-
-    def improve_on_fresh_actions(self, iteration: int, update: int) -> dict[str, float]:
-        """Sample anew at states of the replay buffer, judge with the critic, take one step."""
         config = self.config.actor
-        generator = self.run.generator("actor", iteration, update)
-        states = self.replay.draw_states(self.run.share(config.batch_size), generator)
-        count = config.candidates if config.objective == "dpo" else 1
+        if isinstance(config, DPOConfig) or config.actions == "fresh":
+            metrics: Metrics = {}
+            for update in range(config.updates):
+                if update:
+                    self.experiment.publish(self.policy)
+                metrics |= self._improve_on_fresh_actions(iteration, update)
+            return metrics
+        if config.advantage == "gae":
+            advantages = self.critic.generalized_advantages(latest, config.gae_lambda)
+        else:
+            advantages = self.critic.advantages(latest)
+        generator = self.experiment.generator("actor", iteration)
+        return self._policy_gradient(latest, advantages, config, config.epochs, generator)
+
+    def _improve_on_fresh_actions(self, iteration: int, update: int) -> Metrics:
+        """Sample actions at states of the replay buffer, value them, take one step."""
+        config = self.config.actor
+        generator = self.experiment.generator("actor", iteration, update)
+        states = self.replay.draw_states(rank_size(config.batch_size), generator)
+        count = config.candidates if isinstance(config, DPOConfig) else 1
         seed = int(generator.integers(2**31))
-        found = self.rollouts.candidates(states, count, seed)
-        if config.objective != "dpo":
-            return self.actor.improve(found, self.critic.advantages(found), 1, generator)
-        values = self.critic.q_values(found)
-        pairs = best_and_worst(found, values.tolist(), count)
-        return self.actor.prefer(pairs)
+        found = self.experiment.rollouts.candidates(states, count, seed)
+        if isinstance(config, DPOConfig):
+            pairs = best_and_worst(found, self.critic.q_values(found).tolist(), count)
+            objective = PreferenceObjective(config.beta, config.likelihood_coefficient)
+            return self.policy.prefer(pairs, objective)
+        return self._policy_gradient(found, self.critic.advantages(found), config, 1, generator)
 
-    def renew_mask(self, iteration: int) -> None:
-        """Every so many iterations NLPO's mask catches up with the policy (arXiv 2210.01241)."""
-        mask = self.config.policy.lagging_mask
-        if mask is not None and iteration % mask.every == 0:
-            self.rollouts.renew_mask()
+    def _policy_gradient(
+        self,
+        segments: list[Segment],
+        advantages: Tensor,
+        config: ReinforceConfig,
+        epochs: int,
+        generator: np.random.Generator,
+    ) -> Metrics:
+        objective = policy_objective(config)
+        if config.normalize_advantages:
+            advantages = normalized_over_ranks(advantages)
+        return self.policy.improve(
+            segments, advantages, objective, epochs=epochs, generator=generator
+        )
 
-    def hand_over_new(self) -> float:
-        """`synchronize` after the actor moved."""
-        self.run.counters.version += 1
-        return self.synchronize()
+    def _labelled_steps(self) -> list[LabelledStep]:
+        """Steps of a tree search, where the critic still learns from them."""
+        labels, run = self.config.critic.labels, self.experiment.run
+        if labels is None or (run.checkpoint is not None and not labels.coefficient):
+            return []
+        return labelled_steps(self.config.policy, labels, self.experiment.start)
 
-    def synchronize(self) -> float:
-        """Hand the adapter to the sampler and make sure that it arrived."""
-        return self.rollouts.hand_over(self.actor, self.run.counters.version)
+    def _draw_labelled(self, generator: np.random.Generator) -> list[LabelledStep]:
+        """This rank's part of a batch of labelled steps."""
+        assert self.config.critic.labels is not None
+        return draw(self.labelled, rank_size(self.config.critic.labels.batch_size), generator)
 
 
-def best_and_worst(
-    candidates: list[Segment], values: list[float], count: int
-) -> list[tuple[Segment, Segment]]:
-    """The critic's best and worst of each state's candidates.
+def policy_objective(config: ReinforceConfig) -> PolicyObjective:
+    """What an update of the actor minimises."""
+    return PolicyObjective(
+        clipped(config.clip) if isinstance(config, PPOConfig) else reinforce,
+        kl_coefficient=config.kl_coefficient,
+        entropy_coefficient=config.entropy_coefficient,
+        importance_cap=config.importance_cap,
+    )
 
-    Args:
-        candidates: `count` in a row for each state.
-        values: Q of each.
-        count: candidates a state.
-    """
-    pairs = []
-    for first in range(0, len(candidates), count):
-        ranked = sorted(range(first, first + count), key=lambda i: values[i])
-        pairs.append((candidates[ranked[-1]], candidates[ranked[0]]))
-    return pairs
 
+app = command(ArcherConfig, partial(train, Archer), __doc__)
 
 if __name__ == "__main__":
     app()

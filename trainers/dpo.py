@@ -12,69 +12,49 @@ Read it beside the paper's section 3.3; section 3.4 is `agentrl.evaluation.guida
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+from rich.console import Console
+from rich.table import Table
 
-import typer
-
-from trainers.launch import launched
+from agentrl.config import PreferencesConfig, RunConfig
+from agentrl.distributed import barrier, rank
+from agentrl.learners.preferences import pair_accuracy, read_pairs, split_by_task, train
+from agentrl.metrics import MetricsLog
+from agentrl.models.adapter import find_adapter
+from agentrl.models.policy import load_tokenizer
+from agentrl.models.q_model import FOLDER, QModel, ReadOut, save_q_model
+from agentrl.training.checks import require_fitting_policy
+from agentrl.training.command import command
+from agentrl.training.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentrl.config import RunConfig
-    from agentrl.training.preference_learning import Pair
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    from agentrl.learners.preferences import Pair
 
 
-@app.command()
-def main(
-    config: Annotated[str, typer.Option(help="YAML file, here or in configs/.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the latest epoch.")] = False,
-    local_rank: Annotated[int, typer.Option("--local_rank", hidden=True)] = 0,
-) -> None:
-    """Train a Q-model on preference pairs, and measure it on tasks that were kept out."""
-    from agentrl.config import load_config
+class StepDPOConfig(RunConfig):
+    """A run of step-level DPO."""
 
-    del local_rank
-    with launched():
-        learn_values(load_config(config, overrides or []), resume)
+    algorithm: Literal["dpo"] = "dpo"
+    preferences: PreferencesConfig
+    """Pairs, and how a Q-model learns from them."""
 
 
-def learn_values(config: RunConfig, resume: bool) -> Path:
+def learn_values(config: StepDPOConfig, resume: bool) -> Path:
     """Pairs, training, pair accuracy on tasks that were kept out; gives the Q-model's folder.
 
     Args:
-        config: of the run, with the section ``preferences``.
+        config: of the run, .
         resume: go on with what the run's folder has.
 
     Raises:
-        ConfigError: there is no such section, or there are no pairs.
+        ConfigError: there are no pairs.
     """
-    from agentrl.errors import ConfigError
-    from agentrl.models.adapter import find_adapter
-    from agentrl.models.policy import load_tokenizer
-    from agentrl.models.q_model import FOLDER, save_q_model
-    from agentrl.training.checkpoint import barrier
-    from agentrl.training.checks import require_fitting_policy
-    from agentrl.training.distributed import rank
-    from agentrl.training.metrics import MetricsLog
-    from agentrl.training.preference_learning import read_pairs, split_by_task, train
-    from agentrl.training.run import Run
-
     wanted = config.preferences
-    if wanted is None:
-        raise ConfigError(
-            "trainers/dpo.py needs the section preferences: add preferences.labels=FOLDER, the "
-            "folder of a job of trainers/mcts.py."
-        )
     pairs, held_out = split_by_task(read_pairs(wanted.labels), wanted.validation_share, config.seed)
     require_fitting_policy(config, load_tokenizer(config.policy))
     start = find_adapter(Path(config.policy.adapter)) if config.policy.adapter else None
@@ -83,7 +63,7 @@ def learn_values(config: RunConfig, resume: bool) -> Path:
     with closing(run):
         log = MetricsLog(run.folder / "preferences", config.logging, rank=rank())
         with closing(log):
-            policy = train(config, pairs, start, run.folder / "trainer", log, resume)
+            policy = train(config, wanted, pairs, start, run.folder / "trainer", log, resume)
         if rank() == 0:
             policy.save_adapter(run.folder / "trainer" / "adapter")
             save_q_model(
@@ -95,15 +75,9 @@ def learn_values(config: RunConfig, resume: bool) -> Path:
 
 
 def report(
-    config: RunConfig, folder: Path, pairs: Sequence[Pair], held_out: Sequence[Pair]
+    config: StepDPOConfig, folder: Path, pairs: Sequence[Pair], held_out: Sequence[Pair]
 ) -> None:
     """Print how often each read-out prefers the chosen action."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from agentrl.models.q_model import QModel, ReadOut
-    from agentrl.training.preference_learning import pair_accuracy
-
     table = Table("pairs", "number", "Q, sum (paper)", "Q, averaged (its code)", box=None)
     model = QModel(folder, config.policy)
     for name, some in (("trained on", pairs), ("of tasks kept out", held_out)):
@@ -117,6 +91,8 @@ def report(
     console.print(table)
     console.print(f"Q-model: {folder}", soft_wrap=True)
 
+
+app = command(StepDPOConfig, learn_values, __doc__)
 
 if __name__ == "__main__":
     app()

@@ -13,42 +13,47 @@ Read it beside the paper's section 3.2: `search` (selection, expansion, simulati
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Literal
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+from rich.console import Console
 
-import typer
-
-from trainers.launch import launched
+from agentrl.config import SearchingConfig, StartingConfig
+from agentrl.data.labels import LABELS, LabelStore
+from agentrl.distributed import barrier, rank, total, world_size
+from agentrl.errors import ConfigError, EnvironmentFaultError
+from agentrl.models.locate import model_path
+from agentrl.rollout.runner import progress_bar
+from agentrl.rollout.sampler import build_sampler
+from agentrl.rollout.scripted import draw_specs
+from agentrl.search.batched import configured_search
+from agentrl.search.labels import Source, pairs, step_rows, tree_row
+from agentrl.search.report import Figures, card, write_trees
+from agentrl.search.value_function import configured_value_function
+from agentrl.training.command import command
+from agentrl.training.experiment import Experiment
 
 if TYPE_CHECKING:
-    from agentrl.config import RunConfig
     from agentrl.data.labels import Row
-    from agentrl.rollout.episode import EpisodeSpec
-    from agentrl.search.labels import Source
     from agentrl.search.tree import Tree
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+class AnnotationConfig(StartingConfig, SearchingConfig):
+    """A job that labels steps by tree search."""
+
+    algorithm: Literal["mcts"] = "mcts"
 
 
-@app.command()
-def main(
-    config: Annotated[str, typer.Option(help="YAML file, here or in configs/.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with the trees that are missing.")] = False,
-    local_rank: Annotated[int, typer.Option("--local_rank", hidden=True)] = 0,
-) -> None:
-    """Label steps by tree search; a job that was stopped goes on with --resume."""
-    from agentrl.config import load_config
+def annotate(config: AnnotationConfig, resume: bool) -> None:
+    """Label steps by tree search.
 
-    del local_rank
-    with launched():
-        annotation = Annotation(load_config(config, overrides or []), resume)
+    Args:
+        config: of the job.
+        resume: go on with the trees that are missing.
+    """
+    with closing(Experiment(config, resume)) as experiment:
+        annotation = Annotation(experiment, config)
         with closing(annotation):
             annotation.search()
             annotation.publish()
@@ -58,58 +63,26 @@ class Annotation:
     """One job, on this rank.
 
     Args:
-        config: everything that decides it.
-        resume: go on with what the job's folder has.
+        experiment: the job's set-up.
+        config: of the job.
     """
 
-    def __init__(self, config: RunConfig, resume: bool) -> None:
-        from agentrl.data.labels import LABELS, LabelStore
-        from agentrl.data.segment import learnable
-        from agentrl.models.locate import model_path
-        from agentrl.models.policy import load_tokenizer
-        from agentrl.rollout.sampler import build_sampler
-        from agentrl.search.forest import forest_with
-        from agentrl.search.judge import configured_judge
-        from agentrl.training.checks import require_fitting_policy, require_known_environment
-        from agentrl.training.labelled import require_labels_to_clone
-        from agentrl.training.run import Run
-        from agentrl.training.start import build_chat, cloned_start, demonstrations
-
-        require_known_environment(config)
-        tokenizer = load_tokenizer(config.policy)
-        require_fitting_policy(config, tokenizer)
-        require_labels_to_clone(config)
+    def __init__(self, experiment: Experiment, config: AnnotationConfig) -> None:
         self.config = config
-        self.run = run = Run(config, resume)
-        self.store = LabelStore(run.folder / LABELS)
-        self.specs = self._specs()
-        chat = build_chat(config, tokenizer)
-        episodes = learnable(demonstrations(config, chat, run.store))
-        folder = run.folder / "start" / "adapter"
-        start = cloned_start(config, tokenizer, episodes, folder, run.log_cloning)
-        self.judge = configured_judge(config, chat, tokenizer)
+        self.store = LabelStore(experiment.run.folder / LABELS)
+        tasks = experiment.facts.tasks_of(config.search.split)
+        self.specs = draw_specs(tasks, config.search.trees, config.seed)
+        chat = experiment.chat
+        self.value_function = configured_value_function(config, chat, experiment.tokenizer)
         path = model_path(config.policy.model)
         self.sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
-        if start is not None:
-            self.sampler.load_adapter(start, 0)
-        self.forest = forest_with(config, self.sampler, chat, self.judge)
+        if experiment.start is not None:
+            self.sampler.load_adapter(experiment.start, 0)
+        self.searches = configured_search(config, self.sampler, chat, self.value_function)
         self.labelled, self.begun = 0, time.monotonic()
-
-    def _specs(self) -> list[EpisodeSpec]:
-        """The episodes to search, one a tree."""
-        from agentrl.isolation import make_environment
-        from agentrl.rollout.scripted import draw_specs
-
-        with closing(make_environment(self.config.environment)) as environment:
-            tasks = environment.tasks(self.config.search.split)
-        return draw_specs(tasks, self.config.search.trees, self.config.seed)
 
     def search(self) -> None:
         """Grow this rank's share of the trees that are missing; each is stored when it is done."""
-        from agentrl.rollout.runner import progress_bar
-        from agentrl.training.checkpoint import barrier
-        from agentrl.training.distributed import rank, world_size
-
         stored = set(self.store.numbers())
         self._check_same_source(stored)
         missing = [number for number in range(len(self.specs)) if number not in stored]
@@ -120,7 +93,7 @@ class Annotation:
         mine = missing[rank() :: world_size()]
         failed = 0
         with progress_bar("growing trees" if rank() == 0 else None, len(mine)) as bar:
-            for position, tree in self.forest.grow([self.specs[number] for number in mine]):
+            for position, tree in self.searches.grow([self.specs[number] for number in mine]):
                 if tree.stopped == "failed":
                     failed += 1
                     self._check_failures(failed, tree)
@@ -131,22 +104,12 @@ class Annotation:
 
     def keep(self, tree: Tree, source: Source) -> None:
         """Store a tree's labels."""
-        from agentrl.search.labels import step_rows, tree_row
-
         row = tree_row(tree, source)
         self.store.append(row, step_rows(tree, source, self.config.search.discount))
         self.labelled += row["labelled"]
 
     def publish(self) -> None:
         """Pairs, the card, a page and a table, from the trees of all ranks."""
-        from rich.console import Console
-
-        from agentrl.errors import EnvironmentFaultError
-        from agentrl.search.labels import pairs
-        from agentrl.search.report import Figures, card, write_trees
-        from agentrl.training.checkpoint import barrier
-        from agentrl.training.distributed import rank, total
-
         seconds = time.monotonic() - self.begun
         [labelled] = total([self.labelled])
         if rank() == 0:
@@ -170,15 +133,12 @@ class Annotation:
         barrier()
 
     def close(self) -> None:
-        """End the environments, the sampler and the run's files."""
-        self.forest.close()
+        """End the environments and the sampler."""
+        self.searches.close()
         self.sampler.close()
-        self.run.close()
 
     def _source(self, number: int) -> Source:
-        from agentrl.search.labels import Source
-
-        critic = self.judge.digest if self.judge is not None else None
+        critic = self.value_function.digest if self.value_function is not None else None
         policy = self.sampler.adapter_digest
         return Source(self.config.environment.id, number, policy, critic)
 
@@ -188,8 +148,6 @@ class Annotation:
         Raises:
             ConfigError: the policy's adapter or the critic has changed since.
         """
-        from agentrl.errors import ConfigError
-
         for number in sorted(stored)[:1]:
             earlier: Row = self.store.tree(number)
             source = self._source(number)
@@ -207,8 +165,6 @@ class Annotation:
         Raises:
             EnvironmentFaultError: more trees failed than `rollout.max_failed_share` allows.
         """
-        from agentrl.errors import EnvironmentFaultError
-
         share = failed / len(self.specs)
         if share > self.config.rollout.max_failed_share:
             assert tree.root.state is not None
@@ -218,6 +174,8 @@ class Annotation:
                 f"task {tree.task} with seed {tree.seed}: {tree.root.state.error}"
             )
 
+
+app = command(AnnotationConfig, annotate, __doc__)
 
 if __name__ == "__main__":
     app()

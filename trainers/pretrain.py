@@ -6,50 +6,32 @@
 
 from __future__ import annotations
 
-import sys
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
-
-import typer
+from agentrl.config import PretrainConfig, StageConfig
+from agentrl.errors import ConfigError
+from agentrl.training.command import command
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from agentrl.config import PretrainConfig, StageConfig
     from agentrl.data.segment import Segment
     from agentrl.rollout.chat import Chat
     from agentrl.trajectory import Trajectory
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-
-@app.command()
-def main(
-    config: Annotated[str, typer.Option(help="YAML file, here or in configs/.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
-    local_rank: Annotated[int, typer.Option("--local_rank", hidden=True)] = 0,
-) -> None:
-    """Train an embedded model from scratch and write it to the configured folder."""
-    from agentrl.config import PretrainConfig, read_config
-    from trainers.launch import launched
-
-    del local_rank
-    with launched():
-        pretrain(read_config(PretrainConfig, config, overrides or []))
-
-
-def pretrain(config: PretrainConfig) -> None:
+def pretrain(config: PretrainConfig, resume: bool) -> None:
     """Tokenizer, then every stage of the curriculum; the model is saved as it improves."""
+    if resume:
+        raise ConfigError("A model is made from scratch: there is nothing to --resume.")
+    from agentrl.distributed import initialize_distributed
+    from agentrl.learners.cloning import clone
+    from agentrl.learners.engine import Engine
     from agentrl.models.policy import ActionLikelihood
     from agentrl.rollout.chat import Chat
-    from agentrl.training.cloning import clone
-    from agentrl.training.distributed import initialize_distributed
-    from agentrl.training.engine import Engine
 
     initialize_distributed()
     folder = Path(config.output)
@@ -129,7 +111,7 @@ def _demonstrations(
 
     from agentrl.data.segment import segments_of
     from agentrl.rollout.context import Context
-    from agentrl.rollout.retelling import with_tokens
+    from agentrl.rollout.retokenizing import with_tokens
 
     context = Context(chat, config.context, config.longest_action)
     told = [told for episode in episodes if (told := with_tokens(episode, context))]
@@ -147,6 +129,8 @@ def _log_and_save(model: Any, folder: Path, update: int, metrics: dict[str, floa
     print(f"update {update}  {shown}", flush=True)
     deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
 
+
+app = command(PretrainConfig, pretrain, __doc__)
 
 if __name__ == "__main__":
     app()

@@ -6,15 +6,13 @@ transformers folder (half precision, a few megabytes). The two-tower critic star
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-if not __package__:
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
-
-import typer
+from agentrl.config import EncoderPretrainConfig
+from agentrl.errors import ConfigError
+from agentrl.training.command import command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,27 +20,13 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import BertForMaskedLM, BertModel, PreTrainedTokenizerBase, Trainer
 
-    from agentrl.config import EncoderPretrainConfig
     from agentrl.trajectory import Trajectory
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-
-@app.command()
-def main(
-    config: Annotated[str, typer.Option(help="YAML file, here or in configs/.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
-) -> None:
-    """Train the embedded encoder from scratch and write it to the configured folder."""
-    from agentrl.config import EncoderPretrainConfig, read_config
-    from trainers.launch import launched
-
-    with launched():
-        pretrain_encoder(read_config(EncoderPretrainConfig, config, overrides or []))
-
-
-def pretrain_encoder(config: EncoderPretrainConfig) -> None:
+def pretrain_encoder(config: EncoderPretrainConfig, resume: bool) -> None:
     """Tokenizer, then masked language modelling; half precision at the end."""
+    if resume:
+        raise ConfigError("A model is made from scratch: there is nothing to --resume.")
     from agentrl.models.tiny import new_encoder, train_encoder_tokenizer
 
     folder, texts = Path(config.output), _texts(config)
@@ -154,6 +138,8 @@ def _unigram_entropy(dataset: Dataset) -> float:
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())
 
+
+app = command(EncoderPretrainConfig, pretrain_encoder, __doc__)
 
 if __name__ == "__main__":
     app()

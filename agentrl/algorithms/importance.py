@@ -33,7 +33,7 @@ def truncated_weights(ours: Tensor, sampled: Tensor, mask: Tensor, most: float) 
     return torch.exp((ours - sampled) * mask).clamp(max=most).detach()
 
 
-def effective_share(log_ratios: Tensor) -> float:
+def effective_sample_ratio(log_ratios: Tensor) -> float:
     """Share of independent samples that weighted ones are worth: `(sum w)^2 / (n sum w^2)`.
 
     Kong 1992. 1 where all weights are equal, 1 / n where one outweighs all.
@@ -41,7 +41,7 @@ def effective_share(log_ratios: Tensor) -> float:
     Args:
         log_ratios: [n], logarithms of the weights, at least one.
 
-    >>> effective_share(torch.tensor([0.0, 0.0, -100.0, -100.0]))
+    >>> effective_sample_ratio(torch.tensor([0.0, 0.0, -100.0, -100.0]))
     0.5
     """
     weights = torch.exp(log_ratios.double() - log_ratios.max())

@@ -5,10 +5,34 @@ Shapes: P pairs. Log-probabilities are sums over an utterance's tokens.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 Metrics = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class PreferenceObjective:
+    """DPO, with the chosen utterance's likelihood beside it (Pang et al. 2024, arXiv 2404.19733).
+
+    Attributes:
+        beta: strength of the tie to the reference, above 0.
+        likelihood_coefficient: of the chosen utterance's negative log-likelihood; 0 is plain DPO.
+    """
+
+    beta: float = 0.1
+    likelihood_coefficient: float = 0.0
+
+    def __call__(
+        self, chosen: Tensor, rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor
+    ) -> tuple[Tensor, Metrics]:
+        """Loss and metrics, summed over pairs; arguments as of `dpo_loss`, each [P]."""
+        loss, metrics = dpo_loss(chosen, rejected, reference_chosen, reference_rejected, self.beta)
+        if self.likelihood_coefficient:
+            loss = loss - self.likelihood_coefficient * chosen.sum()
+        return loss, metrics
 
 
 def dpo_loss(

@@ -1,6 +1,6 @@
 """Configuration: YAML files and ``key=value`` overrides into typed, strict, frozen objects.
 
-An unknown key is an error with the nearest name.
+An unknown key is an error with the nearest name, and so is a key that is set without effect.
 """
 
 from agentrl.config.acting import (
@@ -11,12 +11,28 @@ from agentrl.config.acting import (
     PolicyConfig,
     RolloutConfig,
     SamplerConfig,
-    Section,
     VllmConfig,
+)
+from agentrl.config.common import (
+    CheckpointConfig,
+    EvaluationConfig,
+    LoggingConfig,
+    OfflineConfig,
+    RunConfig,
+    SearchingConfig,
+    StartingConfig,
+    TrainingConfig,
 )
 from agentrl.config.episodes import EpisodesConfig, MessagesConfig, StoredEpisodesConfig
 from agentrl.config.fitting import check_context
 from agentrl.config.labelling import CloningLabelsConfig, CriticLabelsConfig
+from agentrl.config.learning import (
+    CriticConfig,
+    PolicyGradientConfig,
+    ReplayConfig,
+    UpdateConfig,
+    WarmupConfig,
+)
 from agentrl.config.preferring import PreferencesConfig
 from agentrl.config.pretraining import (
     EncoderPretrainConfig,
@@ -29,29 +45,19 @@ from agentrl.config.reading import (
     CONFIG_FOLDER,
     describe,
     find_file,
-    load_config,
     parse_config,
     read_config,
+    read_saved,
+    read_yaml,
     save_config,
-)
-from agentrl.config.schema import (
-    ActorConfig,
-    CheckpointConfig,
-    CloningConfig,
-    CriticConfig,
-    DemonstrationsConfig,
-    EvaluationConfig,
-    LoggingConfig,
-    ReplayConfig,
-    RunConfig,
-    WarmupConfig,
+    settings_left_out,
 )
 from agentrl.config.searching import PairsConfig, SearchConfig
-from agentrl.config.unused import without_effect
+from agentrl.config.section import OnlyWith, Section, default_variant, require_effect
+from agentrl.config.start import CloningConfig, DemonstrationsConfig
 
 __all__ = [
     "CONFIG_FOLDER",
-    "ActorConfig",
     "CheckpointConfig",
     "CloningConfig",
     "CloningLabelsConfig",
@@ -67,8 +73,11 @@ __all__ = [
     "LoggingConfig",
     "LoraConfig",
     "MessagesConfig",
+    "OfflineConfig",
+    "OnlyWith",
     "PairsConfig",
     "PolicyConfig",
+    "PolicyGradientConfig",
     "PreferencesConfig",
     "PretrainConfig",
     "ReplayConfig",
@@ -76,19 +85,26 @@ __all__ = [
     "RunConfig",
     "SamplerConfig",
     "SearchConfig",
+    "SearchingConfig",
     "Section",
     "StageConfig",
+    "StartingConfig",
     "StoredEpisodesConfig",
     "TinyModelConfig",
+    "TrainingConfig",
     "TranscriptsConfig",
+    "UpdateConfig",
     "VllmConfig",
     "WarmupConfig",
     "check_context",
+    "default_variant",
     "describe",
     "find_file",
-    "load_config",
     "parse_config",
     "read_config",
+    "read_saved",
+    "read_yaml",
+    "require_effect",
     "save_config",
-    "without_effect",
+    "settings_left_out",
 ]

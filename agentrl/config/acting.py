@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-
-class Section(BaseModel):
-    """A part of the configuration: strict and frozen; docstrings of fields are their help."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True
-    )
+from agentrl.config.section import OnlyWith, Section, require_effect
 
 
 class IsolationConfig(Section):
     """Where environments run, and what happens to one that hangs or swells."""
 
+    only_with: ClassVar[OnlyWith] = {
+        "environments_per_worker": ("mode", ("worker",)),
+        "memory_gib": ("mode", ("worker",)),
+        "seconds": ("mode", ("worker", "http")),
+        "start_seconds": ("mode", ("worker", "http")),
+    }
     mode: Literal["none", "worker", "http"] = "none"
     """In this process, in worker processes of this machine, or behind HTTP at `url`."""
     url: str | None = None
@@ -44,7 +44,7 @@ class EnvironmentConfig(Section):
 
     id: str
     """Registered Gymnasium name, e.g. ``agentrl/Wordle-v0``."""
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the environment; its own docstring lists them."""
     module: str = "environments"
     """Python module whose import registers the environment; yours for your own worlds."""
@@ -68,8 +68,13 @@ class LoraConfig(Section):
 
 
 class HistoryConfig(Section):
-    """What of an episode's past a prompt shows; the state that policy and causal critic judge."""
+    """What of an episode's past a prompt shows; the state that policy and causal critic read."""
 
+    only_with: ClassVar[OnlyWith] = {
+        "turns": ("keep", ("last_turns",)),
+        "budget_share": ("keep", ("within_budget",)),
+        "first_observation": ("keep", ("last_turns", "within_budget")),
+    }
     keep: Literal["all", "last_turns", "within_budget"] = "all"
     """all: everything, and an episode that fills the context is truncated; last_turns: the latest
     `turns` turns; within_budget: everything while it fits, then without the oldest turns."""
@@ -124,6 +129,13 @@ class PolicyConfig(Section):
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
 
+    @model_validator(mode="after")
+    def _adapter_decides(self) -> PolicyConfig:
+        if self.adapter is not None:
+            why = "adapter, whose own file decides it"
+            require_effect(self, {"lora.alpha": why, "lora.target_modules": why})
+        return self
+
 
 class VllmConfig(Section):
     """Settings of the vLLM engine."""
@@ -157,6 +169,10 @@ class ServersConfig(Section):
 class SamplerConfig(Section):
     """How utterances are sampled."""
 
+    only_with: ClassVar[OnlyWith] = {
+        "vllm": ("backend", ("vllm",)),
+        "servers": ("backend", ("server",)),
+    }
     backend: Literal["vllm", "transformers", "server"] = "vllm"
     """Engine: vLLM in this job, transformers (needs no vLLM, slower), or vLLM servers."""
     temperature: float = Field(1.0, ge=0)
@@ -194,6 +210,9 @@ class RolloutConfig(Section):
 
     episodes: PositiveInt = 128
     """Episodes an iteration, over all ranks."""
+    group_size: PositiveInt = 1
+    """Episodes that have task and seed in common and differ in what the policy says: a group, which
+    one rank plays whole. `episodes` is a multiple of it."""
     concurrent: PositiveInt = 64
     """Episodes in flight at once on a rank."""
     threads: NonNegativeInt | None = None
@@ -210,3 +229,12 @@ class RolloutConfig(Section):
     """How often an episode whose environment broke is begun again, with the same task and seed."""
     max_failed_share: float = Field(0.2, ge=0.0, le=1.0)
     """Stop the run when more than this share of an iteration's episodes failed."""
+
+    @model_validator(mode="after")
+    def _groups_are_whole(self) -> RolloutConfig:
+        if self.episodes % self.group_size:
+            raise ValueError(
+                f"episodes={self.episodes} is no multiple of group_size={self.group_size}: an "
+                "iteration plays whole groups; set episodes to a multiple of group_size"
+            )
+        return self

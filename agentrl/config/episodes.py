@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, PositiveInt, field_validator
 
-from agentrl.config.acting import Section
+from agentrl.config.section import Section
 
 
 class StoredEpisodesConfig(Section):

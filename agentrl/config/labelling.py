@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from agentrl.config.acting import Section
+from agentrl.config.section import Section
 
 
 class CriticLabelsConfig(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, PositiveInt
 
-from agentrl.config.acting import Section
+from agentrl.config.section import Section
 
 
 class PreferencesConfig(Section):

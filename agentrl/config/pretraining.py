@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from agentrl.config.acting import EnvironmentConfig, Section
-from agentrl.config.schema import CloningConfig, DemonstrationsConfig
+from agentrl.config.acting import EnvironmentConfig
+from agentrl.config.section import Section
+from agentrl.config.start import CloningConfig, DemonstrationsConfig
 
 _HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256)
 """That vLLM 0.32 has attention for on a CPU."""

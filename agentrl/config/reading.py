@@ -4,30 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from agentrl.config.pretraining import EncoderPretrainConfig, PretrainConfig
-from agentrl.config.schema import RunConfig
 from agentrl.errors import ConfigError, nearest
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent.parent / "configs"
 """Where file names are looked up that do not exist in the working folder."""
 
-AnyConfig = TypeVar("AnyConfig", RunConfig, PretrainConfig, EncoderPretrainConfig)
+_MISSPELT = 0.8
+"""Likeness, 0 to 1, above which a section of another command's file is a misspelt one of ours."""
 
+AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 
-def load_config(file: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a run's configuration; see `read_config`."""
-    return read_config(RunConfig, file, overrides)
+RENAMED = {
+    "actor.gae_decay": "actor.gae_lambda",
+    "actor.importance_limit": "actor.importance_cap",
+    "search.beyond": "search.bootstrap_value",
+}
+"""Keys of earlier versions, and what they are called now."""
 
 
 def read_config(
     schema: type[AnyConfig], file: str | Path, overrides: Sequence[str] = ()
 ) -> AnyConfig:
     """Read a configuration.
+
+    Two kinds of settings in a file are left out (`settings_left_out` names them): the sections of
+    another command's file, one whose ``algorithm`` is not the schema's, that the schema does not
+    know; and what an override takes the effect from, as ``actor.objective=dpo`` does from the
+    file's ``actor.clip``.
 
     Args:
         schema: what the file must hold.
@@ -38,15 +46,118 @@ def read_config(
         ConfigError: no such file, no YAML, an unknown key, or a value of the wrong kind.
     """
     path = find_file(file, CONFIG_FOLDER)
+    data, _ = _resolved(schema, path, overrides)
+    return parse_config(schema, data, str(path))
+
+
+def settings_left_out(
+    schema: type[BaseModel], file: str | Path, overrides: Sequence[str] = ()
+) -> list[str]:
+    """The dotted keys of a file that `read_config` leaves out.
+
+    Args:
+        schema: what the file must hold.
+        file: YAML file.
+        overrides: ``key=value``.
+
+    Raises:
+        ConfigError: as `read_config`.
+    """
+    return _resolved(schema, find_file(file, CONFIG_FOLDER), overrides)[1]
+
+
+def _resolved(
+    schema: type[BaseModel], path: Path, overrides: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """The settings of a file under overrides, and the keys of the file that are left out."""
+    data = read_yaml(path)
+    left_out = _foreign(schema, data)
+    for key in left_out:
+        del data[key]
+    if left_out or _is_foreign(schema, data):
+        data["algorithm"] = schema.model_fields["algorithm"].default
+    given = [_parsed_override(override) for override in overrides]
+    for key, value in given:
+        left_out += _drop_without_effect(schema, data, key, value)
+    for key, value in given:
+        _set(data, key, value)
+    return data, left_out
+
+
+def _drop_without_effect(
+    schema: type[BaseModel], data: dict[str, Any], key: str, value: Any
+) -> list[str]:
+    """Remove from a file's settings what an override takes the effect from; gives the keys."""
+    *sections, last = key.split(".")
+    variants = [schema]
+    for section in sections:
+        field = variants[0].model_fields.get(section)
+        data = data.get(section, {}) if isinstance(data, dict) else {}
+        variants = _sections(field.annotation) if field else []
+        if not variants or not isinstance(data, dict):
+            return []
+    chosen = [v for v in variants if len(variants) > 1 and str(value) in _tags(v)]
+    useless = [name for name in data if chosen and name not in chosen[0].model_fields]
+    for name, (other, values) in getattr((chosen or variants)[0], "only_with", {}).items():
+        if name in data and other == last and value not in values:
+            useless.append(name)
+    for name in useless:
+        del data[name]
+    return [".".join((*sections, name)) for name in useless]
+
+
+def read_saved(schema: type[AnyConfig], path: Path) -> AnyConfig:
+    """Read what a schema knows of the configuration that a run saved, whatever its algorithm.
+
+    Args:
+        schema: of the sections that are wanted.
+        path: a run's ``config.yaml``, which was checked when it was written.
+
+    Raises:
+        ConfigError: as `read_config`.
+    """
+    data = _known_part(schema, read_yaml(path)) | {"algorithm": None}
+    return parse_config(schema, data, str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The sections of a YAML file, unchecked.
+
+    Raises:
+        ConfigError: it is no YAML, or holds something else than sections.
+    """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path} holds {type(data).__name__}; expected sections of key: value.")
-    for override in overrides:
-        _apply_override(data, override)
-    return parse_config(schema, data, str(path))
+    return data
+
+
+def _is_foreign(schema: type[BaseModel], data: Mapping[str, Any]) -> bool:
+    """Whether a file says that it is another command's."""
+    field = schema.model_fields.get("algorithm")
+    return field is not None and data.get("algorithm", field.default) != field.default
+
+
+def _foreign(schema: type[BaseModel], data: Mapping[str, Any]) -> list[str]:
+    """Sections of another command's file that a schema does not know, misspelt ones apart."""
+    known = schema.model_fields
+    if not _is_foreign(schema, data):
+        return []
+    return [key for key in data if key not in known and not nearest(key, known, _MISSPELT)]
+
+
+def _known_part(schema: type[BaseModel], data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a schema knows of nested settings."""
+    part: dict[str, Any] = {}
+    for key, value in data.items():
+        if key in schema.model_fields:
+            inner = _sections(schema.model_fields[key].annotation)
+            nested = len(inner) == 1 and isinstance(value, Mapping)
+            part[key] = _known_part(inner[0], value) if nested else value
+    return part
 
 
 def parse_config(schema: type[AnyConfig], data: Mapping[str, Any], source: str) -> AnyConfig:
@@ -62,7 +173,7 @@ def parse_config(schema: type[AnyConfig], data: Mapping[str, Any], source: str) 
         raise ConfigError(f"{source} cannot be used:\n" + "\n".join(lines)) from error
 
 
-def save_config(config: RunConfig, path: Path) -> None:
+def save_config(config: BaseModel, path: Path) -> None:
     """Write the resolved configuration, every default included, as YAML."""
     path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), "utf-8")
 
@@ -83,19 +194,25 @@ def find_file(name: str | Path, folder: Path) -> Path:
     )
 
 
-def _apply_override(data: dict[str, Any], override: str) -> None:
+def _parsed_override(override: str) -> tuple[str, Any]:
+    """The dotted key of an override, and its value."""
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise ConfigError(f"The override {override!r} is not of the form key=value.")
+    return key, _yaml_value(text)
+
+
+def _set(data: dict[str, Any], key: str, value: Any) -> None:
+    """Give a dotted key a value; sections are made as needed."""
     *sections, last = key.split(".")
     for section in sections:
         inner = data.get(section)
         if inner is None:
             inner = data[section] = {}
         if not isinstance(inner, dict):
-            raise ConfigError(f"{override!r}: {section!r} is a value, not a section.")
+            raise ConfigError(f"{key}={value!r}: {section!r} is a value, not a section.")
         data = inner
-    data[last] = _yaml_value(text)
+    data[last] = value
 
 
 def _yaml_value(text: str) -> Any:
@@ -117,24 +234,57 @@ def _yaml_value(text: str) -> Any:
 
 
 def _explain(schema: type[BaseModel], problem: Mapping[str, Any]) -> str:
-    path = [str(part) for part in problem["loc"]]
+    """One line on what is wrong with which key."""
+    path, model = _walk(schema, problem["loc"])
     key = ".".join(path)
-    if problem["type"] == "extra_forbidden":
-        known = list(_model_at(schema, path[:-1]).model_fields)
-        close = nearest(path[-1], known) or f" Known here: {', '.join(known)}."
-        return f"- unknown key {key!r}.{close}"
-    if problem["type"] == "missing":
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"- unknown key {key!r}.{_unknown(schema, path, model)}"
+    if kind == "missing":
         return f"- the key {key!r} is missing."
-    if problem["type"] == "value_error":
-        return f"- {problem['ctx']['error']}."
+    if kind == "value_error":
+        return f"- {key}: {context['error']}." if key else f"- {context['error']}."
+    if kind == "union_tag_invalid":
+        tag = context["discriminator"].strip("'")
+        return f"- {key}.{tag}: expected {context['expected_tags']}; found {context['tag']!r}."
     return f"- {key}: {problem['msg']}; found {problem['input']!r}."
 
 
-def _model_at(schema: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:
-    for part in path:
+def _unknown(schema: type[BaseModel], path: Sequence[str], model: type[BaseModel]) -> str:
+    """What may have been meant by an unknown key."""
+    if new := RENAMED.get(".".join(path)):
+        return f" It is called {new!r} now."
+    known = list(model.model_fields)
+    hint = nearest(path[-1], known) or f" Known here: {', '.join(known)}."
+    if len(path) > 1 or "algorithm" not in schema.model_fields:
+        return hint
+    return f"{hint} If the file is another command's, let it say so: algorithm: NAME."
+
+
+def _walk(schema: type[BaseModel], loc: Sequence[Any]) -> tuple[list[str], type[BaseModel]]:
+    """The dotted key that a problem is at, and the section that the key's last part stands in."""
+    path: list[str] = []
+    model, options = schema, [schema]
+    for part in map(str, loc):
+        if len(options) > 1 and (chosen := [o for o in options if part in _tags(o)]):
+            options = chosen
+            continue
+        path.append(part)
+        if options:
+            model = options[0]
         if not part.isdecimal():
-            schema = _sections(schema.model_fields[part].annotation)[0]
-    return schema
+            field = model.model_fields.get(part)
+            options = _sections(field.annotation) if field else []
+    return path, model
+
+
+def _tags(section: type[BaseModel]) -> set[str]:
+    """What tells a variant from the others: the defaults of its fields that have one value only."""
+    return {
+        str(field.default)
+        for field in section.model_fields.values()
+        if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
+    }
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:
@@ -143,14 +293,34 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
     return [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
 
 
-def describe(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[tuple[str, str, str]]:
-    """Every field as (dotted key, default, sentence), for help and documentation."""
-    rows = []
+Row = tuple[str, str, str]
+"""A dotted key, its default, and its sentence."""
+
+
+def describe(model: type[BaseModel], prefix: str = "") -> list[Row]:
+    """Every field, for help and documentation.
+
+    A key that only some variants of a section have says which.
+    """
+    rows: list[Row] = []
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
         if inner := _sections(field.annotation):
-            rows.extend(describe(inner[0], f"{key}."))
+            rows += _describe_variants(inner, f"{key}.")
         else:
             default = "required" if field.is_required() else repr(field.default)
             rows.append((key, default, " ".join((field.description or "").split())))
+    return rows
+
+
+def _describe_variants(variants: Sequence[type[BaseModel]], prefix: str) -> list[Row]:
+    """The keys of a section; each key of several variants once, as far as they agree on it."""
+    found: dict[Row, list[str]] = {}
+    for variant in variants:
+        for row in describe(variant, prefix):
+            found.setdefault(row, []).append(" ".join(sorted(_tags(variant))))
+    rows = []
+    for (key, default, sentence), names in found.items():
+        only = "" if len(names) == len(variants) else f"{', '.join(names)}: "
+        rows.append((key, default, f"{only}{sentence}"))
     return rows

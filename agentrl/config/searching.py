@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from agentrl.config.acting import Section
+from agentrl.config.section import Section, require_effect
 
 
 class PairsConfig(Section):
@@ -59,7 +59,7 @@ class SearchConfig(Section):
     critic_weight: float = Field(0.0, ge=0.0, le=1.0)
     """Share of the critic's value in a leaf's, the rest is the return of one rollout of the policy
     (the paper: 0); 1 plays no rollouts."""
-    beyond: float = 0.0
+    bootstrap_value: float = 0.0
     """What lies beyond a cut where there is no critic (the paper's code: -0.5 at the depth cap)."""
     max_turns: PositiveInt | None = None
     """Cut episodes after so many turns, rollouts and the episodes of an agent that acts included;
@@ -95,4 +95,6 @@ class SearchConfig(Section):
                 f"search.critic_weight={self.critic_weight:g} needs a critic: name the run that "
                 "has one with search.critic"
             )
+        if self.critic is not None:
+            require_effect(self, {"bootstrap_value": "search.critic, which values what was cut"})
         return self

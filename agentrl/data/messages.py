@@ -9,7 +9,7 @@
      "rewards": [-1.0, 0.0], "success": true}
 
 A user's message is an observation, an assistant's an action. The episodes have no token ids:
-`agentrl.rollout.retelling` makes them.
+`agentrl.rollout.retokenizing` makes them.
 """
 
 from __future__ import annotations

@@ -34,6 +34,21 @@ class SearchedState:
     best: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class LabelledStep:
+    """A step with its values under the labels.
+
+    Attributes:
+        segment: the step, the only one in it.
+        q: of the step.
+        state_value: V of its state, `agentrl.algorithms.labels.policy_value`.
+    """
+
+    segment: Segment
+    q: float
+    state_value: float
+
+
 def searched_states(rows: Iterable[Row]) -> list[SearchedState]:
     """The states of one tree, each before those that follow it.
 

@@ -176,5 +176,5 @@ def _check(trajectory: Trajectory) -> None:
         if not (turn.prompt_ids and turn.action_ids):
             raise DataError(
                 f"{name}: turn {number} was recorded without token ids. Expected the ids that the "
-                "policy saw and said; `agentrl.rollout.retelling` makes them for a text."
+                "policy saw and said; `agentrl.rollout.retokenizing` makes them for a text."
             )

@@ -59,6 +59,7 @@ SCHEMA = pa.schema(
         ("final_prompt_ids", _IDS),
         ("error", pa.string()),
         ("retries", pa.int32()),
+        ("sample", pa.int32()),
         ("retokenized", pa.bool_()),
     ],
     metadata={_VERSION_KEY: VERSION},
@@ -92,6 +93,7 @@ order.
 | final_observation, final_prompt_ids | what followed the last action |
 | error | what broke, in a failed episode |
 | retries | how often the episode was begun anew because the environment broke |
+| sample | number of the episode in its group; a group's episodes have task and seed in common |
 | retokenized | the tokens were made from text; the log-probabilities are not a sampler's |
 
 ```python

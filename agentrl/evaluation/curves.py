@@ -15,8 +15,8 @@ from typing import Any
 from agentrl.errors import DataError, require
 from agentrl.evaluation.metrics import Estimate
 from agentrl.evaluation.result import Evaluation, read_results
+from agentrl.metrics import NON_FINITE, Record, read_metrics
 from agentrl.pages import write_page
-from agentrl.training.metrics import NON_FINITE, Record, read_metrics
 
 NAMES_FIRST = ("return", "success", "turns", "invalid_share", "value_correlation", "kl", "entropy")
 """Metrics that begin their group."""
@@ -77,7 +77,7 @@ def write_curves(runs: Mapping[str, Path], path: Path) -> None:
 
 
 def run_evaluations(folder: Path) -> list[Evaluation]:
-    """What `agentrl.evaluation.during` left in a run's folder, in order of the iterations.
+    """What `agentrl.training.evaluations` left in a run's folder, in order of the iterations.
 
     Raises:
         DataError: a file that is not one of ours.

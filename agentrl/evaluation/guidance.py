@@ -1,4 +1,4 @@
-"""Value-guided acting: what judges the candidates that a policy proposes.
+"""Value-guided acting: what scores the candidates that a policy proposes.
 
 ========================= ======================================================================
 agent                     says, of its candidates
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agentrl.config import RunConfig
 from agentrl.errors import ConfigError
-from agentrl.rollout.guided import Judge, by_likelihood, with_prior
+from agentrl.rollout.best_of_n import Scorer, by_likelihood, with_prior
 from agentrl.rollout.sampler import Completion
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ Kind = Literal["likeliest", "q_guided", "critic_guided"]
 
 @dataclass(frozen=True)
 class Guidance:
-    """How candidates are proposed and judged.
+    """How candidates are proposed and scored.
 
     Attributes:
         candidates: proposals a turn (the papers: 5).
@@ -54,36 +54,36 @@ class Guidance:
     prior_weight: float = 0.0
 
 
-def build_judge(
+def build_scorer(
     kind: Kind, guidance: Guidance, config: RunConfig, tokenizer: PreTrainedTokenizerBase
-) -> Judge:
-    """The judge of an agent.
+) -> Scorer:
+    """What scores the candidates of an agent.
 
     Raises:
-        ConfigError: its model was not named, or cannot judge prompts alone.
+        ConfigError: its model was not named, or cannot score candidates by their prompts alone.
         CheckpointError: there is no such model, or it is one of another base.
     """
-    require_judge(kind, guidance)
+    check_scorer(kind, guidance)
     if kind == "likeliest":
         return by_likelihood
     if kind == "q_guided":
         assert guidance.q_model is not None
-        judge = _by_q_model(guidance.q_model, guidance.read_out, config)
+        scorer = _by_q_model(guidance.q_model, guidance.read_out, config)
     else:
         assert guidance.critic is not None
-        judge = _by_critic(guidance.critic, config, tokenizer)
-    return with_prior(judge, guidance.prior_weight)
+        scorer = _by_critic(guidance.critic, config, tokenizer)
+    return with_prior(scorer, guidance.prior_weight)
 
 
-def require_judge(kind: Kind, guidance: Guidance) -> None:
-    """Make sure that what judges was named and is there.
+def check_scorer(kind: Kind, guidance: Guidance) -> None:
+    """Make sure that the model that scores was named and is there.
 
     Raises:
-        ConfigError: it was not named.
-        CheckpointError: it is not there.
+        ConfigError: the model was not named.
+        CheckpointError: the model is not there.
     """
+    from agentrl.learners.saved_critic import find_critic
     from agentrl.models.q_model import find_q_model
-    from agentrl.training.saved_critic import find_critic
 
     if kind == "q_guided":
         if guidance.q_model is None:
@@ -96,26 +96,26 @@ def require_judge(kind: Kind, guidance: Guidance) -> None:
         if guidance.critic is None:
             raise ConfigError(
                 "The agent critic_guided chooses by ArCHer's critic: name the folder of its run "
-                "with --critic, or give a --checkpoint, whose own critic then judges."
+                "with --critic, or give a --checkpoint, whose own critic then scores."
             )
         find_critic(guidance.critic)
 
 
-def _by_q_model(folder: Path, read_out: ReadOut, config: RunConfig) -> Judge:
+def _by_q_model(folder: Path, read_out: ReadOut, config: RunConfig) -> Scorer:
     from agentrl.models.q_model import QModel
 
     return _by_values(QModel(folder, config.policy, read_out))
 
 
-def _by_critic(path: Path, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Judge:
+def _by_critic(path: Path, config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Scorer:
     from agentrl.data.segment import utterance
-    from agentrl.training.saved_critic import SavedCritic
+    from agentrl.learners.saved_critic import SavedCritic
 
     critic = SavedCritic(path, config.policy, tokenizer)
     if critic.config.critic.kind != "causal":
         raise ConfigError(
             f"The critic {critic.file} is of kind {critic.config.critic.kind!r}, which reads whole "
-            "conversations; candidates are judged by their prompts, which needs critic.kind=causal."
+            "conversations; candidates are scored by their prompts, which needs critic.kind=causal."
         )
 
     def values(steps: Sequence[Answer]) -> list[float]:
@@ -126,14 +126,14 @@ def _by_critic(path: Path, config: RunConfig, tokenizer: PreTrainedTokenizerBase
     return _by_values(values)
 
 
-def _by_values(values: Callable[[Sequence[Answer]], Sequence[float]]) -> Judge:
-    """A judge from what values steps, each a prompt and an utterance."""
+def _by_values(values: Callable[[Sequence[Answer]], Sequence[float]]) -> Scorer:
+    """A scorer from a function that values steps, each a prompt and an utterance."""
 
-    def judge(
+    def scorer(
         prompts: Sequence[Sequence[int]], candidates: Sequence[Sequence[Completion]]
     ) -> list[list[float]]:
         steps = [(p, c.ids) for p, found in zip(prompts, candidates, strict=True) for c in found]
         rest = iter(values(steps))
         return [[next(rest) for _ in found] for found in candidates]
 
-    return judge
+    return scorer

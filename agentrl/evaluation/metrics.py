@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentrl.errors import require
+from agentrl.evaluation.pass_at_k import Group, numbers_of_tries
 from agentrl.trajectory import EndReason, Trajectory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 CONFIDENCE = 0.95
 RESAMPLES = 4999
@@ -41,6 +42,7 @@ class Outcome:
         turns: number of actions.
         invalid: how many of them the environment did not understand or allow.
         end_reason: why the episode ended.
+        sample: number of the episode in its group.
     """
 
     task: int
@@ -50,6 +52,7 @@ class Outcome:
     turns: int
     invalid: int
     end_reason: EndReason
+    sample: int = 0
 
     @classmethod
     def of(cls, trajectory: Trajectory) -> Outcome:
@@ -62,6 +65,7 @@ class Outcome:
             turns=len(trajectory.turns),
             invalid=sum(not turn.valid for turn in trajectory.turns),
             end_reason=trajectory.end_reason,
+            sample=trajectory.sample,
         )
 
 
@@ -94,6 +98,26 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupFigures:
+    """What several tries at a task reach: of one agent, or the differences between two.
+
+    An episode that failed is no try. A figure rests on the groups that have enough tries for it.
+
+    Attributes:
+        samples: episodes of a group.
+        complete: how many groups are without a failed episode.
+        pass_at: for k = 1, 2, 4, ... and `samples`: the probability that one of k episodes solves
+            the task, 0 to 1, from the groups with at least k tries.
+        best_return: mean of the largest return in a group, from the complete groups.
+    """
+
+    samples: int
+    complete: int
+    pass_at: Mapping[int, Estimate]
+    best_return: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What `summarise` and `compare` return.
 
@@ -102,18 +126,21 @@ class Summary:
         failed: episodes left out because the environment broke (in `compare`: for either agent).
         tasks: different tasks among `episodes`.
         figures: means, or differences of means, with intervals.
+        groups: what several tries reach; None where each task and seed was played once.
     """
 
     episodes: int
     failed: int
     tasks: int
     figures: Figures
+    groups: GroupFigures | None = None
 
 
 def summarise(episodes: Sequence[Trajectory | Outcome]) -> Summary:
     """Success rate, mean return, turns, invalid and truncated shares of one agent.
 
-    Failed episodes say nothing about the agent: they are counted and left out.
+    Failed episodes say nothing about the agent: they are counted and left out. Episodes with the
+    same task and seed are a group if they have numbers of samples.
 
     Args:
         episodes: in any order; may be empty.
@@ -129,6 +156,7 @@ def summarise(episodes: Sequence[Trajectory | Outcome]) -> Summary:
         failed=len(outcomes) - len(whole),
         tasks=len({o.task for o in whole}),
         figures=_figures(lambda name: _estimate(_ratio, *sums[name])),
+        groups=_group_figures(_samples(outcomes), whole),
     )
 
 
@@ -137,36 +165,46 @@ def compare(
 ) -> Summary:
     """Differences, second minus first, of two agents that played the same episodes.
 
-    The agents are paired episode by episode (task and seed), so what tasks have in common cancels.
-    An episode that failed for either agent is left out for both.
+    The agents are paired episode by episode (task, seed and sample), and so group by group: what
+    tasks have in common cancels. An episode that failed for either agent is left out for both.
 
     Args:
         first: the baseline's episodes.
         second: the other agent's, in the same order.
 
     Raises:
-        ValueError: tasks or seeds differ.
+        ValueError: tasks, seeds or samples differ.
         MissingExtraError: scipy is not installed.
     """
     pairs = [(_outcome(a), _outcome(b)) for a, b in zip(first, second, strict=False)]
-    if len(first) != len(second) or any((a.task, a.seed) != (b.task, b.seed) for a, b in pairs):
+    if len(first) != len(second) or any(_identity(a) != _identity(b) for a, b in pairs):
         raise ValueError(
             f"Only agents that played the same episodes in the same order are compared; found "
-            f"{len(first)} and {len(second)} episodes, or other tasks or seeds among them."
+            f"{len(first)} and {len(second)} episodes, or other tasks, seeds or samples among them."
         )
     whole = [pair for pair in pairs if EndReason.FAILED not in (p.end_reason for p in pair)]
-    ours = _sums_by_task([a for a, _ in whole])
-    theirs = _sums_by_task([b for _, b in whole])
+    ours, theirs = [a for a, _ in whole], [b for _, b in whole]
+    our_sums, their_sums = _sums_by_task(ours), _sums_by_task(theirs)
     return Summary(
         episodes=len(whole),
         failed=len(pairs) - len(whole),
         tasks=len({a.task for a, _ in whole}),
-        figures=_figures(lambda name: _estimate(_difference, *ours[name], *theirs[name])),
+        figures=_figures(lambda name: _estimate(_difference, *our_sums[name], *their_sums[name])),
+        groups=_group_figures(_samples([a for a, _ in pairs]), ours, theirs),
     )
 
 
 def _outcome(episode: Trajectory | Outcome) -> Outcome:
     return episode if isinstance(episode, Outcome) else Outcome.of(episode)
+
+
+def _identity(outcome: Outcome) -> tuple[int, int, int]:
+    return outcome.task, outcome.seed, outcome.sample
+
+
+def _samples(outcomes: Sequence[Outcome]) -> int:
+    """How many episodes a group has; 1 where there are no groups."""
+    return 1 + max((outcome.sample for outcome in outcomes), default=0)
 
 
 def _figures(estimate: Callable[[str], Estimate]) -> Figures:
@@ -175,12 +213,7 @@ def _figures(estimate: Callable[[str], Estimate]) -> Figures:
 
 def _sums_by_task(outcomes: Sequence[Outcome]) -> dict[str, tuple[Array, Array]]:
     """Numerator and denominator of each figure, summed within each task; shapes (tasks,)."""
-    tasks = np.array([o.task for o in outcomes], dtype=np.int64)
-    _, position = np.unique(tasks, return_inverse=True)
-
-    def total(values: Sequence[float]) -> Array:
-        return np.bincount(position, weights=np.array(values)).astype(np.float64)
-
+    total = _total_by_task([outcome.task for outcome in outcomes])
     episodes = total([1.0] * len(outcomes))
     turns = total([o.turns for o in outcomes])
     return {
@@ -190,6 +223,57 @@ def _sums_by_task(outcomes: Sequence[Outcome]) -> dict[str, tuple[Array, Array]]
         "invalid": (total([o.invalid for o in outcomes]), turns),
         "truncated": (total([o.end_reason is EndReason.TRUNCATED for o in outcomes]), episodes),
     }
+
+
+def _group_figures(samples: int, *agents: Sequence[Outcome]) -> GroupFigures | None:
+    """Figures of one agent's groups, or the second agent's minus the first's."""
+    if samples == 1:
+        return None
+    statistic = _ratio if len(agents) == 1 else _difference
+    sums = [_group_sums(outcomes, samples) for outcomes in agents]
+
+    def estimate(name: str) -> Estimate:
+        return _estimate(statistic, *(array for each in sums for array in each[name]))
+
+    _, complete = sums[0]["best_return"]
+    return GroupFigures(
+        samples=samples,
+        complete=int(complete.sum()),
+        pass_at={k: estimate(f"pass@{k}") for k in numbers_of_tries(samples)},
+        best_return=estimate("best_return"),
+    )
+
+
+def _group_sums(outcomes: Sequence[Outcome], samples: int) -> dict[str, tuple[Array, Array]]:
+    """Numerator and denominator of pass@k and of the best return; shapes (tasks,)."""
+    groups = _groups(outcomes)
+    total = _total_by_task([group.task for group in groups])
+    values = {f"pass@{k}": [g.pass_at(k) for g in groups] for k in numbers_of_tries(samples)}
+    values["best_return"] = [group.best_of(samples) for group in groups]
+    return {
+        name: (
+            total([value or 0.0 for value in of_groups]),
+            total([v is not None for v in of_groups]),
+        )
+        for name, of_groups in values.items()
+    }
+
+
+def _groups(outcomes: Sequence[Outcome]) -> list[Group]:
+    """Episodes with the same task and seed, together."""
+    found: dict[tuple[int, int], list[Outcome]] = {}
+    for outcome in outcomes:
+        found.setdefault((outcome.task, outcome.seed), []).append(outcome)
+    return [
+        Group(task, sum(o.success for o in played), tuple(o.total_reward for o in played))
+        for (task, _), played in found.items()
+    ]
+
+
+def _total_by_task(tasks: Sequence[int]) -> Callable[[Sequence[float]], Array]:
+    """A function from a value for each entry of `tasks` to their sums by task."""
+    _, position = np.unique(np.array(tasks, dtype=np.int64), return_inverse=True)
+    return lambda values: np.bincount(position, weights=np.array(values)).astype(np.float64)
 
 
 def _ratio(above: Array, below: Array, axis: int = -1) -> Any:

@@ -23,7 +23,7 @@ class Panel:
         environment: the registered name.
         arguments: of the environment.
         split: whose tasks.
-        specs: task and seed of each episode, in order.
+        specs: task, seed and sample of each episode, group after group.
     """
 
     environment: str
@@ -31,14 +31,26 @@ class Panel:
     split: str
     specs: tuple[EpisodeSpec, ...]
 
+    @property
+    def samples(self) -> int:
+        """How often each task is played with each of its seeds: the episodes of a group."""
+        return 1 + max((spec.sample for spec in self.specs), default=0)
+
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over all fields: equal exactly if the same episodes are played."""
+        """SHA-256 over all fields: equal exactly if the same episodes are played.
+
+        The number of a sample is left out where it is 0: panels without groups keep the
+        fingerprints that they had before there were groups.
+        """
         content = [
             self.environment,
             self.arguments,
             self.split,
-            [(spec.task, spec.seed) for spec in self.specs],
+            [
+                (spec.task, spec.seed, spec.sample) if spec.sample else (spec.task, spec.seed)
+                for spec in self.specs
+            ],
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -54,12 +66,17 @@ class Panel:
             raise ConfigError(
                 f"Results on unlike panels cannot be compared: they differ in {', '.join(unlike)} "
                 f"(fingerprints {self.fingerprint[:12]} and {other.fingerprint[:12]}). Evaluate "
-                "both with the same environment, --split, --episodes and --seed."
+                "both with the same environment, --split, --episodes, --samples and --seed."
             )
 
 
 def make_panel(
-    environment: EnvironmentConfig, tasks: Sequence[int], split: str, episodes: int, seed: int
+    environment: EnvironmentConfig,
+    tasks: Sequence[int],
+    split: str,
+    episodes: int,
+    seed: int,
+    samples: int = 1,
 ) -> Panel:
     """Choose the episodes of an evaluation.
 
@@ -70,8 +87,9 @@ def make_panel(
         environment: what is played.
         tasks: the tasks of the split.
         split: its name.
-        episodes: how many are played, at least 1.
+        episodes: how many with another task or seed are played, at least 1.
         seed: decides tasks, their order and their seeds.
+        samples: how often each of them is played, at least 1.
 
     Raises:
         ConfigError: no episodes are asked for, the split has no tasks, or an argument of the
@@ -82,7 +100,7 @@ def make_panel(
             f"A panel needs episodes and tasks; found {episodes} episodes and {len(tasks)} tasks "
             f"in split {split!r} of {environment.id}."
         )
-    specs = tuple(draw_specs(tasks, episodes, seed))
+    specs = tuple(draw_specs(tasks, episodes, seed, samples))
     panel = Panel(environment.id, dict(environment.arguments), split, specs)
     try:
         panel.fingerprint  # noqa: B018 - computed once here, so that it cannot fail later

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,23 +13,34 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from agentrl.evaluation.metrics import Estimate, Summary, compare
+from agentrl.evaluation.metrics import Estimate, GroupFigures, Summary, compare
+from agentrl.evaluation.pass_at_k import numbers_of_tries
 from agentrl.evaluation.result import Evaluation
 from agentrl.pages import write_page
 
-_COLUMNS = {
-    "success": ("success %", 100, 1),
-    "mean_return": ("return", 1, 2),
-    "turns": ("turns", 1, 2),
-    "invalid": ("invalid %", 100, 1),
-    "truncated": ("truncated %", 100, 1),
-}
-"""Figure: heading, factor and digits of its column."""
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A figure of every agent, shown as a multiple of `scale` with so many digits."""
+
+    heading: str
+    scale: int
+    digits: int
+    figure: Callable[[Summary], Estimate]
+
+
+_COLUMNS = (
+    _Column("success %", 100, 1, lambda summary: summary.figures.success),
+    _Column("return", 1, 2, lambda summary: summary.figures.mean_return),
+    _Column("turns", 1, 2, lambda summary: summary.figures.turns),
+    _Column("invalid %", 100, 1, lambda summary: summary.figures.invalid),
+)
+_TRUNCATED = _Column("truncated %", 100, 1, lambda summary: summary.figures.truncated)
 
 _COSTS = {
     "sampled": "utterances sampled",
     "tokens": "tokens sampled",
-    "judged": "judged",
+    "scored": "scored",
     "environment_steps": "environment steps",
 }
 """What a turn costs, and the heading of its column."""
@@ -40,7 +51,8 @@ class FiguresTable:
     """One row an agent, to be printed by rich.
 
     The interval of a figure stands below it: on one line where the terminal is wide enough, else
-    its two ends on a line each. The column of truncated episodes appears if there are any.
+    its two ends on a line each. The column of truncated episodes appears if there are any. Where
+    groups were played a second table follows: pass@k, and the best return of a group.
 
     Attributes:
         title: above it.
@@ -53,36 +65,68 @@ class FiguresTable:
     signed: bool
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
-        """The table that fits."""
-        wide = self._table("below each figure its 95 % bootstrap interval over tasks", ", ")
+        """The tables that fit."""
+        yield self._fitting(console, options, self._of_episodes)
+        if any(summary.groups is not None for _, summary in self.rows):
+            yield self._fitting(console, options, self._of_groups)
+
+    @staticmethod
+    def _fitting(
+        console: Console, options: ConsoleOptions, build: Callable[[str, str], Table]
+    ) -> Table:
+        wide = build("below each figure its 95 % bootstrap interval over tasks", ", ")
         unlimited = options.update(width=10 * options.max_width)
         fits = Measurement.get(console, unlimited, wide).maximum <= options.max_width
         ends = "below each figure the ends of its 95 % bootstrap interval over tasks"
-        yield wide if fits else self._table(ends, "\n")
+        return wide if fits else build(ends, "\n")
 
-    def _table(self, caption: str, between: str) -> Table:
-        columns = dict(_COLUMNS)
-        if all(not summary.figures.truncated.mean > 0 for _, summary in self.rows):
-            del columns["truncated"]
-        table = Table(
-            title=self.title,
-            caption=caption,
-            box=SIMPLE_HEAD,
-            pad_edge=False,
-            collapse_padding=True,
-        )
-        table.add_column("agent")
-        for heading, _, _ in columns.values():
-            table.add_column(heading, justify="right")
-        table.add_column("episodes", justify="right")
+    def _of_episodes(self, caption: str, between: str) -> Table:
+        cut = any(summary.figures.truncated.mean > 0 for _, summary in self.rows)
+        columns = [*_COLUMNS, _TRUNCATED] if cut else _COLUMNS
+        table = _empty_table(self.title, caption, columns, "episodes")
         for name, summary in self.rows:
-            cells = [
-                _cell(getattr(summary.figures, figure), scale, digits, self.signed, between)
-                for figure, (_, scale, digits) in columns.items()
-            ]
             failed = f"\n+{summary.failed} failed" if summary.failed else ""
+            cells = self._cells(summary, columns, between)
             table.add_row(name, *cells, f"{summary.episodes}{failed}")
         return table
+
+    def _of_groups(self, caption: str, between: str) -> Table:
+        rows = [(name, summary) for name, summary in self.rows if summary.groups is not None]
+        samples = max(_groups(summary).samples for _, summary in rows)
+        columns = [
+            *(_pass_column(k) for k in numbers_of_tries(samples)),
+            _Column(f"best\nof {samples}", 1, 2, lambda summary: _groups(summary).best_return),
+        ]
+        table = _empty_table(f"{self.title}, groups of {samples}", caption, columns, "groups")
+        for name, summary in rows:
+            cells = self._cells(summary, columns, between)
+            table.add_row(name, *cells, str(_groups(summary).complete))
+        return table
+
+    def _cells(self, summary: Summary, columns: Sequence[_Column], between: str) -> list[Text]:
+        return [
+            _cell(column.figure(summary), column.scale, column.digits, self.signed, between)
+            for column in columns
+        ]
+
+
+def _empty_table(title: str, caption: str, columns: Sequence[_Column], last: str) -> Table:
+    table = Table(
+        title=title, caption=caption, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
+    table.add_column("agent")
+    for heading in (*(column.heading for column in columns), last):
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _groups(summary: Summary) -> GroupFigures:
+    assert summary.groups is not None
+    return summary.groups
+
+
+def _pass_column(k: int) -> _Column:
+    return _Column(f"pass\n@{k} %", 100, 1, lambda summary: _groups(summary).pass_at[k])
 
 
 def results_table(evaluations: Sequence[Evaluation]) -> FiguresTable:

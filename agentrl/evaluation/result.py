@@ -17,8 +17,11 @@ from agentrl.files import replacing
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.trajectory import EndReason, Trajectory
 
-FORMAT = 1
+FORMAT = 2
 """Of the JSON file; raised when its keys or their meanings change."""
+
+_READABLE = (1, FORMAT)
+"""Format 1 has no samples: each of its episodes is the sample 0."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def write_results(evaluations: Sequence[Evaluation], path: Path) -> None:
             "arguments": dict(panel.arguments),
             "split": panel.split,
             "episodes": len(panel.specs),
+            "samples": panel.samples,
             "fingerprint": panel.fingerprint,
         },
         "agents": [_agent(evaluation) for evaluation in evaluations],
@@ -109,9 +113,9 @@ def read_results(path: Path) -> list[Evaluation]:
     """
     try:
         content = json.loads(path.read_text("utf-8"))
-        if content["format"] != FORMAT:
+        if content["format"] not in _READABLE:
             raise DataError(
-                f"{path} has format {content['format']}; this agentrl reads format {FORMAT}. "
+                f"{path} has format {content['format']}; this agentrl reads formats 1 to {FORMAT}. "
                 "Run the evaluation again."
             )
         evaluations = [_evaluation(content["panel"], agent) for agent in content["agents"]]
@@ -135,6 +139,6 @@ def _evaluation(panel: Mapping[str, Any], agent: Mapping[str, Any]) -> Evaluatio
         Outcome(**{**episode, "end_reason": EndReason(episode["end_reason"])})
         for episode in agent["episodes"]
     )
-    specs = tuple(EpisodeSpec(outcome.task, outcome.seed) for outcome in outcomes)
+    specs = tuple(EpisodeSpec(o.task, o.seed, o.sample) for o in outcomes)
     played = Panel(panel["environment"], panel["arguments"], panel["split"], specs)
     return Evaluation(agent["agent"], played, outcomes, agent["settings"])

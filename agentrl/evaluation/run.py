@@ -10,15 +10,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from agentrl.config import RunConfig
+from agentrl.config import RunConfig, SearchingConfig
 from agentrl.errors import CheckpointError, ConfigError
-from agentrl.evaluation.guidance import Guidance, Kind, build_judge, require_judge
+from agentrl.evaluation.guidance import Guidance, Kind, build_scorer, check_scorer
 from agentrl.evaluation.panel import Panel, make_panel
 from agentrl.evaluation.result import Evaluation
 from agentrl.files import MASK
-from agentrl.isolation import make_environment
 from agentrl.models.adapter import check_adapter, find_adapter, run_folder
-from agentrl.rollout.guided import Guided
+from agentrl.rollout.best_of_n import BestOfN
+from agentrl.rollout.build import (
+    EnvironmentFacts,
+    ask_environment,
+    build_chat,
+    build_runner,
+    runner_with,
+)
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.scripted import play_scripted
 from agentrl.trajectory import Trajectory
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from agentrl.rollout.chat import Chat
-    from agentrl.rollout.sampler import Answerer, Sampler
+    from agentrl.rollout.sampler import Completer, Sampler
 
 
 class AgentKind(StrEnum):
@@ -68,7 +74,7 @@ _CHOOSING = frozenset({*_GUIDED, AgentKind.MCTS})
 
 
 def evaluate(
-    config: RunConfig,
+    config: SearchingConfig,
     agents: Sequence[AgentKind],
     checkpoint: Path | None = None,
     guidance: Guidance | None = None,
@@ -98,17 +104,26 @@ def evaluate(
     return [results[agent] for agent in agents]
 
 
-def evaluation_panel(config: RunConfig) -> Panel:
+def evaluation_panel(config: RunConfig, facts: EnvironmentFacts) -> Panel:
     """The panel that ``config.evaluation`` describes.
 
+    Args:
+        config: of the run.
+        facts: of its environment.
+
     Raises:
-        ConfigError: the environment cannot be built, or has no such split.
+        ConfigError: the environment has no such split.
     """
     settings = config.evaluation
-    environment = make_environment(config.environment)
-    tasks = environment.tasks(settings.split)
-    environment.close()
-    return make_panel(config.environment, tasks, settings.split, settings.episodes, settings.seed)
+    tasks = facts.tasks_of(settings.split)
+    return make_panel(
+        config.environment,
+        tasks,
+        settings.split,
+        settings.episodes,
+        settings.seed,
+        settings.samples,
+    )
 
 
 class Evaluator:
@@ -125,13 +140,14 @@ class Evaluator:
 
     def __init__(
         self,
-        config: RunConfig,
+        config: SearchingConfig,
         checkpoint: Path | None = None,
         guidance: Guidance | None = None,
     ) -> None:
         self.config, self.checkpoint = config, checkpoint
         self.guidance = guidance or Guidance()
-        self.panel = evaluation_panel(config)
+        self._facts = ask_environment(config.environment)
+        self.panel = evaluation_panel(config, self._facts)
         self._sampler: Sampler | None = None
         self._runner: Runner | None = None
         self._chat: Chat
@@ -177,22 +193,23 @@ class Evaluator:
         guided = self._guided(agent)
         with self._play_through(guided) as playing:
             trajectories = self._play_with(playing, agent)
-        judge = {name: str(value) for name, value in vars(self.guidance).items()}
-        return trajectories, {"guidance": judge, "cost": asdict(guided.cost)}
+        guidance = {name: str(value) for name, value in vars(self.guidance).items()}
+        return trajectories, {"guidance": guidance, "cost": asdict(guided.cost)}
 
     def _play_searching(self, agent: AgentKind) -> tuple[list[Trajectory], dict[str, Any]]:
         """Likewise, with a tree search before every turn."""
-        from agentrl.search.forest import forest_with
-        from agentrl.search.judge import configured_judge
+        from agentrl.search.batched import configured_search
+        from agentrl.search.value_function import configured_value_function
 
         assert self._sampler is not None
         config = self.config
-        judge = configured_judge(config, self._chat, self._tokenizer)
+        values = configured_value_function(config, self._chat, self._tokenizer)
         temperature = config.evaluation.temperature
-        with closing(forest_with(config, self._sampler, self._chat, judge, temperature)) as forest:
-            trajectories = forest.play(self.panel.specs, progress=f"evaluating {agent}")
-            search = config.search.model_dump(mode="json")
-            return trajectories, {"search": search, "cost": asdict(forest.cost)}
+        search = configured_search(config, self._sampler, self._chat, values, temperature)
+        with closing(search):
+            trajectories = search.play(self.panel.specs, progress=f"evaluating {agent}")
+            settings = config.search.model_dump(mode="json")
+            return trajectories, {"search": settings, "cost": asdict(search.cost)}
 
     def check(self, agent: AgentKind) -> None:
         """Find mistakes about how an agent chooses before anybody has played.
@@ -204,11 +221,11 @@ class Evaluator:
         if agent in _CHOOSING:
             self._require_samples(agent)
         if agent in _GUIDED:
-            require_judge(_GUIDED[agent], self._guidance())
+            check_scorer(_GUIDED[agent], self._guidance())
         search = self.config.search
         if agent is AgentKind.MCTS:
             if search.critic is not None:
-                from agentrl.training.saved_critic import find_critic
+                from agentrl.learners.saved_critic import find_critic
 
                 find_critic(Path(search.critic))
             if (search.move, search.ends) == ("visits", "leave_out"):
@@ -259,18 +276,17 @@ class Evaluator:
 
     def _build(self) -> None:
         from agentrl.models.policy import load_tokenizer
-        from agentrl.training.start import build_chat, build_runner
 
         config = self.config
         self._tokenizer = load_tokenizer(config.policy)
-        self._chat = build_chat(config, self._tokenizer)
+        self._chat = build_chat(config, self._tokenizer, self._facts.instructions)
         self._sampler, self._runner = build_runner(config, self._chat)
 
-    def _guided(self, agent: AgentKind) -> Guided:
-        """The sampler with a judge behind it."""
+    def _guided(self, agent: AgentKind) -> BestOfN:
+        """Best of n: the sampler proposes, and the agent's scorer chooses."""
         assert self._sampler is not None
-        judge = build_judge(_GUIDED[agent], self._guidance(), self.config, self._tokenizer)
-        return Guided(self._sampler, judge, self.guidance.candidates)
+        scorer = build_scorer(_GUIDED[agent], self._guidance(), self.config, self._tokenizer)
+        return BestOfN(self._sampler, scorer, self.guidance.candidates)
 
     def _guidance(self) -> Guidance:
         """With the checkpoint's own critic, where no other is named."""
@@ -283,10 +299,8 @@ class Evaluator:
                 "set evaluation.temperature (--temperature) above 0."
             )
 
-    def _play_through(self, answerer: Answerer) -> Runner:
-        from agentrl.training.start import runner_with
-
-        return runner_with(self.config, answerer, self._chat)
+    def _play_through(self, completer: Completer) -> Runner:
+        return runner_with(self.config, completer, self._chat)
 
     def close(self) -> None:
         """Free the sampler and the environments."""

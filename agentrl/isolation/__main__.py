@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agentrl.config import load_config
+from agentrl.config import RunConfig, read_config
 from agentrl.errors import reported_errors, require
 from agentrl.isolation.server import EnvironmentServer
 
@@ -29,7 +29,7 @@ def serve(
     """Serve a configuration's environment to runs with ``environment.isolation.mode=http``."""
     with reported_errors(debug):
         uvicorn = require("uvicorn", "http", "the environment server")
-        environment = load_config(config, overrides or []).environment
+        environment = read_config(RunConfig, config, overrides or []).environment
         application = EnvironmentServer(environment, idle_seconds).application()
         listening = socket.create_server((host, port))
         address = "http://{}:{}".format(*listening.getsockname()[:2])

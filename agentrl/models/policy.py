@@ -242,6 +242,14 @@ def load_tokenizer(config: PolicyConfig) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def vocabulary_size(config: PolicyConfig) -> int:
+    """Number of the base's token ids; no weights are loaded."""
+    from transformers import AutoConfig
+
+    found: Any = AutoConfig.from_pretrained(model_path(config.model))
+    return int(found.get_text_config().vocab_size)
+
+
 def _read_template(path: Path) -> str:
     if not path.is_file():
         raise ConfigError(

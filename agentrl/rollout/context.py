@@ -74,6 +74,10 @@ class Context:
         """Most tokens of a prompt that leaves room for an utterance and what closes it."""
         return self.length - self.max_new_tokens - len(self._closing)
 
+    def has_room(self, prompt_ids: Sequence[int]) -> bool:
+        """Whether a prompt leaves room for an utterance."""
+        return len(prompt_ids) <= self.longest_prompt
+
     def choices(self, info: Mapping[str, Any]) -> dict[tuple[int, ...], str]:
         """The utterances that may be said now, as ids, and what each tells the environment.
 
@@ -130,7 +134,7 @@ class Context:
         if keep == "last_turns" and len(past) > turns:
             return self._anew(past, observation, turns)
         following = self.chat.extend(prompt_ids, past[-1][1], observation)
-        if keep == "within_budget" and len(following) > self.longest_prompt:
+        if keep == "within_budget" and not self.has_room(following):
             return self._anew(past, observation, self._turns_within(past, observation))
         return following
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agentrl.env import TextEnvironment
-from agentrl.errors import AgentrlError, ConfigError, EnvironmentFaultError
+from agentrl.errors import ConfigError, EnvironmentFaultError
 from agentrl.rollout.context import Context
+from agentrl.rollout.ending import Standing, after_reset, after_step, failed
 from agentrl.rollout.sampler import Completion
 from agentrl.trajectory import EndReason, Trajectory, Turn
-
-_ERROR_LINES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +21,14 @@ class EpisodeSpec:
 
     Attributes:
         task: number of the environment's task.
-        seed: of the environment and, with task and turn, of every sampled utterance.
+        seed: of the environment and, with task, sample and turn, of every sampled utterance.
+        sample: number of the episode in its group: the episodes of a group have task and seed in
+            common, begin with the same observation, and differ in what the agent says.
     """
 
     task: int
     seed: int
+    sample: int = 0
 
 
 class Episode:
@@ -71,21 +72,7 @@ class Episode:
         except Exception as error:  # any fault of an environment is data, not a crash
             self.fail(error)
             return
-        if self.context is None:
-            return
-        self.prompt_ids = self.context.begin(self.observation)
-        message = no_room(self.prompt_ids, self.context)
-        if message is not None:
-            self._end(EndReason.FAILED, success=False, error=message)
-            return
-        self._offer(self.context)
-
-    def _offer(self, context: Context) -> None:
-        """Find out what may be said next."""
-        try:
-            self.choices = context.choices(self.info)
-        except EnvironmentFaultError as error:
-            self.fail(error)
+        self._stand(after_reset(self.context, self.observation, self.info), success=False)
 
     def said(self, completion: Completion) -> str:
         """What an utterance tells the environment."""
@@ -105,7 +92,7 @@ class Episode:
             observation, reward, terminated, truncated, info = step(self.environment, action)
         except ConfigError:
             raise
-        except Exception as error:  # as above
+        except Exception as error:  # data, as in `_begin`
             self.fail(error)
             return
         self.turns.append(
@@ -124,28 +111,30 @@ class Episode:
             )
         )
         self.observation, self.info = observation, info
-        success = bool(info.get("success", False))
-        if terminated:
-            self.prompt_ids = ()
-            self._end(EndReason.TERMINATED, success)
-            return
-        full = False
-        if self.context is not None:
-            past = [(turn.observation, turn.action_ids) for turn in self.turns]
-            self.prompt_ids = self.context.follow(self.prompt_ids, past, observation)
-            full = len(self.prompt_ids) > self.context.longest_prompt
-        if truncated or full:
-            self._end(EndReason.TRUNCATED, success)
-        elif self.context is not None:
-            self._offer(self.context)
+        standing = after_step(
+            self.context,
+            self.prompt_ids,
+            [(turn.observation, turn.action_ids) for turn in self.turns],
+            observation,
+            info,
+            terminated=terminated,
+            truncated=truncated,
+        )
+        self._stand(standing, success=bool(info.get("success", False)))
 
     def fail(self, error: Exception) -> None:
         """End the episode as failed: its environment broke."""
-        self.broken = True
-        self.prompt_ids = ()
-        self._end(EndReason.FAILED, success=False, error=described(error))
+        self._stand(failed(error), success=False)
 
-    def _end(self, reason: EndReason, success: bool, error: str | None = None) -> None:
+    def _stand(self, standing: Standing, success: bool) -> None:
+        """Take over where the episode stands now; write it down if it is over."""
+        self.prompt_ids, self.choices = standing.prompt_ids, standing.choices
+        self.broken = standing.broken
+        if standing.end is not None:
+            success = success and standing.end is not EndReason.FAILED
+            self._end(standing.end, success, standing.error)
+
+    def _end(self, reason: EndReason, success: bool, error: str | None) -> None:
         self.trajectory = Trajectory(
             environment=self.name,
             task=self.spec.task,
@@ -156,6 +145,7 @@ class Episode:
             final_observation=self.observation,
             final_prompt_ids=self.prompt_ids if reason is EndReason.TRUNCATED else (),
             error=error,
+            sample=self.spec.sample,
         )
 
 
@@ -180,25 +170,6 @@ def step(
     observation, reward, terminated, truncated, info = environment.step(action)
     _check(observation, float(reward), info)
     return observation, float(reward), terminated, truncated, info
-
-
-def no_room(prompt_ids: Sequence[int], context: Context) -> str | None:
-    """Why an episode's first prompt is too long to be answered; None if it is not."""
-    if len(prompt_ids) <= context.longest_prompt:
-        return None
-    return (
-        f"The first prompt has {len(prompt_ids)} tokens, which leaves no room for an "
-        f"utterance of {context.max_new_tokens} within {context.length}. Raise "
-        "policy.context_length, or lower sampler.max_new_tokens."
-    )
-
-
-def described(error: Exception) -> str:
-    """The message of an error raised on purpose, the end of the traceback of any other."""
-    if isinstance(error, AgentrlError):
-        return f"{type(error).__name__}: {error}"
-    lines = "".join(traceback.format_exception(error)).strip().splitlines()
-    return "\n".join(lines[-_ERROR_LINES:])
 
 
 def _check(observation: object, reward: float, info: object) -> None:

@@ -20,7 +20,7 @@ from agentrl.errors import EnvironmentFaultError
 from agentrl.isolation import RemoteEnvironment, make_environment
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import Episode, EpisodeSpec
-from agentrl.rollout.sampler import Answerer, Completion, Request, derived_seed
+from agentrl.rollout.sampler import Completer, Completion, Request, derived_seed
 from agentrl.trajectory import EndReason, Trajectory
 
 __all__ = ["EpisodeSpec", "Runner", "Threads", "turn_seed"]
@@ -100,7 +100,7 @@ class Runner:
     def __init__(
         self,
         environment: EnvironmentConfig,
-        sampler: Answerer,
+        sampler: Completer,
         context: Context,
         *,
         concurrent: int,
@@ -140,7 +140,7 @@ class Runner:
                     self._begin_more(flight)
                     self._ask(flight, temperature)
                     self._answer(flight)
-                    self._land(flight)
+                    self._collect(flight)
                     bar.update(bar.task_ids[0], completed=len(flight.results))
         finally:
             self._abort(flight)
@@ -195,12 +195,12 @@ class Runner:
     def _answer(self, flight: _Flight) -> None:
         """Let the sampler compute, and each episode act whose utterance is done."""
         version = self.sampler.version
-        for ticket, completion in self.sampler.advance():
+        for ticket, completion in self.sampler.step():
             which, episode = flight.asked.pop(ticket)
             acted = self._threads.do(_act, episode, completion, version)
             flight.acting[acted] = which
 
-    def _land(self, flight: _Flight) -> None:
+    def _collect(self, flight: _Flight) -> None:
         """Take what environments have done; wait for them if there is nothing else to do."""
         if flight.acting and (self.in_order or not (flight.asked or flight.ready)):
             wait(flight.acting, return_when=ALL_COMPLETED if self.in_order else FIRST_COMPLETED)
@@ -226,7 +226,7 @@ class Runner:
     def _abort(self, flight: _Flight) -> None:
         """Leave nothing behind where an error ended the play; after a whole one nothing is left."""
         if flight.asked:
-            self.sampler.abandon()
+            self.sampler.abort()
         wait(flight.acting)
         landed = [f.result() for f in flight.acting if f.exception() is None]
         for episode in (*landed, *(e for _, e in (*flight.ready, *flight.asked.values()))):
@@ -340,11 +340,15 @@ def environment_or_stand_in(config: EnvironmentConfig) -> TextEnvironment:
 def turn_seed(spec: EpisodeSpec, *turn: int | str) -> int:
     """The seed of an episode's utterance: 63 bits, the same on every machine.
 
+    The number of the sample enters the seeds of every sample but the first, so that an episode
+    without a group is played as the first one of a group is.
+
     Args:
         spec: of the episode.
         turn: its number; where an episode has several utterances at a turn, what names this one.
     """
-    return derived_seed(spec.seed, spec.task, *turn)
+    sample = ("sample", spec.sample) if spec.sample else ()
+    return derived_seed(spec.seed, spec.task, *sample, *turn)
 
 
 def close_quietly(environment: TextEnvironment) -> None:

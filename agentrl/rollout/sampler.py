@@ -60,10 +60,10 @@ class Request:
     choices: Sequence[Sequence[int]] = ()
 
 
-class Answerer(ABC):
+class Completer(ABC):
     """What plays episodes: answers prompts, each as soon as it is done.
 
-    Requests are handed in at any time (`submit`) and come back each when it is done (`advance`), so
+    Requests are handed in at any time (`submit`) and come back each when it is done (`step`), so
     that no utterance waits for a longer one.
     """
 
@@ -77,7 +77,7 @@ class Answerer(ABC):
         """Hand in requests.
 
         Returns:
-            A ticket for each, by which `advance` names it.
+            A ticket for each, by which `step` names it.
 
         Raises:
             SamplerError: an empty prompt, one without room for an utterance, or choices that the
@@ -85,7 +85,7 @@ class Answerer(ABC):
         """
 
     @abstractmethod
-    def advance(self) -> list[tuple[int, Completion]]:
+    def step(self) -> list[tuple[int, Completion]]:
         """Compute on, and return what is done: tickets and completions, perhaps none.
 
         Each is returned once. It takes as long as one step of the engine, which for an engine that
@@ -97,14 +97,14 @@ class Answerer(ABC):
         """
 
     @abstractmethod
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """Forget all requests that are not done."""
 
 
-class Sampler(Answerer):
+class Sampler(Completer):
     """A rollout engine: samples utterances and scores given ones with the current adapter.
 
-    `sample` and `answer` hand in a batch and wait for it.
+    `sample` and `complete` hand in a batch and wait for it.
 
     Attributes:
         version: number given with the adapter in use; 0 before the first `load_adapter`.
@@ -193,7 +193,7 @@ class Sampler(Answerer):
             One completion a prompt, in their order.
 
         Raises:
-            SamplerError: lengths that differ, or as `submit` and `advance`.
+            SamplerError: lengths that differ, or as `submit` and `step`.
         """
         limits = list(max_new_tokens or repeat(None, len(prompts)))
         if not len(prompts) == len(seeds) == len(limits):
@@ -201,24 +201,24 @@ class Sampler(Answerer):
                 "A sampler needs a seed and a limit for each prompt: found "
                 f"{len(prompts)} prompts, {len(seeds)} seeds and {len(limits)} limits."
             )
-        return self.answer(
+        return self.complete(
             [
                 Request(prompt, seed, temperature, limit)
                 for prompt, seed, limit in zip(prompts, seeds, limits, strict=True)
             ]
         )
 
-    def answer(self, requests: Sequence[Request]) -> list[Completion]:
+    def complete(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion a request, in their order, with no other request under way.
 
         Raises:
-            SamplerError: as `submit` and `advance`.
+            SamplerError: as `submit` and `step`.
         """
         self.check_idle()
         tickets = self.submit(requests)
         done: dict[int, Completion] = {}
         while len(done) < len(tickets):
-            done.update(self.advance())
+            done.update(self.step())
         return [done[ticket] for ticket in tickets]
 
     def limit_of(self, request: Request) -> int:
@@ -241,6 +241,10 @@ class Sampler(Answerer):
             )
         return limit
 
+    def temperature_of(self, request: Request) -> float:
+        """The temperature at which a request is sampled: its own, or the configured one."""
+        return self.config.temperature if request.temperature is None else request.temperature
+
     def _check_choices(self, choices: Sequence[Sequence[int]]) -> None:
         if not self.chooses:
             raise SamplerError(
@@ -260,7 +264,7 @@ class Sampler(Answerer):
         Raises:
             SamplerError: this is not the model's own, renormalised.
         """
-        given = self.config.temperature if request.temperature is None else request.temperature
+        given = self.temperature_of(request)
         plain = given in (0, 1) and self.config.top_p == 1 and self.config.top_k == 0
         if request.choices and not plain:
             raise SamplerError(
@@ -278,8 +282,8 @@ class Sampler(Answerer):
         """
         if self.busy:
             raise SamplerError(
-                f"{self.busy} utterances are under way. Take them with `advance`, or give them up "
-                "with `abandon`, before another adapter is loaded or a batch is sampled or scored."
+                f"{self.busy} utterances are under way. Take them with `step`, or give them up "
+                "with `abort`, before another adapter is loaded or a batch is sampled or scored."
             )
 
 

@@ -156,16 +156,19 @@ def demonstration_specs(
     return draw_specs(tasks, wanted.episodes, wanted.seed)
 
 
-def draw_specs(tasks: Sequence[int], count: int, seed: int) -> list[EpisodeSpec]:
-    """Choose episodes, balanced over tasks: each occurs equally often, or once more than others.
+def draw_specs(tasks: Sequence[int], count: int, seed: int, samples: int = 1) -> list[EpisodeSpec]:
+    """Choose groups of episodes, balanced over tasks: each is drawn equally often, or once more.
 
     Args:
         tasks: numbers of the tasks to draw from.
-        count: how many episodes.
+        count: how many groups.
         seed: the same seed draws the same specs, on every machine.
+        samples: episodes of a group, which have task and seed in common; which groups are drawn
+            does not depend on it.
 
     Returns:
-        Specs in random order, each with a seed of its own.
+        ``count * samples`` specs: groups in random order, each with a seed of its own, and in each
+        group the samples 0, 1, ... in order.
 
     Raises:
         ConfigError: there are no tasks.
@@ -179,4 +182,8 @@ def draw_specs(tasks: Sequence[int], count: int, seed: int) -> list[EpisodeSpec]
     generator.shuffle(chosen)
     seeds = generator.integers(0, 2**31, size=count)
     pairs = zip(chosen.tolist(), seeds.tolist(), strict=True)
-    return [EpisodeSpec(task=int(tasks[task]), seed=seed) for task, seed in pairs]
+    return [
+        EpisodeSpec(int(tasks[task]), seed, sample)
+        for task, seed in pairs
+        for sample in range(samples)
+    ]

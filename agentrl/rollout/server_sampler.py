@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import ConfigError, SamplerError
 from agentrl.rollout.choices import ARGUMENT, Choices, flattened
-from agentrl.rollout.handover import adapter_digest
 from agentrl.rollout.sampler import (
     Completion,
     Request,
@@ -21,6 +20,7 @@ from agentrl.rollout.sampler import (
     checked_completion,
 )
 from agentrl.rollout.servers import Pool, Server
+from agentrl.rollout.weight_sync import adapter_digest
 
 Result = TypeVar("Result")
 _NAME_LENGTH = 16
@@ -93,9 +93,8 @@ class ServerSampler(Sampler):
         """
         limit = self.limit_of(request)
         self.check_scored_as_drawn(request)
-        heat = self.config.temperature if request.temperature is None else request.temperature
         return {
-            "temperature": heat,
+            "temperature": self.temperature_of(request),
             "top_p": self.config.top_p,
             "seed": request.seed,
             "max_tokens": limit,
@@ -119,8 +118,8 @@ class ServerSampler(Sampler):
         future.add_done_callback(lambda done: self._done.put((ticket, done)))
         return ticket
 
-    def advance(self) -> list[tuple[int, Completion]]:
-        """Wait for the next answer, and take all that are there; see `Sampler.advance`."""
+    def step(self) -> list[tuple[int, Completion]]:
+        """Wait for the next answer, and take all that are there; see `Sampler.step`."""
         if not self._under_way:
             return []
         arrived = [self._done.get()]
@@ -157,8 +156,8 @@ class ServerSampler(Sampler):
         """How many requests are under way; see `Sampler.busy`."""
         return len(self._under_way)
 
-    def abandon(self) -> None:
-        """Forget all requests that are not done; see `Sampler.abandon`."""
+    def abort(self) -> None:
+        """Forget all requests that are not done; see `Sampler.abort`."""
         given, self._under_way = self._under_way, {}
         for future, _ in given.values():
             future.cancel()
@@ -218,7 +217,7 @@ class ServerSampler(Sampler):
     def close(self) -> None:
         """Close the connections; the servers go on."""
         if self._loop.is_running():
-            self.abandon()
+            self.abort()
             self._wait_for(self._pool.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()

@@ -13,8 +13,8 @@ import numpy as np
 from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import SamplerError
 from agentrl.rollout.choices import Choices
-from agentrl.rollout.handover import adapter_digest
 from agentrl.rollout.sampler import Completion, Request, Sampler, among
+from agentrl.rollout.weight_sync import adapter_digest
 
 if TYPE_CHECKING:
     import torch
@@ -68,8 +68,8 @@ class TransformersSampler(Sampler):
         self._waiting.update(zip(tickets, zip(requests, limits, strict=True), strict=True))
         return tickets
 
-    def advance(self) -> list[tuple[int, Completion]]:
-        """Sample all that waits as one batch; see `Sampler.advance`."""
+    def step(self) -> list[tuple[int, Completion]]:
+        """Sample all that waits as one batch; see `Sampler.step`."""
         if not self._waiting:
             return []
         waiting, self._waiting = self._waiting, {}
@@ -77,11 +77,9 @@ class TransformersSampler(Sampler):
         self.prompt_tokens += sum(len(request.prompt) for request in requests)
         limits = np.array([limit for _, limit in waiting.values()])
         uniform = np.stack([np.random.default_rng(r.seed).random(limits.max()) for r in requests])
-        heat = np.array(
-            [self.config.temperature if r.temperature is None else r.temperature for r in requests]
-        )
+        temperature = np.array([self.temperature_of(request) for request in requests])
         choices = [Choices(r.choices) if r.choices else None for r in requests]
-        said = self._generate([r.prompt for r in requests], uniform, heat, limits, choices)
+        said = self._generate([r.prompt for r in requests], uniform, temperature, limits, choices)
         completions = [
             among(self._completion(utterance), offered)
             for utterance, offered in zip(said, choices, strict=True)
@@ -101,8 +99,8 @@ class TransformersSampler(Sampler):
         """How many requests wait; see `Sampler.busy`."""
         return len(self._waiting)
 
-    def abandon(self) -> None:
-        """Forget them; see `Sampler.abandon`."""
+    def abort(self) -> None:
+        """Forget them; see `Sampler.abort`."""
         self._waiting = {}
 
     def _generate(
@@ -139,8 +137,8 @@ class TransformersSampler(Sampler):
                     if offered is not None:
                         keep_only(row_logits, offered.after(utterance.ids))
                 drawn = torch.as_tensor(uniform[rows, step], device=logits.device)
-                heat = torch.as_tensor(temperature[rows], device=logits.device)
-                chosen = self._choose(logits, heat, drawn)
+                row_temperature = torch.as_tensor(temperature[rows], device=logits.device)
+                chosen = self._choose(logits, row_temperature, drawn)
                 scores = logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
                 tokens = chosen.cpu().numpy()
                 for (utterance, _), token, score in zip(here, tokens.tolist(), scores, strict=True):
@@ -239,8 +237,9 @@ class TransformersSampler(Sampler):
         greedy = temperature == 0
         if greedy.all():
             return logits.argmax(-1)
-        heat = torch.where(greedy, 1.0, temperature)
-        drawn = draw(probabilities(logits, heat, self.config.top_k, self.config.top_p), uniform)
+        sampled_at = torch.where(greedy, 1.0, temperature)
+        distribution = probabilities(logits, sampled_at, self.config.top_k, self.config.top_p)
+        drawn = draw(distribution, uniform)
         return torch.where(greedy, logits.argmax(-1), drawn)
 
     def score(self, prompt_ids: Sequence[int], action_ids: Sequence[int]) -> list[float]:

@@ -11,7 +11,6 @@ from typing import Any
 from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import ConfigError, SamplerError, require
 from agentrl.rollout.choices import ARGUMENT, Choices, flattened
-from agentrl.rollout.handover import adapter_digest
 from agentrl.rollout.sampler import (
     Completion,
     Request,
@@ -26,6 +25,7 @@ from agentrl.rollout.vllm_start import (
     ranks,
     starting_engine,
 )
+from agentrl.rollout.weight_sync import adapter_digest
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Largest adapter ranks that vLLM can be started for."""
@@ -129,9 +129,8 @@ class VllmSampler(Sampler):
 
         limit = self.limit_of(request)
         self.check_scored_as_drawn(request)
-        heat = self.config.temperature if request.temperature is None else request.temperature
         return SamplingParams(
-            temperature=heat,
+            temperature=self.temperature_of(request),
             top_p=self.config.top_p,
             top_k=self.config.top_k,
             seed=request.seed,
@@ -159,8 +158,8 @@ class VllmSampler(Sampler):
         self._under_way[self._tickets] = Choices(choices) if choices else None
         return self._tickets
 
-    def advance(self) -> list[tuple[int, Completion]]:
-        """One step of the engine; see `Sampler.advance`."""
+    def step(self) -> list[tuple[int, Completion]]:
+        """One step of the engine; see `Sampler.step`."""
         return [
             (ticket, among(self._completion(answer.outputs[0]), choices))
             for ticket, answer, choices in self._step()
@@ -181,8 +180,8 @@ class VllmSampler(Sampler):
         """How many requests are under way; see `Sampler.busy`."""
         return len(self._under_way)
 
-    def abandon(self) -> None:
-        """Forget all requests that are not done; see `Sampler.abandon`."""
+    def abort(self) -> None:
+        """Forget all requests that are not done; see `Sampler.abort`."""
         given, self._under_way = self._under_way, {}
         self._engine.llm_engine.abort_request([str(ticket) for ticket in given])
 

@@ -31,9 +31,9 @@ class Acting(Search):
     """
 
     def __init__(
-        self, spec: EpisodeSpec, settings: SearchConfig, context: Context, judged: bool
+        self, spec: EpisodeSpec, settings: SearchConfig, context: Context, has_value_function: bool
     ) -> None:
-        super().__init__(spec, settings, context, judged)
+        super().__init__(spec, settings, context, has_value_function)
         self.taken: list[Node] = [self.tree.root]
 
     def run(self) -> Generator[Question, Any, Tree]:
@@ -56,7 +56,7 @@ class Acting(Search):
         """Move the root to where an action led; the rest of the tree is let go."""
         tree = self.tree
         tree.root.children = [chosen]
-        chosen.closed &= bool(chosen.children)  # a rollout broke; the episode goes on
+        chosen.exhausted &= bool(chosen.children)  # a rollout broke; the episode goes on
         self.taken.append(chosen)
         tree.root, tree.best_return, tree.best_path = chosen, -math.inf, ()
 
@@ -86,6 +86,7 @@ class Acting(Search):
             final_observation=last.observation,
             final_prompt_ids=last.prompt_ids if end is EndReason.TRUNCATED else (),
             error=error,
+            sample=self.spec.sample,
         )
 
     def _turn(self, before: Node, after: Node, version: int) -> Turn:

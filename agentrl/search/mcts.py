@@ -1,7 +1,7 @@
 """One tree search, written as what it does; whoever drives it answers its questions.
 
 `Search.run` is a generator. It yields a question (sample at this prompt, take this action at that
-state, value this state) and is sent the answer, so that a scheduler (`agentrl.search.forest`) can
+state, value this state) and is sent the answer, so that a scheduler (`agentrl.search.batched`) can
 have hundreds of searches wait for one engine. What a search does depends on its answers alone, and
 the seed of every sample on the tree's seed, its task and the place in the tree: not on time, nor on
 how many trees grow at once.
@@ -13,24 +13,24 @@ a rollout of the policy, by a critic, or by both; back the return up.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from agentrl.config import SearchConfig
-from agentrl.errors import EnvironmentFaultError
-from agentrl.rollout.context import Context
-from agentrl.rollout.episode import EpisodeSpec, no_room
+from agentrl.rollout.context import Context, Past
+from agentrl.rollout.ending import Standing, after_reset, after_step, failed
+from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.runner import turn_seed
 from agentrl.rollout.sampler import Completion
-from agentrl.search.tree import Node, State, Tree, backup, choose, close, descend
-from agentrl.search.world import Outcome, Place
+from agentrl.search.replayable import StateHandle, StepResult
+from agentrl.search.tree import Node, State, Tree, backup, choose, descend, mark_exhausted
 from agentrl.trajectory import EndReason
 
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Start the episode; the answer is an `Outcome`."""
+    """Start the episode; the answer is a `StepResult`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,12 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Take an action; the answer is an `Outcome`. Arguments as of `World.step`."""
+    """Take an action; the answer is a `StepResult`.
 
-    place: Place
+    Attributes: as the arguments of `ReplayableEnvironment.step`.
+    """
+
+    handle: StateHandle
     action: str
     keep: bool
 
@@ -68,16 +71,17 @@ class Search:
         spec: task and seed.
         settings: how it searches.
         context: makes the prompts, as in every rollout.
-        judged: whether there is a critic to ask.
+        has_value_function: whether there is a critic to ask.
 
     Attributes:
         tree: as it stands.
     """
 
     def __init__(
-        self, spec: EpisodeSpec, settings: SearchConfig, context: Context, judged: bool
+        self, spec: EpisodeSpec, settings: SearchConfig, context: Context, has_value_function: bool
     ) -> None:
-        self.spec, self.settings, self.context, self.judged = spec, settings, context, judged
+        self.spec, self.settings, self.context = spec, settings, context
+        self.has_value_function = has_value_function
         self.tree = Tree(spec.task, spec.seed)
 
     def run(self) -> Generator[Question, Any, Tree]:
@@ -107,7 +111,7 @@ class Search:
         reasons = {
             "failed": tree.root.state.end is EndReason.FAILED,
             "success": settings.stop_at_success and tree.solved,
-            "exhausted": tree.root.closed,
+            "exhausted": tree.root.exhausted,
             "iterations": tree.iterations - iterations >= settings.iterations,
             "environment_steps": _used_up(steps, settings.environment_steps),
             "tokens": _used_up(tree.tokens - tokens, settings.tokens),
@@ -116,27 +120,19 @@ class Search:
 
     def begin(self) -> Generator[Question, Any, None]:
         """Start the episode; a root that has failed says why."""
-        outcome: Outcome = yield Begin()
-        error, prompt_ids = outcome.error, self.context.begin(outcome.observation)
-        error = error or no_room(prompt_ids, self.context)
-        choices: Mapping[tuple[int, ...], str] = {}
-        if error is None:
-            choices, error = self._choices(outcome)
+        result: StepResult = yield Begin()
+        if result.error is None:
+            standing = after_reset(self.context, result.observation, result.info)
+        else:
+            standing = failed(result.error)
         self.tree.root.state = State(
-            outcome.observation,
-            prompt_ids,
-            place=outcome.place,
-            end=EndReason.FAILED if error else None,
-            error=error,
-            choices=choices,
+            result.observation,
+            standing.prompt_ids,
+            handle=result.handle,
+            end=standing.end,
+            error=standing.error,
+            choices=standing.choices,
         )
-
-    def _choices(self, outcome: Outcome) -> tuple[Mapping[tuple[int, ...], str], str | None]:
-        """What may be said in a state, or what is wrong with the environment's list."""
-        try:
-            return self.context.choices(outcome.info), None
-        except EnvironmentFaultError as error:
-            return {}, str(error)
 
     def _text(self, state: State, completion: Completion) -> str:
         """What an utterance tells the environment."""
@@ -157,16 +153,16 @@ class Search:
             before = path[-2].state
             assert before is not None
             leaf.state = yield from self._act(before, leaf.action, leaf.action_ids, keep=True)
-        value = yield from self._worth(leaf, leaf.state)
+        value = yield from self._evaluate(leaf, leaf.state)
         if value is None:
-            close(path)
+            mark_exhausted(path)
             return
         returned = backup(path, value, settings.discount)
         deeper = len(leaf.path) > len(tree.best_path) and settings.best_path == "deepest"
         if returned > tree.best_return or (returned == tree.best_return and deeper):
             tree.best_return, tree.best_path = returned, leaf.path
         if leaf.state.end is not None and settings.ends == "leave_out":
-            close(path)
+            mark_exhausted(path)
 
     def _expand(self, node: Node, state: State) -> Generator[Question, Any, None]:
         """Give a state its actions: different ones, as far as samples and their limit allow."""
@@ -197,39 +193,45 @@ class Search:
         self, before: State, action: str, action_ids: tuple[int, ...], keep: bool
     ) -> Generator[Question, Any, State]:
         """The state that an action leads to."""
-        outcome: Outcome = yield Act(before.place, action, keep)
-        self.tree.environment_steps += outcome.steps
-        if outcome.error is not None:
-            return State("", (), end=EndReason.FAILED, error=outcome.error)
-        self.tree.solved |= outcome.success
+        result: StepResult = yield Act(before.handle, action, keep)
+        self.tree.environment_steps += result.steps
         past = (*before.past, (before.observation, action_ids))
-        prompt_ids: tuple[int, ...] = ()
-        end: EndReason | None = EndReason.TERMINATED
-        if not outcome.terminated:
-            prompt_ids = self.context.follow(before.prompt_ids, past, outcome.observation)
-            full = len(prompt_ids) > self.context.longest_prompt
-            late = _used_up(len(past), self.settings.max_turns)
-            end = EndReason.TRUNCATED if outcome.truncated or full or late else None
-        choices, error = self._choices(outcome) if end is None else ({}, None)
-        if error is not None:
-            return State("", (), end=EndReason.FAILED, error=error)
+        standing = self._standing(before, past, result)
+        self.tree.solved |= result.success
+        if standing.end is EndReason.FAILED:
+            return State("", (), end=standing.end, error=standing.error)
         return State(
-            outcome.observation,
-            prompt_ids,
+            result.observation,
+            standing.prompt_ids,
             past,
-            outcome.place,
-            outcome.reward,
-            outcome.valid,
-            outcome.success,
-            end,
-            choices=choices,
+            result.handle,
+            result.reward,
+            result.valid,
+            result.success,
+            standing.end,
+            choices=standing.choices,
         )
 
-    def _worth(self, leaf: Node, state: State) -> Generator[Question, Any, float | None]:
+    def _standing(self, before: State, past: Past, result: StepResult) -> Standing:
+        """Where the episode stands after a step: ``search.max_turns`` is a limit, too."""
+        if result.error is not None:
+            return failed(result.error)
+        late = _used_up(len(past), self.settings.max_turns)
+        return after_step(
+            self.context,
+            before.prompt_ids,
+            past,
+            result.observation,
+            result.info,
+            terminated=result.terminated,
+            truncated=result.truncated or late,
+        )
+
+    def _evaluate(self, leaf: Node, state: State) -> Generator[Question, Any, float | None]:
         """The return from a leaf's state on; None if the environment broke."""
         if state.end is not None:
             if leaf.end_value is None:
-                leaf.end_value = yield from self._beyond(state)
+                leaf.end_value = yield from self._bootstrap_value(state)
             return leaf.end_value
         share = self.settings.critic_weight
         value = 0.0
@@ -239,19 +241,21 @@ class Search:
                 return None
             value += (1.0 - share) * rolled
         if share > 0.0:
-            value += share * (yield from self._judge(state))
+            value += share * (yield from self._ask_value(state))
         return value
 
-    def _beyond(self, state: State) -> Generator[Question, Any, float | None]:
+    def _bootstrap_value(self, state: State) -> Generator[Question, Any, float | None]:
         """What lies beyond an end: nothing if the task ended, something unknown if it was cut."""
         if state.end is EndReason.FAILED:
             return None
         if state.end is EndReason.TERMINATED:
             return 0.0
-        return (yield from self._judge(state)) if self.judged else self.settings.beyond
+        if self.has_value_function:
+            return (yield from self._ask_value(state))
+        return self.settings.bootstrap_value
 
-    def _judge(self, state: State) -> Generator[Question, Any, float]:
-        self.tree.judged += 1
+    def _ask_value(self, state: State) -> Generator[Question, Any, float]:
+        self.tree.valued += 1
         value: float = yield Value(state)
         return value
 
@@ -265,8 +269,8 @@ class Search:
             state = yield from self._act(state, action, completion.ids, keep=False)
             total += weight * state.reward
             weight *= self.settings.discount
-        beyond = yield from self._beyond(state)
-        return None if beyond is None else total + weight * beyond
+        bootstrap = yield from self._bootstrap_value(state)
+        return None if bootstrap is None else total + weight * bootstrap
 
 
 def _used_up(used: int, limit: int | None) -> bool:

@@ -12,7 +12,7 @@ import yaml
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from agentrl.config import RunConfig
+from agentrl.config import SearchingConfig
 from agentrl.data.labels import Row
 from agentrl.pages import write_page
 
@@ -134,7 +134,7 @@ def _mean(values: Sequence[float | None]) -> str:
     return f"{sum(known) / len(known):.4f}" if known else "-"
 
 
-def card(config: RunConfig, figures: Figures, tree: Row) -> str:
+def card(config: SearchingConfig, figures: Figures, tree: Row) -> str:
     """The text of the data set's README.md.
 
     Args:

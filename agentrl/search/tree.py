@@ -33,7 +33,7 @@ class State:
         observation: what the environment shows.
         prompt_ids: what the policy is asked; empty where the task itself ended or broke.
         past: observation and action ids of every turn so far.
-        place: how the environment comes back here; None after an end.
+        handle: how the environment comes back here; None after an end.
         reward: what the environment paid for the action that led here.
         valid: whether it understood and allowed that action.
         success: whether the task is solved.
@@ -45,7 +45,7 @@ class State:
     observation: str
     prompt_ids: tuple[int, ...]
     past: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    place: Any = None
+    handle: Any = None
     reward: float = 0.0
     valid: bool = True
     success: bool = False
@@ -71,7 +71,7 @@ class Node:
         best: the highest of them.
         children: the actions that were sampled at `state`, in the order of their first samples.
         drawn: how many samples that took.
-        closed: not to be chosen any more.
+        exhausted: not to be chosen any more.
     """
 
     path: tuple[int, ...] = ()
@@ -86,7 +86,7 @@ class Node:
     best: float = -math.inf
     children: list[Node] = field(default_factory=list)
     drawn: int = 0
-    closed: bool = False
+    exhausted: bool = False
 
     @property
     def action_ids(self) -> tuple[int, ...]:
@@ -140,7 +140,7 @@ class Tree:
         environment_steps: of the environment, rollouts and replays included.
         sampled: utterances.
         tokens: of these.
-        judged: states that a critic valued.
+        valued: states that a critic valued.
         solved: whether an episode succeeded, in the tree or in a rollout.
         best_return: the highest return from the root on that an iteration found since it is there.
         best_path: where in the tree that was; of several places the first, or the deepest where the
@@ -155,7 +155,7 @@ class Tree:
     environment_steps: int = 0
     sampled: int = 0
     tokens: int = 0
-    judged: int = 0
+    valued: int = 0
     solved: bool = False
     best_return: float = -math.inf
     best_path: tuple[int, ...] = ()
@@ -199,7 +199,7 @@ def choose(node: Node, rule: Selection, exploration: float, discount: float) -> 
     With ``puct`` an action without visits is taken to be worth what its state is.
 
     Args:
-        node: has children that are not closed.
+        node: has children that are not exhausted.
         rule: how they are scored.
         exploration: c.
         discount: per turn.
@@ -213,7 +213,7 @@ def choose(node: Node, rule: Selection, exploration: float, discount: float) -> 
         value = child.q(discount) if child.visits else fallback
         return puct(value, child.visits, node.visits, exploration, child.prior), child.prior
 
-    return max((child for child in node.children if not child.closed), key=score)
+    return max((child for child in node.children if not child.exhausted), key=score)
 
 
 def move(node: Node, rule: Move, discount: float) -> Node | None:
@@ -277,8 +277,8 @@ def backup(path: Sequence[Node], value: float, discount: float) -> float:
     return value
 
 
-def close(path: Sequence[Node]) -> None:
+def mark_exhausted(path: Sequence[Node]) -> None:
     """Never choose the last node of a path again, nor a node that is left without a choice."""
-    path[-1].closed = True
+    path[-1].exhausted = True
     for node in reversed(path[:-1]):
-        node.closed = all(child.closed for child in node.children)
+        node.exhausted = all(child.exhausted for child in node.children)

@@ -7,9 +7,8 @@
       checkpoint-000010/
         adapter/                loads in PEFT, vLLM and on the hub
         mask/                   the adapter behind policy.lagging_mask, if there is one
-        actor/ critic/          DeepSpeed states (weights and optimizer)
-        target.pt               the target critic
-        ahead/                  adapters of iterations that are played already, if any are
+        parts/NAME/             what the algorithm keeps under each of its names
+        rollouts/               adapters of iterations that are played already, if any are
         state.json              counters
       latest -> checkpoint-000010
 
@@ -26,16 +25,31 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-import torch
-
+from agentrl.distributed import barrier, rank, world_size
 from agentrl.errors import CheckpointError
 from agentrl.files import ADAPTER, MASK
-from agentrl.training.distributed import rank, world_size
 
 STATE = "state.json"
+PARTS = "parts"
+"""Folder of a checkpoint with a folder for each part of the algorithm, by its name."""
+
 _NAME = re.compile(r"checkpoint-(\d{6})")
+
+
+class Saved(Protocol):
+    """Something that a checkpoint holds."""
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder; every rank calls it with the same one."""
+
+    def load(self, folder: Path) -> None:
+        """Restore what `save` wrote; every rank calls it.
+
+        Raises:
+            CheckpointError: it is missing or does not fit.
+        """
 
 
 @dataclass
@@ -45,13 +59,11 @@ class Counters:
     Attributes:
         iteration: the last one finished.
         version: of the adapter that the sampler runs.
-        actor_moves: whether the critic's warm-up is over.
         world_size: number of ranks that wrote it.
     """
 
     iteration: int = 0
     version: int = 0
-    actor_moves: bool = False
     world_size: int = 1
 
 
@@ -137,27 +149,6 @@ class Checkpoints:
             for item in old.iterdir():
                 if item.name not in (ADAPTER, MASK):
                     shutil.rmtree(item) if item.is_dir() else item.unlink()
-
-
-def load_weights(path: Path, module: torch.nn.Module) -> None:
-    """Load a saved state dictionary into a module.
-
-    Raises:
-        CheckpointError: it is missing or of another shape.
-    """
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        module.load_state_dict(state)
-    except (OSError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} does not fit this run's {type(module).__name__}: {error}"
-        ) from error
-
-
-def barrier() -> None:
-    """Wait for all ranks."""
-    if world_size() > 1:
-        torch.distributed.barrier()
 
 
 def _flush(folder: Path) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from agentrl.config import CriticConfig, PolicyConfig, RunConfig, SamplerConfig, check_context
 from agentrl.env import check_environment_config
 from agentrl.errors import ConfigError, MissingExtraError, how_to_install
+from agentrl.learners.engine import deepspeed_settings
 from agentrl.models.adapter import check_adapter, find_adapter
 from agentrl.models.critic import check_trunk
 from agentrl.models.locate import model_path
+from agentrl.rollout.build import build_context
 from agentrl.rollout.chat import Chat
-from agentrl.training.engine import deepspeed_settings
-from agentrl.training.start import build_context
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -50,8 +50,9 @@ def require_plain_sampling(config: RunConfig) -> None:
     ]
     if wrong:
         raise ConfigError(
-            f"ArCHer trains the distribution that it samples from: {', '.join(wrong)}. Leave these "
-            "out; an evaluation has a temperature of its own, evaluation.temperature."
+            "Policy gradients train the distribution that the policy samples from: "
+            f"{', '.join(wrong)}. Leave these out; an evaluation has a temperature of its own, "
+            "evaluation.temperature."
         )
 
 

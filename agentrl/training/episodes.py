@@ -30,7 +30,7 @@ from agentrl.data.stored import (
 from agentrl.errors import ConfigError, DataError
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
-from agentrl.rollout.retelling import with_tokens
+from agentrl.rollout.retokenizing import with_tokens
 from agentrl.trajectory import EndReason, Trajectory
 
 PROMPT_SETTINGS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,22 @@ import numpy as np
 import torch
 
 from agentrl.algorithms.labels import policy_value, visit_distribution
-from agentrl.config import CloningLabelsConfig, PolicyConfig, RunConfig, load_config
+from agentrl.config import (
+    CloningLabelsConfig,
+    CriticLabelsConfig,
+    PolicyConfig,
+    RunConfig,
+    SearchingConfig,
+    StartingConfig,
+    read_saved,
+)
 from agentrl.data.labels import LabelStore, check_step, find_labels
-from agentrl.data.searched import SearchedState, searched_states
+from agentrl.data.searched import LabelledStep, SearchedState, searched_states
 from agentrl.data.segment import Segment, joined
+from agentrl.distributed import rank, world_size
 from agentrl.errors import ConfigError
-from agentrl.models.locate import model_path
-from agentrl.rollout.handover import adapter_digest
-from agentrl.training.distributed import rank, world_size
+from agentrl.models.policy import vocabulary_size
+from agentrl.rollout.weight_sync import adapter_digest
 
 _PROMPTS = (
     "environment.id",
@@ -36,49 +44,42 @@ _DISTRIBUTION = ("sampler.temperature", "sampler.top_p", "sampler.top_k")
 """Settings that decide whose values a search's are."""
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledStep:
-    """A step with its values under the labels.
-
-    Attributes:
-        segment: the step, the only one in it.
-        q: of the step.
-        state_value: V of its state, `agentrl.algorithms.labels.policy_value`.
-    """
-
-    segment: Segment
-    q: float
-    state_value: float
-
-
-def require_labels_for_critic(config: RunConfig) -> None:
+def require_labels_for_critic(
+    config: RunConfig, labels: CriticLabelsConfig | None, discount: float
+) -> None:
     """Find mistakes about the labels that the critic learns from, if it does.
+
+    Args:
+        config: of the run.
+        labels: of the critic.
+        discount: of the critic.
 
     Raises:
         ConfigError: there are none, or they were searched in another environment, with other
             prompts, from another distribution or discount, or on the tasks of the evaluation.
     """
-    if config.critic.labels is None:
+    if labels is None:
         return
     key = "critic.labels.folder"
-    job = _job(key, config.critic.labels.folder)
+    job = _job(key, labels.folder)
     _require_equal(key, job, config, (*_PROMPTS, *_DISTRIBUTION))
-    if job.search.max_turns is not None or (job.search.beyond and job.search.critic is None):
+    paid = job.search.bootstrap_value
+    if job.search.max_turns is not None or (paid and job.search.critic is None):
         raise ConfigError(
             f"{key}: the search cut episodes at search.max_turns={job.search.max_turns} and paid "
-            f"search.beyond={job.search.beyond:g} there, which the environment does not: search "
+            f"search.bootstrap_value={paid:g} there, which the environment does not: search "
             "without them."
         )
-    theirs, ours = job.search.discount, config.critic.discount
+    theirs, ours = job.search.discount, discount
     if theirs != ours:
         raise ConfigError(
-            f"{key}={config.critic.labels.folder!r} has Q-values of the discount {theirs:g} and "
+            f"{key}={labels.folder!r} has Q-values of the discount {theirs:g} and "
             f"the critic discounts by {ours:g}: set critic.discount={theirs:g}, or search with "
             f"search.discount={ours:g}."
         )
 
 
-def require_labels_to_clone(config: RunConfig) -> None:
+def require_labels_to_clone(config: StartingConfig) -> None:
     """Find mistakes about the labels that the start is cloned from, if it is.
 
     Raises:
@@ -90,7 +91,7 @@ def require_labels_to_clone(config: RunConfig) -> None:
         _require_equal(key, _job(key, config.cloning.labels.folder), config, _PROMPTS)
 
 
-def _job(key: str, given: str) -> RunConfig:
+def _job(key: str, given: str) -> SearchingConfig:
     """The configuration of the job that made labels.
 
     Raises:
@@ -114,10 +115,10 @@ def _job(key: str, given: str) -> RunConfig:
             f"{key}={given!r}: there is no {path}, which says how these labels were searched. Copy "
             "the job's config.yaml there, or name the job's own folder."
         )
-    return load_config(path)
+    return read_saved(SearchingConfig, path)
 
 
-def _require_equal(key: str, job: RunConfig, run: RunConfig, settings: Sequence[str]) -> None:
+def _require_equal(key: str, job: SearchingConfig, run: RunConfig, settings: Sequence[str]) -> None:
     """Refuse labels whose job differs from the run in a setting, or searched what it is judged on.
 
     Raises:
@@ -145,26 +146,26 @@ def _setting(config: RunConfig, name: str) -> Any:
     return value
 
 
-def labelled_steps(config: RunConfig, start: Path | None) -> list[LabelledStep]:
-    """This rank's share of the steps that the critic learns from; none if it learns from none.
+def labelled_steps(
+    policy: PolicyConfig, wanted: CriticLabelsConfig, start: Path | None
+) -> list[LabelledStep]:
+    """This rank's share of the steps that a critic learns from.
 
     Says so where they are the values of another policy than the run begins with.
 
     Args:
-        config: of the run.
+        policy: that reads the steps.
+        wanted: which labels, and which of their steps.
         start: adapter that the run begins with; None is the base.
 
     Raises:
         ConfigError: a rank would have no step.
         DataError: a step that the policy's model cannot read, or a broken file.
     """
-    wanted = config.critic.labels
-    if wanted is None:
-        return []
     store = find_labels(wanted.folder)
     _announce_searcher(store, start)
     steps = []
-    for states in _trees(store, config.policy):
+    for states in _trees(store, policy):
         for state in states:
             value = float(policy_value(torch.tensor(state.q), torch.tensor(state.prior)))
             steps += [
@@ -200,7 +201,7 @@ def draw(
     return [steps[place] for place in generator.integers(len(steps), size=count)]
 
 
-def searched_actions(config: RunConfig) -> list[Segment]:
+def searched_actions(config: StartingConfig) -> list[Segment]:
     """This rank's share of what a search chose, weighted, for behaviour cloning.
 
     Raises:
@@ -255,10 +256,7 @@ def _trees(
     store: LabelStore, policy: PolicyConfig, numbers: Sequence[int] | None = None
 ) -> Iterator[list[SearchedState]]:
     """The states of each tree, every step readable by the policy's model."""
-    from transformers import AutoConfig
-
-    found: Any = AutoConfig.from_pretrained(model_path(policy.model))
-    vocabulary = found.get_text_config().vocab_size
+    vocabulary = vocabulary_size(policy)
     for number in store.numbers() if numbers is None else numbers:
         rows = store.steps(number)
         for row in rows:

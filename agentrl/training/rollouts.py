@@ -4,46 +4,66 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from agentrl.config import RunConfig
-from agentrl.data.segment import Segment, candidate, learnable, utterance
+from agentrl.data.segment import Segment, candidate, learnable, segments_of, utterance
+from agentrl.distributed import barrier, gather, rank, total, world_size
 from agentrl.errors import EnvironmentFaultError
 from agentrl.files import MASK
-from agentrl.isolation import make_environment
+from agentrl.learners.policy import PolicyLearner
+from agentrl.rollout.build import EnvironmentFacts, build_runner
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.rollout.handover import Probe, hand_over
+from agentrl.rollout.groups import split_groups
 from agentrl.rollout.sampler import Request
 from agentrl.rollout.scripted import draw_specs
-from agentrl.training.actor_learner import ActorLearner
-from agentrl.training.checkpoint import barrier
-from agentrl.training.distributed import gather, rank, total, world_size
-from agentrl.training.start import build_runner
+from agentrl.rollout.weight_sync import Probe, sync_weights
 from agentrl.trajectory import EndReason, Trajectory
 
 PROBE_TOKENS = 16
 
 
 @dataclass(frozen=True)
-class Played:
+class Play:
     """A rank's share of some episodes, and what playing took.
 
     Attributes:
         trajectories: in the order of the specs.
         seconds: from the first prompt to the last answer.
         prompt_tokens: of all prompts.
-        cached_tokens: of them those that the engine had computed before.
+        cached_tokens: those of them that the engine had computed before.
     """
 
     trajectories: list[Trajectory]
     seconds: float
     prompt_tokens: int
     cached_tokens: int
+
+
+class Played:
+    """An iteration's episodes, this rank's share: what an algorithm learns from.
+
+    Args:
+        trajectories: all of them, failed ones included.
+        metrics: ``rollout/...``, over all ranks.
+        stale: whether an older version of the policy sampled some of them.
+
+    Attributes:
+        episodes: those that may be learned from: not failed, at least one turn.
+        segments: of the episodes, in order.
+    """
+
+    def __init__(
+        self, trajectories: list[Trajectory], metrics: Mapping[str, float], *, stale: bool
+    ) -> None:
+        self.trajectories, self.metrics, self.stale = trajectories, metrics, stale
+        self.episodes: list[Trajectory] = learnable(trajectories)
+        self.segments: list[Segment] = segments_of(self.episodes)
 
 
 class Rollouts:
@@ -53,58 +73,71 @@ class Rollouts:
         config: of the run.
         chat: of the policy's tokenizer.
         folder: the adapter that the sampler reads is written here.
+        facts: of the environment, with the first observation.
     """
 
-    def __init__(self, config: RunConfig, chat: Chat, folder: Path) -> None:
+    def __init__(
+        self, config: RunConfig, chat: Chat, folder: Path, facts: EnvironmentFacts
+    ) -> None:
         self.config, self.chat, self.folder = config, chat, folder
         self.sampler, self.runner = build_runner(config, chat)
-        environment = make_environment(config.environment)
-        self._tasks = environment.tasks("train")
-        observation, _ = environment.reset(seed=0, options={"task": self._tasks[0]})
-        environment.close()
-        prompt = tuple(chat.begin(observation))
+        self._tasks = facts.tasks_of("train")
+        prompt = tuple(chat.begin(facts.observation))
         length = min(PROBE_TOKENS, config.sampler.max_new_tokens)
         self.probe = Probe(prompt, prompt[-length:])
 
-    def play(self, iteration: int, metrics: dict[str, float]) -> list[Trajectory]:
-        """This rank's share of an iteration's episodes; adds ``rollout/...`` over all ranks.
+    def play(self, iteration: int, version: int) -> Played:
+        """This rank's share of an iteration's episodes.
+
+        Args:
+            iteration: decides which episodes.
+            version: of the policy that learns from them.
 
         Raises:
             EnvironmentFaultError: more episodes failed than `rollout.max_failed_share` allows, or
                 all of a rank.
         """
         title = f"iteration {iteration}"
-        return self.reported(self.play_mine(self.specs(iteration), None, title), metrics)
+        return self.reported(self.play_mine(self.specs(iteration), None, title), version)
 
     def specs(self, iteration: int) -> list[EpisodeSpec]:
         """An iteration's episodes, those of all ranks."""
         seed = np.random.SeedSequence([self.config.seed, iteration]).generate_state(1)
-        return draw_specs(self._tasks, self.config.rollout.episodes, int(seed[0]))
+        wanted = self.config.rollout
+        groups = wanted.episodes // wanted.group_size
+        return draw_specs(self._tasks, groups, int(seed[0]), wanted.group_size)
 
     def play_mine(
         self, specs: Sequence[EpisodeSpec], temperature: float | None, title: str | None
-    ) -> Played:
-        """This rank's share of the specs: every `world_size`-th, from its own number on."""
+    ) -> Play:
+        """This rank's share of the specs, whole groups of them: see `split_groups`."""
         sampler, begin = self.sampler, time.monotonic()
         read, cached = sampler.prompt_tokens, sampler.cached_tokens
-        mine = specs[rank() :: world_size()]
+        mine = [specs[position] for position in split_groups(specs, world_size())[rank()]]
         trajectories = self.runner.play(mine, temperature=temperature, progress=title)
         seconds = time.monotonic() - begin
         read, cached = sampler.prompt_tokens - read, sampler.cached_tokens - cached
-        return Played(trajectories, seconds, read, cached)
+        return Play(trajectories, seconds, read, cached)
 
-    def reported(self, played: Played, metrics: dict[str, float]) -> list[Trajectory]:
-        """The trajectories; adds ``rollout/...`` over all ranks, which all call it.
+    def reported(self, play: Play, version: int) -> Played:
+        """The episodes with their metrics over all ranks, which all call it.
 
-        Raises: as `play`.
+        Args:
+            play: of this rank.
+            version: of the policy that learns from them.
+
+        Raises:
+            EnvironmentFaultError: as `play`.
         """
-        trajectories = played.trajectories
-        metrics |= summary(trajectories, played.seconds)
-        read, cached = total([played.prompt_tokens, played.cached_tokens])
-        metrics["rollout/cached_share"] = cached / max(read, 1)
-        metrics["rollout/seconds"] = max(gather(played.seconds))
-        self._check_failures(trajectories, metrics["rollout/failed_share"])
-        return trajectories
+        trajectories = play.trajectories
+        metrics = summary(trajectories, play.seconds)
+        read, cached = total([play.prompt_tokens, play.cached_tokens])
+        metrics["rollout/cached_fraction"] = cached / max(read, 1)
+        metrics["rollout/seconds"] = max(gather(play.seconds))
+        self._check_failures(trajectories, metrics["rollout/failed_fraction"])
+        mean, largest = staleness(trajectories, version)
+        metrics |= {"rollout/staleness_mean": mean, "rollout/staleness_max": largest}
+        return Played(trajectories, metrics, stale=largest > 0)
 
     def play_specs(
         self, specs: Sequence[EpisodeSpec], temperature: float | None, title: str
@@ -132,7 +165,7 @@ class Rollouts:
         """
         wanted = [state for state in states for _ in range(count)]
         seeds = np.random.SeedSequence([seed, rank()]).generate_state(len(wanted), np.uint64) >> 1
-        completions = self.sampler.answer(
+        completions = self.sampler.complete(
             [
                 Request(episode.turns[turn].prompt_ids, int(s), choices=episode.turns[turn].choices)
                 for (episode, turn), s in zip(wanted, seeds, strict=True)
@@ -150,29 +183,31 @@ class Rollouts:
             for (episode, turn), completion in zip(wanted, completions, strict=True)
         ]
 
-    def hand_over(self, actor: ActorLearner, version: int) -> float:
-        """Give the sampler the actor's adapter; the probe's mean difference comes back.
+    def publish(self, policy: PolicyLearner, version: int) -> float:
+        """Give the sampler the policy's adapter; the probe's mean difference comes back.
 
         Raises:
             StaleAdapterError: the sampler does not run it.
         """
         if rank() == 0:
-            actor.policy.save_adapter(self.folder)
+            policy.policy.save_adapter(self.folder)
         barrier()
-        expected, tolerance = self.expected(actor), self.config.sampler.probe_tolerance
-        difference = hand_over(self.sampler, self.folder, version, self.probe, expected, tolerance)
+        expected, tolerance = self.expected(policy), self.config.sampler.probe_tolerance
+        difference = sync_weights(
+            self.sampler, self.folder, version, self.probe, expected, tolerance
+        )
         barrier()
         return difference
 
-    def expected(self, actor: ActorLearner) -> list[float]:
+    def expected(self, policy: PolicyLearner) -> list[float]:
         """The trainer's log-probabilities of the probe's action."""
-        return actor.score(utterance(self.probe.prompt_ids, self.probe.action_ids))
+        return policy.score(utterance(self.probe.prompt_ids, self.probe.action_ids))
 
     def save(self, folder: Path) -> None:
-        """Put into a checkpoint what is under way; nothing is, between two calls of `play`."""
+        """Put into a checkpoint what is under way: nothing, between two calls of `play`."""
 
     def restore(self, checkpoint: Path, iteration: int) -> None:
-        """Go on with what a checkpoint of after an iteration had under way."""
+        """Go on with what was under way when a checkpoint was written, after an iteration."""
 
     def renew_mask(self, folder: Path | None = None) -> None:
         """Let the policy behind ``policy.lagging_mask`` become another one.
@@ -204,7 +239,9 @@ class Rollouts:
         if not min(gather(len(learnable(trajectories)))):
             raise EnvironmentFaultError(
                 "A rank has no episode of this iteration to learn from: all of its own failed, or "
-                f"rollout.episodes={self.config.rollout.episodes} is less than the ranks."
+                f"there are fewer groups than ranks (rollout.episodes="
+                f"{self.config.rollout.episodes} / rollout.group_size="
+                f"{self.config.rollout.group_size} for {world_size()} ranks)."
             )
 
 
@@ -234,26 +271,26 @@ def summary(trajectories: Sequence[Trajectory], seconds: float) -> dict[str, flo
         "rollout/return": reward / played_,
         "rollout/success": success / played_,
         "rollout/turns": all_turns / played_,
-        "rollout/invalid_share": invalid / turns_,
-        "rollout/cut_share": cut / turns_,
-        "rollout/truncated_share": truncated / played_,
-        "rollout/failed_share": 1.0 - played / max(episodes, 1),
+        "rollout/invalid_fraction": invalid / turns_,
+        "rollout/length_limit_fraction": cut / turns_,
+        "rollout/truncated_fraction": truncated / played_,
+        "rollout/failed_fraction": 1.0 - played / max(episodes, 1),
         "rollout/retries": retries,
         "rollout/tokens": tokens,
         "rollout/tokens_per_second": tokens / max(time_taken, 1e-9),
     }
 
 
-def staleness(trajectories: Sequence[Trajectory], version: int) -> dict[str, float]:
+def staleness(trajectories: Sequence[Trajectory], version: int) -> tuple[float, float]:
     """By how many versions the policy is ahead of those that sampled, over the turns of all ranks.
 
     Args:
         trajectories: of this rank.
         version: of the policy now.
+
+    Returns:
+        Mean and maximum; 0 without turns.
     """
     behind = [version - turn.policy_version for t in trajectories for turn in t.turns]
     summed, turns = total([sum(behind), len(behind)])
-    return {
-        "rollout/staleness_mean": summed / max(turns, 1),
-        "rollout/staleness_max": float(max(gather(max(behind, default=0)))),
-    }
+    return summed / max(turns, 1), float(max(gather(max(behind, default=0))))

@@ -1,35 +1,29 @@
-"""A run's folder and bookkeeping: configuration, store, metrics, seeds, checkpoints, reports."""
+"""A run's folder and bookkeeping: configuration, lock, store, metrics, seeds, checkpoints.
+
+It knows no algorithm.
+"""
 
 from __future__ import annotations
 
-import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
-from agentrl.config import LoggingConfig, RunConfig, parse_config, save_config, without_effect
+from agentrl.config import LoggingConfig, RunConfig, parse_config, read_yaml, save_config
 from agentrl.data.labels import LABELS
-from agentrl.data.replay import Replay
 from agentrl.data.store import TrajectoryStore
-from agentrl.errors import ConfigError, TokenMismatchError
-from agentrl.files import ADAPTER, MASK, replacing
-from agentrl.rollout.chat import Chat
-from agentrl.training.ahead import AheadRollouts
-from agentrl.training.checkpoint import Checkpoints, Counters, barrier, load_weights
-from agentrl.training.distributed import gather, initialize_distributed, rank, world_size
-from agentrl.training.metrics import MetricsLog
-from agentrl.training.rollouts import Rollouts
+from agentrl.distributed import barrier, gather, initialize_distributed, rank, world_size
+from agentrl.errors import ConfigError
+from agentrl.files import replacing
+from agentrl.metrics import MetricsLog
+from agentrl.training.checkpoint import Checkpoints, Counters
 from agentrl.training.start import DEMONSTRATIONS
 from agentrl.trajectory import Trajectory
-
-if TYPE_CHECKING:
-    from agentrl.training.actor_learner import ActorLearner
-    from agentrl.training.critic_learner import CriticLearner
 
 MAY_CHANGE = (
     "iterations",
@@ -37,9 +31,7 @@ MAY_CHANGE = (
     "checkpoint",
     "logging",
     "output",
-    "actor.micro_batch_size",
-    "critic.micro_batch_size",
-    "cloning.micro_batch_size",
+    "*.micro_batch_size",
     "rollout.concurrent",
     "rollout.in_order",
     "rollout.max_failed_share",
@@ -53,8 +45,8 @@ MAY_CHANGE = (
     "search.pairs",
     "search.shown",
 )
-"""Settings and sections that a resumed run may have different from before: where the run goes, and
-what is a matter of memory, speed and tolerance rather than of the result."""
+"""Patterns of settings and sections that a resumed run may have different from before: where the
+run goes, and what is a matter of memory, speed and tolerance rather than of the result."""
 
 
 class Run:
@@ -117,8 +109,6 @@ class Run:
                     stale.unlink()
             with replacing(path) as temporary:
                 save_config(self.config, temporary)
-            if unused := without_effect(self.config):
-                print(f"Set, but without effect in this run: {', '.join(unused)}", flush=True)
 
     def _holds_work(self) -> bool:
         """Whether a run in this folder got as far as anything worth keeping."""
@@ -142,14 +132,22 @@ class Run:
             ) from error
 
     def _changes(self, path: Path) -> list[str]:
-        """What this run decides otherwise than the one whose configuration is saved there."""
-        saved = parse_config(RunConfig, yaml.safe_load(path.read_text("utf-8")), str(path))
-        old, new = _flat(saved.model_dump()), _flat(self.config.model_dump())
+        """What this run decides otherwise than the one whose configuration is saved there.
+
+        Where another algorithm saved it (a cloned start that is trained on), what both decide.
+        """
+        new, saved = _flat(self.config.model_dump(mode="json")), read_yaml(path)
+        if saved.get("algorithm") == self.config.algorithm:
+            parsed = parse_config(type(self.config), saved, str(path))
+            old = _flat(parsed.model_dump(mode="json"))
+            keys = old.keys() | new.keys()
+        else:
+            old = _flat(saved)
+            keys = (old.keys() & new.keys()) - {"algorithm"}
         return [
             f"{key}={old.get(key)!r}, now {new.get(key)!r}"
-            for key in sorted(old.keys() | new.keys())
-            if not f"{key}.".startswith(tuple(f"{each}." for each in MAY_CHANGE))
-            and old.get(key) != new.get(key)
+            for key in sorted(keys)
+            if old.get(key) != new.get(key) and not _may_change(key)
         ]
 
     def seed_torch(self, iteration: int) -> None:
@@ -161,49 +159,40 @@ class Run:
         key = zlib.crc32(purpose.encode())
         return np.random.default_rng([self.config.seed, rank(), key, *numbers])
 
-    def build_rollouts(self, chat: Chat) -> Rollouts:
-        """Sampler and runner; the sampler reads its adapters from the run's folder."""
-        kind = AheadRollouts if self.config.rollout.staleness else Rollouts
-        return kind(self.config, chat, self.folder / "sampler_adapter")
-
-    def share(self, batch_size: int) -> int:
-        """This rank's part of a batch."""
-        return max(1, batch_size // world_size())
-
-    def is_due(self, every: int) -> bool:
-        """Whether something that happens every so many iterations, and at the end, is due now."""
-        iteration = self.counters.iteration
-        return iteration == self.config.iterations or bool(every and iteration % every == 0)
-
     def append_trajectories(self, iteration: int, trajectories: list[Trajectory]) -> None:
         """Store this rank's episodes of an iteration."""
-        self.store.append(f"iteration-{iteration:06d}-rank-{rank():02d}", trajectories)
+        self.store.append(_shard(iteration), trajectories)
 
-    def log(self, iteration: int, metrics: dict[str, float]) -> None:
-        """Write an iteration's metrics and show its main figures on a line."""
+    def trajectories(self, iteration: int) -> Iterator[Trajectory]:
+        """This rank's episodes of an iteration, from the store."""
+        return self.store.read([_shard(iteration)])
+
+    def log(self, iteration: int, iterations: int, metrics: Mapping[str, float]) -> None:
+        """Write an iteration's metrics and show its main figures on a line.
+
+        Args:
+            iteration: the one that is over.
+            iterations: how many there will be.
+            metrics: of it.
+        """
         self.metrics.write(iteration, metrics)
         if rank() == 0:
-            print(_line(iteration, self.config.iterations, metrics), flush=True)
+            print(_line(iteration, iterations, metrics), flush=True)
 
     def announce(self, text: str) -> None:
         """Show a line about the current iteration, once for all ranks."""
         if rank() == 0:
             print(f"iteration {self.counters.iteration}: {text}", flush=True)
 
-    def log_cloning(self, update: int, metrics: dict[str, float]) -> None:
-        """Write an update of behaviour cloning to ``start/cloning`` and show the progress."""
-        self._log_update("cloning", update, metrics, "cloning/validation_loss")
+    def log_start(self, phase: str, shown: str, update: int, metrics: Mapping[str, float]) -> None:
+        """Write an update of a phase before the iterations to ``start/PHASE``; show the progress.
 
-    def log_pretraining(self, update: int, metrics: dict[str, float]) -> None:
-        """Write an update of the critic's pretraining to ``start/critic`` and show the progress."""
-        self._log_update("critic", update, metrics, "critic/q_loss")
-
-    def log_labels(self, update: int, metrics: dict[str, float]) -> None:
-        """Write an update that fits the critic to labels to ``start/labels``; show the progress."""
-        self._log_update("labels", update, metrics, "critic/label_q_loss")
-
-    def _log_update(self, phase: str, update: int, metrics: dict[str, float], shown: str) -> None:
-        """A phase before the iterations counts its own steps, in a folder of its own."""
+        Args:
+            phase: names the folder: ``cloning``, ``critic``, ...
+            shown: name of the metric on the console, every tenth update.
+            update: number of updates done; each phase counts its own.
+            metrics: of the update.
+        """
         if phase not in self._start_logs:
             settings = LoggingConfig(tensorboard=self.config.logging.tensorboard)
             log = MetricsLog(self.folder / "start" / phase, settings, rank=rank())
@@ -220,51 +209,18 @@ class Run:
         if rank() == 0:
             self._held.release()
 
-    def checked_mismatch(self, measured: dict[str, float], stale: bool) -> dict[str, float]:
-        """Pass the difference between sampler and trainer on, unless it is too large.
 
-        Args:
-            measured: by `ActorLearner.mismatch`.
-            stale: whether an older version sampled: then the difference has a good reason, and
-                whether both compute alike is told by the probe of each hand-over alone.
+def _shard(iteration: int) -> str:
+    return f"iteration-{iteration:06d}-rank-{rank():02d}"
 
-        Raises:
-            TokenMismatchError: its mean exceeds `sampler.mismatch_limit`.
-        """
-        found = measured["sampler/log_probability_difference"]
-        if not stale and not found <= self.config.sampler.mismatch_limit:
-            raise TokenMismatchError(
-                f"Sampler and trainer disagree on the sampled tokens: mean difference of their "
-                f"log-probabilities {found:.3g}, limit {self.config.sampler.mismatch_limit} "
-                "(sampler.mismatch_limit). The policy would learn from wrong ratios: use the same "
-                "number format in both, no dropout, temperature 1 without top-k and top-p."
-            )
-        return measured
 
-    def save(self, actor: ActorLearner, critic: CriticLearner, rollouts: Rollouts) -> Path:
-        """Write a checkpoint of learners, counters and rollouts that are under way."""
+def rank_size(batch_size: int) -> int:
+    """This rank's part of a batch that is counted over all ranks; at least 1."""
+    return max(1, batch_size // world_size())
 
-        def write(folder: Path) -> None:
-            if rank() == 0:
-                actor.policy.save_adapter(folder / ADAPTER)
-                torch.save(critic.target.state_dict(), folder / "target.pt")
-                if self.config.policy.lagging_mask is not None:
-                    shutil.copytree(self.folder / MASK, folder / MASK)
-                rollouts.save(folder)
-            actor.engine.save(folder / "actor")
-            critic.engine.save(folder / "critic")
 
-        return self.checkpoints.save(self.counters, write)
-
-    def restore(self, actor: ActorLearner, critic: CriticLearner, replay: Replay) -> None:
-        """Load the checkpoint, and the replay buffer from the stored episodes."""
-        assert self.checkpoint is not None
-        actor.engine.load(self.checkpoint / "actor")
-        critic.engine.load(self.checkpoint / "critic")
-        load_weights(self.checkpoint / "target.pt", critic.target)
-        suffix = f"-rank-{rank():02d}"
-        for iteration in range(1, self.counters.iteration + 1):
-            replay.extend(self.store.read([f"iteration-{iteration:06d}{suffix}"]))
+def _may_change(key: str) -> bool:
+    return any(fnmatch(f"{key}.", f"{pattern}.*") for pattern in MAY_CHANGE)
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -276,19 +232,24 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _line(iteration: int, iterations: int, metrics: dict[str, float]) -> str:
-    shown = {
-        "return": "rollout/return",
-        "success": "rollout/success",
-        "invalid": "rollout/invalid_share",
-        "Q loss": "critic/q_loss",
-        "advantage r": "critic/advantage_correlation",
-        "value r": "critic/value_correlation",
-        "KL": "actor/kl",
-        "entropy": "actor/entropy",
-    }
-    parts = [f"{label} {metrics[name]:.3f}" for label, name in shown.items() if name in metrics]
-    if not metrics.get("actor/moves"):
+_SHOWN = {
+    "return": "rollout/return",
+    "success": "rollout/success",
+    "invalid": "rollout/invalid_fraction",
+    "loss": "actor/loss",
+    "Q loss": "critic/q_loss",
+    "V loss": "critic/v_loss",
+    "advantage r": "critic/advantage_correlation",
+    "value r": "critic/value_correlation",
+    "KL": "actor/kl",
+    "entropy": "actor/entropy",
+}
+"""Figures on an iteration's line, as far as the algorithm has them."""
+
+
+def _line(iteration: int, iterations: int, metrics: Mapping[str, float]) -> str:
+    parts = [f"{label} {metrics[name]:.3f}" for label, name in _SHOWN.items() if name in metrics]
+    if metrics.get("critic/warmup_done") == 0.0:
         parts.append("critic warm-up")
-    seconds = sum(value for name, value in metrics.items() if name.startswith("time/"))
+    seconds = sum(metrics.get(f"time/{part}", 0.0) for part in ("rollout", "learn", "publish"))
     return f"iteration {iteration}/{iterations}  {'  '.join(parts)}  ({seconds:.1f} s)"

@@ -2,85 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from agentrl.config import EnvironmentConfig, PolicyConfig, RunConfig
+from agentrl.config import PolicyConfig, StartingConfig
 from agentrl.data.segment import Segment, learnable, segments_of
 from agentrl.data.store import TrajectoryStore
+from agentrl.distributed import barrier, gather, rank, world_size
 from agentrl.errors import ConfigError
 from agentrl.files import ADAPTER_FILES
-from agentrl.isolation import listing_actions, make_environment
+from agentrl.learners.cloning import Log, clone
+from agentrl.learners.engine import Engine
 from agentrl.models.adapter import check_adapter, find_adapter
-from agentrl.models.locate import model_path
 from agentrl.models.policy import Policy
+from agentrl.rollout.build import build_context
 from agentrl.rollout.chat import Chat
-from agentrl.rollout.context import Context
-from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import Answerer, Sampler, build_sampler
-from agentrl.rollout.scripted import demonstration_specs, play_scripted
-from agentrl.training.checkpoint import barrier
-from agentrl.training.cloning import Log, clone
-from agentrl.training.distributed import gather, rank, world_size
-from agentrl.training.engine import Engine
+from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.labelled import searched_actions
 from agentrl.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-
 DEMONSTRATIONS = "demonstrations"
 """Begins the names of the shards that hold a run's scripted episodes."""
 
 
-def build_chat(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> Chat:
-    """The chat adapter of a run, with the environment's rules if the configuration wants them."""
-    environment = make_environment(config.environment)
-    rules = environment.instructions if config.environment.instructions else ""
-    environment.close()
-    return Chat(tokenizer, rules, config.sampler.stop)
-
-
-def build_context(config: RunConfig, chat: Chat) -> Context:
-    """How a run's episodes become prompts."""
-    policy = config.policy
-    room = config.sampler.max_new_tokens
-    return Context(chat, policy.context_length, room, policy.history, policy.actions)
-
-
-def build_runner(config: RunConfig, chat: Chat) -> tuple[Sampler, Runner]:
-    """The configured sampler of the configured policy, and a runner that plays with it."""
-    path = model_path(config.policy.model)
-    sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
-    return sampler, runner_with(config, sampler, chat)
-
-
-def runner_with(config: RunConfig, sampler: Answerer, chat: Chat) -> Runner:
-    """A runner that plays the configured environment with a sampler, or with what guides one."""
-    context = build_context(config, chat)
-    return Runner(played_environment(config), sampler, context, **at_once(config))
-
-
-def played_environment(config: RunConfig) -> EnvironmentConfig:
-    """The configured environment, which lists its actions where the policy chooses among them."""
-    chooses = config.policy.actions == "admissible"
-    return listing_actions(config.environment) if chooses else config.environment
-
-
-def at_once(config: RunConfig) -> dict[str, Any]:
-    """How many episodes are under way and where they act: arguments of `Runner` and `Forest`."""
-    rollout = config.rollout
-    return {
-        "concurrent": rollout.concurrent,
-        "retries": rollout.retries,
-        "threads": rollout.threads,
-        "in_order": rollout.in_order,
-    }
-
-
-def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> list[Trajectory]:
+def demonstrations(
+    config: StartingConfig, chat: Chat, store: TrajectoryStore, tasks: Sequence[int]
+) -> list[Trajectory]:
     """This rank's share of the scripted episodes; played once, then read from the store.
+
+    Args:
+        config: of the run; without the section ``demonstrations`` there are none.
+        chat: of the policy's tokenizer.
+        store: of the run.
+        tasks: that they are drawn from.
 
     Raises:
         ConfigError: the environment has no scripted agent, or an action is too long.
@@ -91,7 +49,7 @@ def demonstrations(config: RunConfig, chat: Chat, store: TrajectoryStore) -> lis
     name = f"{DEMONSTRATIONS}-rank-{rank():02d}-of-{world_size():02d}"
     if all(gather(name in store.names())):
         return list(store.read([name]))
-    specs = demonstration_specs(config.environment, wanted)
+    specs = draw_specs(tasks, wanted.episodes, wanted.seed)
     played = play_scripted(
         config.environment,
         specs[rank() :: world_size()],
@@ -123,7 +81,7 @@ def given_adapter(policy: PolicyConfig) -> Path | None:
 
 
 def cloned_start(
-    config: RunConfig,
+    config: StartingConfig,
     tokenizer: PreTrainedTokenizerBase,
     episodes: list[Trajectory],
     folder: Path,
@@ -169,7 +127,7 @@ def cloned_start(
     return folder
 
 
-def _to_clone(config: RunConfig, episodes: list[Trajectory]) -> list[Segment]:
+def _to_clone(config: StartingConfig, episodes: list[Trajectory]) -> list[Segment]:
     """What the policy learns to say: the actions of a search, or of demonstrations."""
     assert config.cloning is not None
     if config.cloning.labels is not None:

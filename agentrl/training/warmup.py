@@ -2,10 +2,62 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
-from agentrl.algorithms.calibration import FEWEST_EPISODES
+from agentrl.algorithms.correlation import FEWEST_EPISODES
 from agentrl.config import WarmupConfig
+from agentrl.distributed import rank
+from agentrl.errors import CheckpointError
+
+_FILE = "warmup.json"
+
+
+class Warmup:
+    """Whether the critic's warm-up is over; a part of a checkpoint.
+
+    Args:
+        config: shortest and longest wait, and what the measurement must show.
+
+    Attributes:
+        done: the actor moves.
+    """
+
+    def __init__(self, config: WarmupConfig) -> None:
+        self.config = config
+        self.done = False
+
+    def end_if_due(self, waited: int, lower_bound: float) -> str | None:
+        """End the warm-up where there is a reason (`why_begin`); gives the reason when it ends now.
+
+        Args:
+            waited: iterations in which only the critic learned.
+            lower_bound: of the correlation, -1 to 1; NaN where it cannot be told.
+        """
+        reason = None if self.done else why_begin(self.config, waited, lower_bound)
+        self.done = self.done or reason is not None
+        return reason
+
+    def save(self, folder: Path) -> None:
+        """Write whether it is over; rank 0 does."""
+        if rank() == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / _FILE).write_text(json.dumps({"done": self.done}), "utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Restore what `save` wrote.
+
+        Raises:
+            CheckpointError: the file is missing or broken.
+        """
+        path = folder / _FILE
+        try:
+            self.done = bool(json.loads(path.read_text("utf-8"))["done"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{path} does not say whether the warm-up is over: {error}."
+            ) from error
 
 
 def why_begin(config: WarmupConfig, waited: int, lower_bound: float) -> str | None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import environments  # noqa: F401 - registers them
-from agentrl.contract import ContractViolation, check_environment, check_hostile_actions
+from agentrl.contract import ContractViolation, check_environment, fuzz_environment
 from agentrl.env import Agent, Split, TextEnvironment
 
 NEED_ARGUMENTS = {
@@ -67,8 +67,8 @@ def test_with_other_arguments_too(name: str, arguments: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", REGISTERED)
-def test_hostile_actions_neither_break_an_environment_nor_score(name: str, count: int) -> None:
-    assert 0 < check_hostile_actions(name, count) < count
+def test_fuzzed_actions_neither_break_an_environment_nor_score(name: str, count: int) -> None:
+    assert 0 < fuzz_environment(name, count) < count
 
 
 Answer = tuple[str, float, bool, bool, dict[str, Any]]
@@ -280,10 +280,10 @@ class Generous(Counting):
 
 
 @pytest.mark.parametrize(("make", "message"), [(Fragile, "cannot read"), (Generous, "paid 1.0")])
-def test_hostile_actions_find_what_is_broken(make: type[Counting], message: str) -> None:
+def test_fuzzed_actions_find_what_is_broken(make: type[Counting], message: str) -> None:
     with pytest.raises(ContractViolation, match=message):
-        check_hostile_actions(make, count=200)
-    check_hostile_actions(Counting, count=200)
+        fuzz_environment(make, count=200)
+    fuzz_environment(Counting, count=200)
 
 
 def splits(**tasks: Any) -> Callable[[], TextEnvironment]:

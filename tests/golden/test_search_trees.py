@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_rooms import exact_judge, grow, rooms_context
+from search_rooms import exact_value, grow, rooms_context
 
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.search.tree import Tree
@@ -26,7 +26,7 @@ CASES: dict[str, tuple[EpisodeSpec, dict[str, Any]]] = {
     ),
     "half a critic": (
         EpisodeSpec(0, 4),
-        {"iterations": 20, "critic": "x", "critic_weight": 0.5, "judge": exact_judge},
+        {"iterations": 20, "critic": "x", "critic_weight": 0.5, "value_function": exact_value},
     ),
 }
 

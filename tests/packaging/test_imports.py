@@ -19,7 +19,7 @@ TORCH_IS_THE_SUBJECT = {
     "agentrl.models.policy": "a torch module",
     "agentrl.models.q_model": "a torch module",
     "agentrl.training.*": "the training engine and what runs on it",
-    "agentrl.evaluation.during": "evaluation inside a training run",
+    "agentrl.training.evaluations": "evaluation inside a training run",
 }
 """Modules that import torch, and why; every other one loads without it."""
 

@@ -104,9 +104,9 @@ def test_an_import_against_the_layers_is_found(tmp_path: Path) -> None:
     file.write_text(
         "from agentrl.errors import DataError\n"
         "def late():\n"
-        "    from agentrl.training.engine import Engine\n"
+        "    from agentrl.learners.engine import Engine\n"
     )
 
     found = _offences("agentrl.data.store", file, layers)
 
-    assert found == ["store.py:3: agentrl.data imports agentrl.training.engine"]
+    assert found == ["store.py:3: agentrl.data imports agentrl.learners.engine"]

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertMo
 
 from agentrl.data.store import TrajectoryStore
 from agentrl.evaluation.result import read_results
-from agentrl.training.metrics import NON_FINITE, read_metrics
+from agentrl.metrics import NON_FINITE, read_metrics
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "ppo": {},
@@ -33,11 +33,11 @@ ALWAYS = {
     "rollout/return",
     "rollout/success",
     "rollout/turns",
-    "rollout/invalid_share",
-    "rollout/cut_share",
-    "rollout/cached_share",
-    "rollout/truncated_share",
-    "rollout/failed_share",
+    "rollout/invalid_fraction",
+    "rollout/length_limit_fraction",
+    "rollout/cached_fraction",
+    "rollout/truncated_fraction",
+    "rollout/failed_fraction",
     "rollout/retries",
     "rollout/tokens",
     "rollout/tokens_per_second",
@@ -56,7 +56,7 @@ ALWAYS = {
     "critic/advantage_correlation",
     "critic/value_correlation",
     "critic/return_mean",
-    "actor/moves",
+    "critic/warmup_done",
     "time/rollout",
     "time/critic",
 }
@@ -69,12 +69,12 @@ ACTING = {
     "sampler/probe_difference",
     "sampler/log_probability_difference",
     "sampler/log_probability_difference_max",
-    "sampler/effective_share",
+    "sampler/effective_sample_ratio",
     "time/actor",
-    "time/synchronize",
+    "time/publish",
 }
 OWN = {"ppo": {"actor/clipped", "actor/kl"}, "reinforce": {"actor/kl"}}
-OWN["dpo"] = {"actor/margin", "actor/pair_accuracy", "actor/pair_share"}
+OWN["dpo"] = {"actor/margin", "actor/pair_accuracy", "actor/pair_fraction"}
 
 
 def sections(change: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def assert_metrics(run: Path, always: set[str], acting: set[str], first_move: in
     assert [record["step"] for record in records] == [1, 2]
     for record in records:
         moves = record["step"] >= first_move
-        assert record["actor/moves"] == moves
+        assert record["critic/warmup_done"] == moves
         expected = {"step", "seconds"} | always | (acting if moves else set())
         assert record.keys() - BOUNDS == expected
         assert NON_FINITE not in record
@@ -175,7 +175,7 @@ def test_choosing_among_admissible_actions(variant: str, tiny_policy: Path, tmp_
     succeed(*(archer, config, "policy.actions=admissible"), "environment.arguments.guesses=answers")
     run = tmp_path / "runs" / "tiny"
     for record in read_metrics(run):
-        assert record["rollout/invalid_share"] == record["rollout/cut_share"] == 0.0
+        assert record["rollout/invalid_fraction"] == record["rollout/length_limit_fraction"] == 0.0
         if "sampler/log_probability_difference_max" in record:
             assert record["sampler/log_probability_difference_max"] < 1e-4
     turns = [

@@ -22,9 +22,9 @@ from processes import in_process, succeed
 from agentrl.config import load_config
 from agentrl.data.store import TrajectoryStore
 from agentrl.errors import AgentrlError, ConfigError, MissingExtraError
+from agentrl.metrics import read_metrics
 from agentrl.models.policy import load_tokenizer
 from agentrl.training.checks import require_fitting_policy
-from agentrl.training.metrics import read_metrics
 from agentrl.trajectory import EndReason
 
 BROKEN = {"id": "tests/Broken-v0", "module": "broken_world", "instructions": False}
@@ -168,7 +168,7 @@ def test_broken_episodes_are_counted_and_kept_out(tiny_policy: Path, tmp_path: P
     assert 0 < len(failed) < 10
     assert all("the browser is gone" in (t.error or "") for t in failed)
     first = read_metrics(run)[0]
-    assert first["rollout/failed_share"] == pytest.approx(len(failed) / 10)
+    assert first["rollout/failed_fraction"] == pytest.approx(len(failed) / 10)
     assert first["rollout/turns"] == 2.0
 
 
@@ -187,8 +187,8 @@ def test_replies_that_are_no_action_are_counted(tiny_policy: Path, tmp_path: Pat
     config = write_config(tmp_path, tiny_policy, cloning=None)
     succeed(archer, config, "iterations=1")
     [record] = read_metrics(tmp_path / "runs" / "tiny")
-    assert record["rollout/invalid_share"] > 0.9
-    assert record["rollout/failed_share"] == 0.0
+    assert record["rollout/invalid_fraction"] > 0.9
+    assert record["rollout/failed_fraction"] == 0.0
 
 
 @pytest.mark.slow

@@ -9,8 +9,12 @@ from archer_runs import archer, launch, write_config
 from processes import in_process
 from test_archer_resume import assert_same_run
 
+from agentrl.config import RunConfig, read_saved
 from agentrl.data.store import TrajectoryStore
-from agentrl.training.metrics import read_metrics
+from agentrl.evaluation.result import read_results
+from agentrl.evaluation.run import evaluation_panel
+from agentrl.metrics import read_metrics
+from agentrl.rollout.build import ask_environment
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +57,34 @@ def test_two_ranks_share_a_run_and_resume_it(tiny_policy: Path, tmp_path: Path) 
     assert code == 2
     assert "was written by 2 ranks and this run has 1" in message
     assert "Traceback" not in message
+
+
+def test_one_rank_plays_a_whole_group(tiny_policy: Path, tmp_path: Path) -> None:
+    """In the iterations and in the evaluation, which puts the episodes into the panel's order."""
+    config = write_config(
+        tmp_path,
+        tiny_policy,
+        rollout={"episodes": 9, "group_size": 3, "concurrent": 8},
+        evaluation={"episodes": 3, "samples": 2},
+    )
+    on_two_ranks(config, "iterations=1")
+    run = tmp_path / "runs" / "tiny"
+    store = TrajectoryStore(run / "trajectories")
+    shares = [list(store.read([f"iteration-000001-rank-0{rank}"])) for rank in range(2)]
+    assert [[game.sample for game in share] for share in shares] == [[0, 1, 2] * 2, [0, 1, 2]]
+    groups = [{(game.task, game.seed) for game in share} for share in shares]
+    assert [len(each) for each in groups] == [2, 1]
+    assert not groups[0] & groups[1]
+    assert len({game.turns[0].action_ids for game in shares[1]}) == 3
+    [result] = read_results(run / "evaluation" / "iteration-000001.json")
+    played = list(TrajectoryStore(run / "evaluation" / "trajectories").read(["iteration-000001"]))
+    panel = [(spec.task, spec.seed, spec.sample) for spec in result.panel.specs]
+    assert [(game.task, game.seed, game.sample) for game in played] == panel
+    assert [sample for _, _, sample in panel] == [0, 1] * 3
+    settings = read_saved(RunConfig, run / "config.yaml")
+    assert result.panel == evaluation_panel(settings, ask_environment(settings.environment))
+    assert result.summary.groups is not None
+    assert result.summary.groups.complete == 3
 
 
 def test_ranks_with_an_engine_each_play_the_tasks_of_one(tiny_policy: Path, tmp_path: Path) -> None:

@@ -15,17 +15,17 @@ from processes import in_process, succeed
 
 from agentrl.data.store import TrajectoryStore
 from agentrl.evaluation.result import read_results
-from agentrl.training.metrics import read_metrics
+from agentrl.metrics import read_metrics
 
 SIGKILLED = -9
 TRAINING = "agentrl.training"
 PLACES = {
     "while cloning": (f"{TRAINING}.run:Run.log_cloning", 3),
     "while the critic is pretrained": (f"{TRAINING}.run:Run.log_pretraining", 2),
-    "before the evaluation of the start": ("agentrl.evaluation.during:write_results", 1),
+    "before the evaluation of the start": ("agentrl.training.evaluations:write_results", 1),
     "after rollouts were stored": (f"{TRAINING}.critic_learner:CriticLearner.assess", 3),
     "in the middle of the critic": (f"{TRAINING}.critic_learner:CriticLearner.update", 9),
-    "in the middle of the actor": (f"{TRAINING}.actor_learner:ActorLearner.improve", 2),
+    "in the middle of the actor": (f"{TRAINING}.actor_learner:PolicyLearner.improve", 2),
     "half way through a checkpoint": (f"{TRAINING}.engine:Engine.save", 4),
     "right before a checkpoint's rename": (f"{TRAINING}.checkpoint:_flush", 2),
     "right after a checkpoint's rename": (
@@ -33,7 +33,7 @@ PLACES = {
         2,
     ),
     "right after a checkpoint": (f"{TRAINING}.checkpoint:Checkpoints._prune", 2),
-    "before the last evaluation": ("agentrl.evaluation.during:write_results", 2),
+    "before the last evaluation": ("agentrl.training.evaluations:write_results", 2),
 }
 FAST = ("after rollouts were stored",)
 SETTINGS: dict[str, Any] = {"iterations": 3, "checkpoint": {"every": 2}}
@@ -87,7 +87,7 @@ def test_a_lagging_mask_is_resumed_and_evaluated(tiny_policy: Path, tmp_path: Pa
         folder.mkdir()
     whole, killed = (write_config(folder, tiny_policy, **SETTINGS) for folder in folders)
     succeed(archer, whole, *masked)
-    place = (f"{TRAINING}.actor_learner:ActorLearner.improve", 2)
+    place = (f"{TRAINING}.actor_learner:PolicyLearner.improve", 2)
     assert in_process(archer, killed, *masked, kill_at=place)[0] == SIGKILLED
     succeed(archer, killed, *masked, "--resume")
     run = folders[1] / "runs" / "tiny"

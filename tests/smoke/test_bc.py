@@ -9,7 +9,7 @@ from archer_runs import archer, write_config
 from processes import in_process, succeed
 
 from agentrl.evaluation.result import read_results
-from agentrl.training.metrics import read_metrics
+from agentrl.metrics import read_metrics
 
 
 def bc(config: Path, *arguments: str) -> None:

@@ -96,6 +96,35 @@ def test_four_agents_play_the_same_panel(run: Path, tmp_path: Path) -> None:
     assert page.count("<details ") == 48
 
 
+def test_samples_of_an_episode_are_groups_in_table_files_and_page(
+    run: Path, tmp_path: Path
+) -> None:
+    code, output, error = call(
+        *("run", "--config", run / "config.yaml", "--agent", "start", "--agent", "random"),
+        *("--episodes", 5, "--samples", 3, "--output", tmp_path),
+    )
+    assert code == 0, error
+    assert "groups of 3" in output
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert (content["panel"]["episodes"], content["panel"]["samples"]) == (15, 3)
+    for agent in content["agents"]:
+        groups = agent["summary"]["groups"]
+        assert list(groups["pass_at"]) == ["1", "2", "3"]
+        assert groups["complete"] == 5
+        success = agent["summary"]["figures"]["success"]["mean"]
+        assert groups["pass_at"]["1"]["mean"] == pytest.approx(success)
+        best, mean = groups["best_return"], agent["summary"]["figures"]["mean_return"]
+        assert best["mean"] >= mean["mean"]
+    games = list(TrajectoryStore(tmp_path / "trajectories").read(["start"]))
+    assert [game.sample for game in games] == [0, 1, 2] * 5
+    assert len({(game.task, game.seed) for game in games}) == 5
+    assert len({game.turns[0].action_ids for game in games[:3]}) == 3
+    assert "sample 2" in (tmp_path / "episodes.html").read_text("utf-8")
+    code, output, error = call("compare", tmp_path / "results.json")
+    assert code == 0, error
+    assert "Difference from start, groups of 3" in output
+
+
 def test_nothing_but_failures_is_an_error(run: Path, tmp_path: Path) -> None:
     """The results are written all the same; a script that calls the command learns of it."""
     code, output, error = call(
@@ -191,6 +220,9 @@ def test_a_checkpoint_of_other_shapes_is_refused(
     [
         (["evaluation.episode=3"], "Did you mean 'episodes'?"),
         (["--split", "deev"], "evaluation.split"),
+        (["--samples", "0"], "evaluation.samples"),
+        (["--samples", "4", "--temperature", "0"], "samples=4 does not go with temperature=0"),
+        (["--prior-weight", "1"], "--prior-weight 1 is for agents with a judge"),
         (["--agent", "policy"], "none was given"),
         (["policy.model=./nowhere"], "'./nowhere' does not exist"),
     ],

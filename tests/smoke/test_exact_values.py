@@ -21,6 +21,10 @@ from tabular import BEST_DOOR, DOORS, ROOMS, Array, exact_values, optimum, rooms
 from agentrl.config import CloningConfig, CriticConfig, HistoryConfig, PolicyConfig, RunConfig
 from agentrl.data.replay import Replay
 from agentrl.data.segment import Segment, Step, candidate, learnable, segments_of
+from agentrl.distributed import initialize_distributed
+from agentrl.learners.cloning import clone
+from agentrl.learners.critic import CriticLearner
+from agentrl.learners.engine import Engine
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import ActionLikelihood, load_tokenizer
 from agentrl.models.tiny import (
@@ -33,10 +37,6 @@ from agentrl.rollout.chat import Chat
 from agentrl.rollout.choices import Choices
 from agentrl.rollout.context import Context
 from agentrl.rollout.scripted import draw_specs, play_scripted
-from agentrl.training.cloning import clone
-from agentrl.training.critic_learner import CriticLearner
-from agentrl.training.distributed import initialize_distributed
-from agentrl.training.engine import Engine
 from agentrl.trajectory import EndReason, Trajectory
 
 DISCOUNT = 0.9

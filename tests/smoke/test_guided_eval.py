@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from agentrl.config import RunConfig
 from agentrl.data.store import TrajectoryStore
-from agentrl.evaluation.guidance import Guidance, build_judge
+from agentrl.evaluation.guidance import Guidance, build_scorer
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
 from agentrl.models.q_model import QModel, save_q_model
@@ -104,7 +104,7 @@ def test_guided_agents_play_and_their_cost_is_shown(run: Path, tmp_path: Path) -
         cost, games = agent["settings"]["cost"], played[agent["agent"]]
         assert cost["turns"] == sum(len(game.turns) for game in games)
         assert cost["sampled"] == 4 * cost["turns"]
-        assert cost["turns"] <= cost["judged"] <= cost["sampled"]
+        assert cost["turns"] <= cost["scored"] <= cost["sampled"]
         assert cost["tokens"] >= cost["sampled"]
     said = {
         name: [turn.action_ids for g in games for turn in g.turns] for name, games in played.items()
@@ -140,12 +140,12 @@ def test_another_adapter_replaces_no_results(run: Path, tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("results.json"))) == 2
 
 
-def test_the_q_model_judges_by_its_values(run: Path, tiny_policy: Path) -> None:
+def test_the_q_model_scores_by_its_values(run: Path, tiny_policy: Path) -> None:
     config = RunConfig.model_validate(configuration(tiny_policy, run))
     tokenizer = load_tokenizer(config.policy)
-    judge = build_judge("q_guided", Guidance(q_model=run, read_out="averaged"), config, tokenizer)
+    scorer = build_scorer("q_guided", Guidance(q_model=run, read_out="averaged"), config, tokenizer)
     model = QModel(run, config.policy, "averaged")
-    for prompt, found, values in zip(PROMPTS, CANDIDATES, judge(PROMPTS, CANDIDATES), strict=True):
+    for prompt, found, values in zip(PROMPTS, CANDIDATES, scorer(PROMPTS, CANDIDATES), strict=True):
         assert values == pytest.approx(model([(prompt, c.ids) for c in found]), abs=1e-5)
 
 
@@ -170,23 +170,23 @@ def test_with_beta_as_prior_weight_the_q_models_own_policy_chooses(
         for prompt, found in zip(PROMPTS, CANDIDATES, strict=True)
     ]
     guidance = Guidance(q_model=run, prior_weight=0.1)
-    judge = build_judge("q_guided", guidance, config, tokenizer)
-    for prompt, found, values in zip(PROMPTS, proposed, judge(PROMPTS, proposed), strict=True):
+    scorer = build_scorer("q_guided", guidance, config, tokenizer)
+    for prompt, found, values in zip(PROMPTS, proposed, scorer(PROMPTS, proposed), strict=True):
         trained = [0.1 * sum(scored(run / "trained", prompt, c.ids)) for c in found]
         assert values == pytest.approx(trained, abs=1e-5)
 
 
-def test_the_critic_judges_by_q_of_what_would_be_said(run: Path, tiny_policy: Path) -> None:
+def test_the_critic_scores_by_q_of_what_would_be_said(run: Path, tiny_policy: Path) -> None:
     """Its value of a candidate is that of an episode in which it was said."""
     from agentrl.data.segment import Segment, Step
 
     config = RunConfig.model_validate(configuration(tiny_policy, run))
     tokenizer = load_tokenizer(config.policy)
-    judge = build_judge("critic_guided", Guidance(critic=run), config, tokenizer)
+    scorer = build_scorer("critic_guided", Guidance(critic=run), config, tokenizer)
     critic = CriticModel(config.critic, config.policy, None, tokenizer, 0)
     critic.module.load_state_dict(torch.load(run / "latest" / "target.pt"))
     critic.module.float().eval()
-    for prompt, found, values in zip(PROMPTS, CANDIDATES, judge(PROMPTS, CANDIDATES), strict=True):
+    for prompt, found, values in zip(PROMPTS, CANDIDATES, scorer(PROMPTS, CANDIDATES), strict=True):
         for completion, value in zip(found, values, strict=True):
             ids = (*prompt, *completion.ids, 4, 33, 5)
             end = len(prompt) + len(completion.ids)
@@ -208,10 +208,10 @@ def test_the_critic_judges_by_q_of_what_would_be_said(run: Path, tiny_policy: Pa
         ("mcts", ("--temperature", "0"), "at temperature 0 all are the same"),
         ("mcts", ("search.critic=nowhere",), "nowhere holds no critic"),
         ("mcts", ("search.ends=leave_out",), "is visited once and would never be taken"),
-        ("likeliest", ("--prior-weight", "0.1"), "is for agents with a judge"),
+        ("likeliest", ("--prior-weight", "0.1"), "is for agents with a scorer"),
     ],
 )
-def test_a_judge_that_is_missing_is_named(
+def test_a_scorer_that_is_missing_is_named(
     agent: str, more: tuple[str, ...], message: str, run: Path, tmp_path: Path
 ) -> None:
     """Before any agent plays, whoever is named before it."""
@@ -235,4 +235,4 @@ def test_a_two_tower_critic_is_refused(run: Path, tiny_policy: Path, tmp_path: P
     torch.save(critic.module.state_dict(), tmp_path / "latest" / "target.pt")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings), "utf-8")
     with pytest.raises(ConfigError, match=r"needs critic\.kind=causal"):
-        build_judge("critic_guided", Guidance(critic=tmp_path), config, tokenizer)
+        build_scorer("critic_guided", Guidance(critic=tmp_path), config, tokenizer)

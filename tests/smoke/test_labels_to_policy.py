@@ -38,7 +38,10 @@ from agentrl.data.collate import policy_batch
 from agentrl.data.labels import find_labels
 from agentrl.data.searched import searched_states
 from agentrl.data.segment import Segment, utterance
+from agentrl.distributed import initialize_distributed
 from agentrl.evaluation.result import read_results
+from agentrl.learners.critic import CriticLearner
+from agentrl.metrics import read_metrics
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
 from agentrl.rollout.chat import Chat
@@ -47,10 +50,7 @@ from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.scripted import draw_specs
 from agentrl.search.labels import Source, step_rows
 from agentrl.search.tree import Tree
-from agentrl.training.critic_learner import CriticLearner
-from agentrl.training.distributed import initialize_distributed
 from agentrl.training.labelled import LabelledStep, draw, labelled_steps
-from agentrl.training.metrics import read_metrics
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +313,7 @@ def test_without_a_coefficient_an_iteration_has_no_labels(
     "place",
     [
         ("agentrl.training.run:Run.log_labels", 3),
-        ("agentrl.training.critic_learner:CriticLearner.update", 6),
+        ("agentrl.learners.critic:CriticLearner.update", 6),
     ],
 )
 def test_killed_and_resumed_with_labels_is_the_same(

@@ -13,7 +13,10 @@ from processes import in_process, succeed
 from agentrl.data.labels import LabelStore
 
 SIGKILLED = -9
-STEPS, FILES = "agentrl.search.world:World.step", "agentrl.files:_flush_to_disk"
+STEPS, FILES = (
+    "agentrl.search.replayable:ReplayableEnvironment.step",
+    "agentrl.files:_flush_to_disk",
+)
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ def test_a_server_keeps_to_choices_as_transformers_does(
     for engine in engines:
         engine.load_adapter(make_adapter(seed=3).folder, 1)
     ours, theirs = (
-        {c.ids: (sum(c.log_probabilities), c.allowed_ids) for c in engine.answer(requests)}
+        {c.ids: (sum(c.log_probabilities), c.allowed_ids) for c in engine.complete(requests)}
         for engine in engines
     )
     for engine in engines:
@@ -84,5 +84,5 @@ def test_a_server_that_was_started_without_is_found_out(
 ) -> None:
     engine = at(servers[number], tiny_policy)
     with pytest.raises(SamplerError, match=f"{message}.*--logits-processors"):
-        engine.answer([Request(PROMPT, seed, choices=OFFERED) for seed in range(8)])
+        engine.complete([Request(PROMPT, seed, choices=OFFERED) for seed in range(8)])
     engine.close()

@@ -17,10 +17,10 @@ from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig, load_
 from agentrl.errors import ConfigError, SamplerError
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
-from agentrl.rollout.handover import Probe, hand_over
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.sampler import Request, Sampler, build_sampler
 from agentrl.rollout.scripted import draw_specs
+from agentrl.rollout.weight_sync import Probe, sync_weights
 from agentrl.trajectory import EndReason
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_an_adapter_agrees_with_transformers_on_both(
     for seed in (1, 2):
         adapter = make_adapter(seed=seed)
         expected = adapter.score(PROBE.prompt_ids, PROBE.action_ids)
-        assert hand_over(sampler, adapter.folder, seed, PROBE, expected, 1e-3) < 1e-4
+        assert sync_weights(sampler, adapter.folder, seed, PROBE, expected, 1e-3) < 1e-4
         reference.load_adapter(adapter.folder, seed)
         said = sampler.sample(PROMPTS * 4, SEEDS * 4)  # more than one server's share
         for prompt, completion in zip(PROMPTS * 4, said, strict=True):
@@ -104,14 +104,14 @@ def test_a_server_dies_in_mid_run_and_comes_back_with_the_adapter_of_now(
         before = runner.play(specs)
         sampler.submit([Request(prompt, seed) for prompt, seed in zip(PROMPTS, SEEDS, strict=True)])
         servers[0].kill()
-        assert len({ticket for _ in range(8) for ticket, _ in sampler.advance()}) == 4
+        assert len({ticket for _ in range(8) for ticket, _ in sampler.step()}) == 4
         after = runner.play(specs)
     assert [game.end_reason for game in after] == [EndReason.TERMINATED] * 40
     assert [[t.action_ids for t in game.turns] for game in after] == [
         [t.action_ids for t in game.turns] for game in before
     ]
     expected = second.score(PROBE.prompt_ids, PROBE.action_ids)
-    hand_over(sampler, second.folder, 2, PROBE, expected, 1e-3)
+    sync_weights(sampler, second.folder, 2, PROBE, expected, 1e-3)
     servers[0].start()
     servers[0].wait()
     pool = sampler._pool  # type: ignore[attr-defined]

@@ -23,11 +23,11 @@ from agentrl.algorithms.importance import effective_share
 from agentrl.config import ActorConfig, CriticConfig, PolicyConfig
 from agentrl.data.collate import PolicyBatch, policy_batch
 from agentrl.data.segment import Segment, Step
+from agentrl.distributed import initialize_distributed
+from agentrl.learners.critic import CriticLearner
+from agentrl.learners.policy import Judged, PolicyLearner
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
-from agentrl.training.actor_learner import ActorLearner, Judged
-from agentrl.training.critic_learner import CriticLearner
-from agentrl.training.distributed import initialize_distributed
 
 PADDING, STOP = 0, 2
 THREE_TURNS = ((4, 20, 31, 5), (22, 40, STOP), (4, 33, 5), (21, STOP), (4, 35, 36, 5), (23, STOP))
@@ -64,15 +64,15 @@ def action_tokens(rows: list[tuple[tuple[int, ...], ...]], width: int) -> list[l
     return [row + [False] * (width - len(row)) for row in said]
 
 
-def build(model: Path, **settings: Any) -> ActorLearner:
+def build(model: Path, **settings: Any) -> PolicyLearner:
     initialize_distributed()
     lora = {"rank": 4, "alpha": 8}
     config = PolicyConfig.model_validate({"model": str(model), "lora": lora, "device": "cpu"})
     actor = ActorConfig.model_validate({**SIZES, **settings})
-    return ActorLearner(Policy(config), actor, "zero0.json", PADDING)
+    return PolicyLearner(Policy(config), actor, "zero0.json", PADDING)
 
 
-def scored(learner: ActorLearner, *rows: tuple[tuple[int, ...], ...]) -> list[Segment]:
+def scored(learner: PolicyLearner, *rows: tuple[tuple[int, ...], ...]) -> list[Segment]:
     """Episodes with the log-probabilities that the policy itself gives them."""
     batch = policy_batch([episode(parts) for parts in rows], PADDING)
     with torch.no_grad():
@@ -81,7 +81,7 @@ def scored(learner: ActorLearner, *rows: tuple[tuple[int, ...], ...]) -> list[Se
 
 
 @contextmanager
-def perturbed(learner: ActorLearner, change: Tensor) -> Any:
+def perturbed(learner: PolicyLearner, change: Tensor) -> Any:
     """Inside, every token's log-probability is what it was plus `change` [B, T]."""
     hook = learner.policy.register_forward_hook(
         lambda module, arguments, output: (output[0] + change, output[1])
@@ -90,7 +90,7 @@ def perturbed(learner: ActorLearner, change: Tensor) -> Any:
     hook.remove()
 
 
-def check(learner: ActorLearner, loss: Loss, judged: Judged, acting: list[list[bool]]) -> Tensor:
+def check(learner: PolicyLearner, loss: Loss, judged: Judged, acting: list[list[bool]]) -> Tensor:
     """The loss moves with the log-probabilities and logits of action tokens, and no others."""
     expected = torch.tensor(acting)
     at_scores, at_logits = loss_gradients(learner, loss, judged)
@@ -107,7 +107,7 @@ def check(learner: ActorLearner, loss: Loss, judged: Judged, acting: list[list[b
     return at_scores
 
 
-def loss_gradients(learner: ActorLearner, loss: Loss, judged: Judged) -> tuple[Tensor, Tensor]:
+def loss_gradients(learner: PolicyLearner, loss: Loss, judged: Judged) -> tuple[Tensor, Tensor]:
     """Gradient [B, T] at each token's log-probability; its norm at the logits it came from."""
     logits: list[Tensor] = []
 
@@ -128,7 +128,7 @@ def loss_gradients(learner: ActorLearner, loss: Loss, judged: Judged) -> tuple[T
     return change.grad, norms
 
 
-def judged_episodes(learner: ActorLearner) -> tuple[Judged, Tensor]:
+def judged_episodes(learner: PolicyLearner) -> tuple[Judged, Tensor]:
     """Three turns and two, with advantages of their own; and what the gradient should be."""
     segments = scored(learner, THREE_TURNS, TWO_TURNS)
     advantages = [torch.tensor([1.0, -2.0, 0.5]), torch.tensor([3.0, -0.25])]
@@ -192,7 +192,7 @@ def test_preferences_touch_action_tokens_only(tiny_policy: Path, likelihood: flo
     succeed(preference, tiny_policy, likelihood)
 
 
-def gradients(learner: ActorLearner | CriticLearner, update: Callable[[], Any]) -> list[Tensor]:
+def gradients(learner: PolicyLearner | CriticLearner, update: Callable[[], Any]) -> list[Tensor]:
     """What the optimizer is given in an update, one tensor a trained parameter."""
     engine, found = learner.engine, list[Tensor]()
     step = engine.engine.step
@@ -259,7 +259,7 @@ def corrected_for_the_sampler(model: Path, objective: str) -> None:
     assert metrics["sampler/log_probability_difference"] == pytest.approx(0.3, abs=1e-4)
     lengths = torch.tensor([3.0, 2.0, 2.0, 2.0, 3.0])
     share = effective_share(0.3 * lengths)
-    assert metrics["sampler/effective_share"] == pytest.approx(share, abs=1e-4)
+    assert metrics["sampler/effective_sample_ratio"] == pytest.approx(share, abs=1e-4)
 
 
 def critic_splits(model: Path) -> None:
@@ -295,7 +295,7 @@ def bfloat16_updates(model: Path, deepspeed: str) -> None:
     assert {p.dtype for p in learner.target.parameters()} == {torch.float32}
     assert {p.dtype for p in learner.engine.module.parameters()} == {torch.bfloat16}
     assert learner.advantages(segments).dtype == torch.float32
-    actor = ActorLearner(Policy(policy), ActorConfig(), deepspeed, PADDING)
+    actor = PolicyLearner(Policy(policy), ActorConfig(), deepspeed, PADDING)
     improved = actor.improve(segments, torch.linspace(-1, 1, 5), 2, order())
     assert all(torch.isfinite(torch.tensor(value)) for value in improved.values())
 

@@ -68,7 +68,7 @@ def likelihoods(found: list[Completion]) -> dict[tuple[int, ...], float]:
 def test_both_engines_score_choices_alike(engines: tuple[Sampler, Sampler]) -> None:
     """Whole utterances that both happened to draw, by prompts with few choices and with 300."""
     given = requests(range(60))
-    ours, theirs = (engine.answer(given) for engine in engines)
+    ours, theirs = (engine.complete(given) for engine in engines)
     compared = 0
     for place, offered in enumerate(OFFERED[:3]):
         found, expected = (likelihoods(each[place::4]) for each in (ours, theirs))
@@ -87,7 +87,7 @@ def test_both_engines_score_choices_alike(engines: tuple[Sampler, Sampler]) -> N
 
 
 def test_greedy_choices_are_the_same(engines: tuple[Sampler, Sampler]) -> None:
-    ours, theirs = (engine.answer(requests(range(1), temperature=0.0)) for engine in engines)
+    ours, theirs = (engine.complete(requests(range(1), temperature=0.0)) for engine in engines)
     assert [completion.ids for completion in ours] == [completion.ids for completion in theirs]
     assert [c.log_probabilities for c in ours] == [
         pytest.approx(c.log_probabilities, abs=1e-4) for c in theirs
@@ -98,7 +98,7 @@ def test_vllm_draws_by_the_probabilities_that_it_reports(
     engines: tuple[Sampler, Sampler],
 ) -> None:
     given = [Request(PROMPTS[0], seed, choices=OFFERED[0]) for seed in range(DRAWS)]
-    drawn = engines[0].answer(given)
+    drawn = engines[0].complete(given)
     chances = {ids: math.exp(score) for ids, score in likelihoods(drawn).items()}
     unseen = 1.0 - sum(chances.values())
     assert 0 <= unseen + 1e-4 < 0.02
@@ -112,8 +112,8 @@ def test_a_request_without_choices_is_free(engines: tuple[Sampler, Sampler]) -> 
     """Also beside constrained ones, and with the log-probabilities of the model itself."""
     request = Request(PROMPTS[3], 5)
     beside, alone = (
-        engines[0].answer([*requests(range(3)), request])[-1],
-        engines[0].answer([request])[0],
+        engines[0].complete([*requests(range(3)), request])[-1],
+        engines[0].complete([request])[0],
     )
     assert beside.ids == alone.ids
     assert beside.log_probabilities == pytest.approx(alone.log_probabilities, abs=1e-5)
@@ -125,6 +125,6 @@ def test_a_temperature_that_would_hide_the_policy_is_refused(
     engines: tuple[Sampler, Sampler],
 ) -> None:
     with pytest.raises(SamplerError, match=r"temperature 0\.5.*would show"):
-        engines[0].answer([Request(PROMPTS[0], 0, 0.5, choices=OFFERED[0])])
-    [found] = engines[1].answer([Request(PROMPTS[0], 0, 0.5, choices=OFFERED[0])])
+        engines[0].complete([Request(PROMPTS[0], 0, 0.5, choices=OFFERED[0])])
+    [found] = engines[1].complete([Request(PROMPTS[0], 0, 0.5, choices=OFFERED[0])])
     assert found.ids in OFFERED[0]

@@ -23,12 +23,12 @@ from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig, VllmC
 from agentrl.errors import ConfigError, SamplerError, StaleAdapterError, TokenMismatchError
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
-from agentrl.rollout.handover import Probe, adapter_digest, hand_over
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.sampler import Completion, build_sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.rollout.transformers_sampler import TransformersSampler
 from agentrl.rollout.vllm_sampler import VllmSampler
+from agentrl.rollout.weight_sync import Probe, adapter_digest, sync_weights
 
 if TYPE_CHECKING:
     from tests.conftest import AdapterMaker
@@ -190,7 +190,7 @@ def test_the_same_folder_with_other_weights_is_another_adapter(
         adapter = make_adapter(seed=seed)
         shutil.copytree(adapter.folder, tmp_path / "adapter", dirs_exist_ok=True)
         expected = adapter.score(PROBE.prompt_ids, PROBE.action_ids)
-        hand_over(vllm, tmp_path / "adapter", 7, PROBE, expected, tolerance=1e-4)
+        sync_weights(vllm, tmp_path / "adapter", 7, PROBE, expected, tolerance=1e-4)
         [completion] = vllm.sample([long_prompt], [1])
         trainers = adapter.score(long_prompt, completion.ids)
         assert completion.log_probabilities == pytest.approx(trainers, abs=1e-4)
@@ -203,7 +203,7 @@ def test_a_stale_adapter_is_an_error(
     vllm.load_adapter(old.folder, 1)
     expected = new.score(PROBE.prompt_ids, PROBE.action_ids)
     with pytest.raises(StaleAdapterError, match="changed and were not saved"):
-        hand_over(vllm, old.folder, 2, PROBE, expected, 1e-3)
+        sync_weights(vllm, old.folder, 2, PROBE, expected, 1e-3)
 
     def ignore(folder: Path, version: int) -> None:
         """An engine that takes note of the files and goes on with the weights it has."""
@@ -211,7 +211,7 @@ def test_a_stale_adapter_is_an_error(
 
     monkeypatch.setattr(vllm, "load_adapter", ignore)
     with pytest.raises(StaleAdapterError, match="does not run the trainer's adapter 3"):
-        hand_over(vllm, new.folder, 3, PROBE, expected, 1e-3)
+        sync_weights(vllm, new.folder, 3, PROBE, expected, 1e-3)
 
 
 def test_fifty_swaps_leave_one_adapter(vllm: VllmSampler, make_adapter: AdapterMaker) -> None:
@@ -220,7 +220,7 @@ def test_fifty_swaps_leave_one_adapter(vllm: VllmSampler, make_adapter: AdapterM
     for version in range(50):
         which = version % 2
         folder = adapters[which].folder
-        assert hand_over(vllm, folder, version, PROBE, expected[which], 1e-3) < 1e-4
+        assert sync_weights(vllm, folder, version, PROBE, expected[which], 1e-3) < 1e-4
     assert vllm._engine.llm_engine.list_loras() == {1}
 
 
@@ -353,7 +353,7 @@ def beside_other_ranks(model: Path, adapter: Path, expected: list[float]) -> Non
         assert process_state() == before
         assert not torch.distributed.is_initialized()
         for version in (1, 2):
-            hand_over(engine, adapter, version, PROBE, expected, tolerance=1e-4)
+            sync_weights(engine, adapter, version, PROBE, expected, tolerance=1e-4)
         reference = TransformersSampler(policy, settings, str(model), STOP)
         reference.load_adapter(adapter, 1)
         assert largest_difference(reference, engine.sample(RAGGED, SEEDS)) < 1e-4

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agentrl.training.distributed import initialize_distributed, rank, world_size
-from agentrl.training.engine import Engine, chunks
+from agentrl.distributed import initialize_distributed, rank, world_size
+from agentrl.learners.engine import Engine, chunks
 
 ITEMS = 10
 Pair = tuple[Tensor, Tensor]

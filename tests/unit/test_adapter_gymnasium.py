@@ -8,7 +8,7 @@ from gymnasium.error import ResetNeeded
 from text_worlds import BROKEN  # importing it registers its world
 
 from agentrl.config import EnvironmentConfig
-from agentrl.contract import check_environment, check_hostile_actions
+from agentrl.contract import check_environment, fuzz_environment
 from agentrl.env import build_environment
 from agentrl.errors import ConfigError, EnvironmentFaultError, SnapshotUnsupportedError
 from environments.adapters.gymnasium_text import GymnasiumText
@@ -39,13 +39,13 @@ def test_the_contract_holds(arguments: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("anything", [False, True])
-def test_hostile_actions_neither_break_it_nor_score(anything: bool, count: int) -> None:
+def test_fuzzed_actions_neither_break_it_nor_score(anything: bool, count: int) -> None:
     def make() -> GymnasiumText:
         world = {"anything": anything}
         rule = {"return": 1.0}
         return adapted(arguments=world, success=rule, list_actions=True, actions_key="moves")
 
-    assert 0 < check_hostile_actions(make, count) < count
+    assert 0 < fuzz_environment(make, count) < count
 
 
 def test_an_episode_is_the_wrapped_environments_own() -> None:

@@ -9,7 +9,7 @@ import openenv_server
 import pytest
 from gymnasium.error import ResetNeeded
 
-from agentrl.contract import check_environment, check_hostile_actions
+from agentrl.contract import check_environment, fuzz_environment
 from agentrl.errors import ConfigError, EnvironmentFaultError, MissingExtraError
 from environments.adapters.openenv import OpenEnv
 
@@ -41,11 +41,11 @@ def test_the_contract_holds(url: str, arguments: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_hostile_actions_neither_break_it_nor_score(url: str, count: int) -> None:
+def test_fuzzed_actions_neither_break_it_nor_score(url: str, count: int) -> None:
     def make() -> OpenEnv:
         return counting(url, success={"reward": 1.0}, actions_field="moves", list_actions=True)
 
-    assert 0 < check_hostile_actions(make, count) < count
+    assert 0 < fuzz_environment(make, count) < count
 
 
 def test_an_episode_is_the_servers(url: str) -> None:

@@ -12,7 +12,7 @@ import textarena
 from endpoint_server import serving
 from gymnasium.error import ResetNeeded
 
-from agentrl.contract import check_environment, check_hostile_actions
+from agentrl.contract import check_environment, fuzz_environment
 from agentrl.errors import ConfigError, EnvironmentFaultError, MissingExtraError
 from environments.adapters.textarena import TextArena
 
@@ -39,8 +39,8 @@ def test_the_contract_holds_against_an_opponent() -> None:
 
 @pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("make", [guessing, crosses])
-def test_hostile_actions_neither_break_it_nor_score(make: Any, count: int) -> None:
-    assert check_hostile_actions(make, count) < count
+def test_fuzzed_actions_neither_break_it_nor_score(make: Any, count: int) -> None:
+    assert fuzz_environment(make, count) < count
 
 
 def test_a_game_is_the_packages_own() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gymnasium.error import ResetNeeded
 
-from agentrl.contract import check_environment, check_hostile_actions
+from agentrl.contract import check_environment, fuzz_environment
 from agentrl.errors import ConfigError, EnvironmentFaultError, MissingExtraError
 from environments.adapters.verifiers import Verifiers
 
@@ -24,8 +24,8 @@ def test_the_contract_holds(name: str) -> None:
 
 @pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [MANY, ONE])
-def test_hostile_actions_neither_break_it_nor_score(name: str, count: int) -> None:
-    assert check_hostile_actions(lambda: Verifiers(name), count) < count
+def test_fuzzed_actions_neither_break_it_nor_score(name: str, count: int) -> None:
+    assert fuzz_environment(lambda: Verifiers(name), count) < count
 
 
 def test_an_episode_of_many_turns() -> None:

@@ -12,7 +12,7 @@ import pytest
 from gymnasium.error import ResetNeeded
 
 from agentrl.config import EnvironmentConfig, IsolationConfig
-from agentrl.contract import check_environment, hostile_action
+from agentrl.contract import check_environment, fuzzed_action
 from agentrl.errors import ConfigError, DataError, MissingExtraError, SnapshotUnsupportedError
 from agentrl.isolation import make_environment
 from environments.alfworld import TASK_TYPES, ALFWorld
@@ -178,13 +178,13 @@ def test_it_keeps_the_contract(rooms: Path) -> None:
     )
 
 
-def test_10000_hostile_actions(world: ALFWorld) -> None:
+def test_10000_fuzzed_actions(world: ALFWorld) -> None:
     world.max_steps = 10_000
     world.reset(options={"task": 0})
     draw = random.Random(2)
     for _ in range(10_000):
         sensible = draw.choice(["look", "go to desk 1", "inventory"])
-        _, reward, ended, _, _ = world.step(hostile_action(draw, sensible))
+        _, reward, ended, _, _ = world.step(fuzzed_action(draw, sensible))
         assert (reward, ended) == (0.0, False)
     assert play_script(world, 0)[-1][1] == 1.0
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from agentrl.algorithms.importance import effective_share, truncated_weights
+from agentrl.algorithms.importance import effective_sample_ratio, truncated_weights
 
 
 def test_weights_by_hand() -> None:
@@ -41,8 +41,8 @@ def test_weighted_samples_of_one_policy_estimate_the_other() -> None:
     assert expected(2.0) == pytest.approx(0.2 - 2.0 * 0.4 + 4.0 * 0.2, abs=1e-6)
 
 
-def test_effective_share_by_hand() -> None:
-    assert effective_share(torch.zeros(7)) == 1.0
-    assert effective_share(torch.log(torch.tensor([3.0, 1.0]))) == pytest.approx(16 / 20)
-    assert effective_share(torch.tensor([900.0, 0.0])) == pytest.approx(0.5)
-    assert effective_share(torch.tensor([-2.0])) == 1.0
+def test_effective_sample_ratio_by_hand() -> None:
+    assert effective_sample_ratio(torch.zeros(7)) == 1.0
+    assert effective_sample_ratio(torch.log(torch.tensor([3.0, 1.0]))) == pytest.approx(16 / 20)
+    assert effective_sample_ratio(torch.tensor([900.0, 0.0])) == pytest.approx(0.5)
+    assert effective_sample_ratio(torch.tensor([-2.0])) == 1.0

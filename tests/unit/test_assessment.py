@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from agentrl.training.critic_learner import Assessment
+from agentrl.learners.critic import Assessment
 
 EPISODES, TURNS = 32, 4
 

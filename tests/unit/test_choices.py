@@ -132,7 +132,7 @@ def test_the_sampler_draws_from_the_renormalised_policy(
     expected = exact(OFFERED, scorer(make_adapter(seed=3).model))
     chances = {ids: math.exp(sum(scores)) for ids, scores in expected.items()}
     assert sum(chances.values()) == pytest.approx(1.0)
-    drawn = sampler.answer([Request(PROMPT, seed, choices=OFFERED) for seed in range(1500)])
+    drawn = sampler.complete([Request(PROMPT, seed, choices=OFFERED) for seed in range(1500)])
     for completion in drawn:
         assert completion.log_probabilities == pytest.approx(expected[completion.ids], abs=1e-5)
         assert completion.allowed_ids == Choices(OFFERED).along(completion.ids)
@@ -149,7 +149,7 @@ def test_greedy_takes_the_likeliest_token_of_those_that_are_left(
     while STOP not in ids:
         table = score([*PROMPT, *ids])
         ids.append(max(Choices(OFFERED).after(ids), key=table.__getitem__))
-    [found] = sampler.answer([Request(PROMPT, 0, temperature=0.0, choices=OFFERED)])
+    [found] = sampler.complete([Request(PROMPT, 0, temperature=0.0, choices=OFFERED)])
     assert found.ids == tuple(ids)
 
 
@@ -160,8 +160,8 @@ def test_choices_of_one_request_are_no_others(sampler: Sampler) -> None:
         Request(PROMPT, 5),
         Request([*PROMPT, 9], 5, choices=OFFERED[:1]),
     ]
-    together = sampler.answer(given)
-    for alone, found in zip([sampler.answer([one])[0] for one in given], together, strict=True):
+    together = sampler.complete(given)
+    for alone, found in zip([sampler.complete([one])[0] for one in given], together, strict=True):
         assert (alone.ids, alone.allowed_ids) == (found.ids, found.allowed_ids)
         assert alone.log_probabilities == pytest.approx(found.log_probabilities, abs=1e-5)
     assert together[1].allowed_ids == ()
@@ -173,7 +173,7 @@ def test_the_trainer_scores_as_the_sampler_does(
     sampler: Sampler, make_adapter: AdapterMaker
 ) -> None:
     likelihood = ActionLikelihood(make_adapter(seed=3).model)
-    drawn = sampler.answer(
+    drawn = sampler.complete(
         [Request(PROMPT, seed, choices=OFFERED if seed % 2 else ()) for seed in range(12)]
     )
     batch = policy_batch([spoken(completion) for completion in drawn], padding_id=0)
@@ -243,7 +243,7 @@ def test_choices_that_no_engine_can_keep_to(
 ) -> None:
     engine = build(tiny_policy, actions, **settings)
     with pytest.raises(SamplerError, match=message):
-        engine.answer([request_])
+        engine.complete([request_])
     engine.close()
 
 

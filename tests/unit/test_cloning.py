@@ -13,10 +13,10 @@ from processes import succeed
 from agentrl.config import CloningConfig, PolicyConfig
 from agentrl.data.collate import policy_batch
 from agentrl.data.segment import Segment, Step
+from agentrl.distributed import initialize_distributed
+from agentrl.learners.cloning import clone, cloning_loss, learning_rate_at
+from agentrl.learners.engine import Engine
 from agentrl.models.policy import Policy
-from agentrl.training.cloning import clone, cloning_loss, learning_rate_at
-from agentrl.training.distributed import initialize_distributed
-from agentrl.training.engine import Engine
 
 FIRST = Segment((4, 20, 5, 30, 31, 2), (Step(0, 3, 6, 0, 0.0, True, (0.0,) * 3),), texts=())
 SECOND = Segment(

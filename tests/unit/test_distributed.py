@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-JOIN = "from agentrl.training.distributed import initialize_distributed as join; join('cpu')"
+JOIN = "from agentrl.distributed import initialize_distributed as join; join('cpu')"
 
 
 def test_a_build_that_was_killed_does_not_block_the_next_process(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from engine_ranks import ITEMS, Net, build, items, main, squared_error, train, w
 from processes import succeed
 from torch import Tensor, nn
 
+from agentrl.distributed import initialize_distributed
 from agentrl.errors import CheckpointError, ConfigError, DivergedError
-from agentrl.training.distributed import initialize_distributed
-from agentrl.training.engine import Engine, chunks
+from agentrl.learners.engine import Engine, chunks
 
 
 def plain_training(updates: int = 3) -> tuple[list[Any], list[dict[str, float]]]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from agentrl.algorithms.returns import generalized_advantages
 from agentrl.data.collate import ValueBatch, causal_value_batch
 from agentrl.data.segment import Segment, segments_of
-from agentrl.training.critic_learner import EpisodeTable
+from agentrl.learners.critic import EpisodeTable
 from agentrl.trajectory import EndReason, Trajectory, Turn
 
 DISCOUNT, DECAY = 0.9, 0.7

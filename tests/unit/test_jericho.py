@@ -10,7 +10,7 @@ import textworld
 from gymnasium.error import ResetNeeded
 
 from agentrl.config import EnvironmentConfig, IsolationConfig
-from agentrl.contract import check_environment, hostile_action
+from agentrl.contract import check_environment, fuzzed_action
 from agentrl.env import SPLITS
 from agentrl.errors import ConfigError, DataError, MissingExtraError
 from agentrl.isolation import make_environment
@@ -199,13 +199,13 @@ def test_splits_and_tasks(games: Games) -> None:
 
 
 def survive(environment: Jericho, games: Games, count: int) -> float:
-    """Say so many hostile actions; the best return of all episodes."""
+    """Say so many fuzzed actions; the best return of all episodes."""
     best = total = 0.0
     environment.reset(seed=1)
     draw = random.Random(1)
     for _ in range(count):
         sensible = draw.choice(["look", "take all", "go north", "examine coin"])
-        _, reward, ended, truncated, _ = environment.step(hostile_action(draw, sensible))
+        _, reward, ended, truncated, _ = environment.step(fuzzed_action(draw, sensible))
         total += reward
         best = max(best, total)
         if ended or truncated:
@@ -216,7 +216,7 @@ def survive(environment: Jericho, games: Games, count: int) -> float:
 
 
 @pytest.mark.parametrize("kind", ["known", "unknown"])
-def test_hostile_actions_change_nothing(
+def test_fuzzed_actions_change_nothing(
     games: Games, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

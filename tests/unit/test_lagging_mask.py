@@ -149,7 +149,7 @@ def test_a_mask_needs_a_policy_and_an_engine_that_masks(
         engine.load_mask(adapters[0].folder)
     with pytest.raises(SamplerError, match="runs one adapter only"):
         Sampler.load_mask(engine, tmp_path)
-    assert engine.answer([Request(PROMPTS[0], 0)])[0].allowed_ids
+    assert engine.complete([Request(PROMPTS[0], 0)])[0].allowed_ids
     engine.close()
 
 

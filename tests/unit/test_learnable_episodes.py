@@ -26,7 +26,7 @@ from agentrl.data.store import TrajectoryStore
 from agentrl.errors import ConfigError, DataError
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
-from agentrl.rollout.retelling import with_tokens
+from agentrl.rollout.retokenizing import with_tokens
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.episodes import FoundEpisodes, learnable_episodes, prompt_settings
 from agentrl.trajectory import EndReason, Trajectory

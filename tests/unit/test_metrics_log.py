@@ -8,7 +8,7 @@ import pytest
 
 from agentrl.config import LoggingConfig
 from agentrl.errors import DataError, MissingExtraError
-from agentrl.training.metrics import MetricsLog, read_metrics
+from agentrl.metrics import MetricsLog, read_metrics
 
 FILE_ONLY = LoggingConfig(tensorboard=False)
 

@@ -28,6 +28,16 @@ def test_no_task_repeats_while_there_are_enough() -> None:
     assert sorted(spec.task for spec in panel.specs) == list(range(100))
 
 
+def test_samples_repeat_each_episode_of_the_panel() -> None:
+    once = make_panel(WORDLE, range(28, 34), "dev", 8, seed=3)
+    groups = make_panel(WORDLE, range(28, 34), "dev", 8, seed=3, samples=4)
+    assert (once.samples, groups.samples) == (1, 4)
+    assert groups.specs == tuple(
+        EpisodeSpec(spec.task, spec.seed, sample) for spec in once.specs for sample in range(4)
+    )
+    assert len({once.fingerprint, groups.fingerprint}) == 2
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -36,6 +46,8 @@ def test_no_task_repeats_while_there_are_enough() -> None:
         Panel("agentrl/Wordle-v0", {"words": 40}, "test", (EpisodeSpec(1, 2),)),
         Panel("agentrl/Wordle-v0", {"words": 40}, "dev", (EpisodeSpec(2, 2),)),
         Panel("agentrl/Wordle-v0", {"words": 40}, "dev", (EpisodeSpec(1, 3),)),
+        Panel("agentrl/Wordle-v0", {"words": 40}, "dev", (EpisodeSpec(1, 2, sample=1),)),
+        Panel("agentrl/Wordle-v0", {"words": 40}, "dev", (EpisodeSpec(1, 2), EpisodeSpec(1, 2, 1))),
         Panel("agentrl/Wordle-v0", {"words": 40}, "dev", ()),
     ],
 )

@@ -18,7 +18,7 @@ from agentrl.data.collate import PolicyBatch, policy_batch
 from agentrl.data.segment import Segment, Step
 from agentrl.errors import CheckpointError
 from agentrl.models.policy import Policy, load_adapter, load_tokenizer
-from agentrl.rollout.handover import adapter_digest
+from agentrl.rollout.weight_sync import adapter_digest
 
 LORA = {"rank": 4, "alpha": 8}
 TWO_TURNS = Segment(

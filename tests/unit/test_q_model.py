@@ -16,10 +16,7 @@ from processes import in_process, succeed
 from agentrl.algorithms.preference import averaged_ratio_value, log_ratio_value
 from agentrl.config import PolicyConfig, RunConfig
 from agentrl.errors import CheckpointError, ConfigError, DataError
-from agentrl.models.policy import Policy
-from agentrl.models.q_model import QModel, ReadOut, save_q_model
-from agentrl.training.metrics import read_metrics
-from agentrl.training.preference_learning import (
+from agentrl.learners.preferences import (
     COLUMNS,
     Pair,
     pair_accuracy,
@@ -27,6 +24,9 @@ from agentrl.training.preference_learning import (
     split_by_task,
     train,
 )
+from agentrl.metrics import read_metrics
+from agentrl.models.policy import Policy
+from agentrl.models.q_model import QModel, ReadOut, save_q_model
 
 LORA = {"rank": 4, "alpha": 8}
 STEPS = [([4, 30, 31, 5], [20, 21, 2]), ([5], [40, 2]), (list(range(4, 40)), [50, 51, 52, 53, 2])]
@@ -166,8 +166,8 @@ def trl_makes_the_step_of_dpo(model: Path, folder: Path) -> None:
     from agentrl.config import LoggingConfig
     from agentrl.data.collate import policy_batch
     from agentrl.data.segment import utterance
-    from agentrl.training.distributed import initialize_distributed
-    from agentrl.training.metrics import MetricsLog
+    from agentrl.distributed import initialize_distributed
+    from agentrl.metrics import MetricsLog
 
     initialize_distributed("cpu")
     start = adapter(model, folder / "start", 2)
@@ -289,7 +289,7 @@ def test_files_that_are_no_pairs(tmp_path: Path) -> None:
 def test_pairs_of_another_model_are_refused(
     broken: Pair, tiny_policy: Path, tmp_path: Path
 ) -> None:
-    from agentrl.training.preference_learning import _check
+    from agentrl.learners.preferences import _check
 
     policy = Policy(policy_config(tiny_policy))
     with pytest.raises(DataError, match="Is it of another model"):

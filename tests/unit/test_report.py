@@ -110,6 +110,41 @@ def test_a_table_too_wide_puts_the_ends_of_intervals_below_each_other(width: int
     assert max(map(len, [*text.splitlines(), *difference.splitlines()])) <= width
 
 
+def grouped(agent: str, *success: bool) -> Evaluation:
+    """Groups of four episodes, of tasks 1 and 2."""
+    specs = tuple(EpisodeSpec(task, 10, sample) for task in (1, 2) for sample in range(4))
+    panel = Panel(PANEL.environment, {"words": 40}, "dev", specs)
+    played = [
+        replace(episode(spec, won), sample=spec.sample)
+        for spec, won in zip(specs, success, strict=True)
+    ]
+    return Evaluation.of(agent, panel, played, {"temperature": 1.0})
+
+
+@pytest.mark.parametrize("width", [80, 76])
+def test_groups_have_a_table_of_their_own(width: int) -> None:
+    """pass@2 of 4 episodes of which 1 or 2 solved their task: 3/6 and 5/6."""
+    start, policy = grouped("start", *[False] * 8), grouped("iteration 12", 1, 0, 0, 0, 1, 1, 0, 0)
+    text = printed(results_table([start, policy]), width)
+    lines = [line.split() for line in text.splitlines()]
+    figures, groups = (line[2:] for line in lines if line[:2] == ["iteration", "12"])
+    assert figures == ["37.5", "-2.00", "2.00", "50.0", "8"]
+    assert groups == ["37.5", "66.7", "100.0", "-2.00", "2"]
+    assert ["pass", "pass", "pass", "best"] in lines
+    assert ["agent", "@1", "%", "@2", "%", "@4", "%", "of", "4", "groups"] in lines
+    difference = printed(comparison_table([start, policy]), width)
+    assert "+66.7" in difference
+    assert max(map(len, [*text.splitlines(), *difference.splitlines()])) <= width
+
+
+def test_the_page_of_episodes_names_samples(tmp_path: Path) -> None:
+    write_episodes([grouped("policy", *[True] * 8)], tmp_path / "groups.html")
+    page = Page((tmp_path / "groups.html").read_text("utf-8"))
+    assert [page.texts.count(f"seed 10, sample {number}") for number in range(4)] == [2] * 4
+    write_episodes([evaluation("policy", 1, 0)], tmp_path / "alone.html")
+    assert "sample" not in (tmp_path / "alone.html").read_text("utf-8")
+
+
 def test_failed_episodes_are_shown() -> None:
     broken = Trajectory(PANEL.environment, 2, 20, (), EndReason.FAILED, error="RuntimeError")
     result = Evaluation.of("policy", PANEL, [episode(PANEL.specs[0], True), broken])
@@ -141,6 +176,39 @@ def test_results_survive_their_file(tmp_path: Path) -> None:
     assert read[1].panel.fingerprint == PANEL.fingerprint
     content = json.loads((tmp_path / "deep" / "results.json").read_text())
     assert content["agents"][1]["summary"]["figures"]["success"]["mean"] == 0.5
+
+
+def test_groups_survive_their_file(tmp_path: Path) -> None:
+    written = grouped("policy", 1, 0, 0, 0, 1, 1, 0, 0)
+    write_results([written], tmp_path / "results.json")
+    [read] = read_results(tmp_path / "results.json")
+    assert read.panel == written.panel
+    assert read.outcomes == written.outcomes
+    assert read.summary == written.summary
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert (content["panel"]["episodes"], content["panel"]["samples"]) == (8, 4)
+    groups = content["agents"][0]["summary"]["groups"]
+    assert groups["pass_at"]["2"]["mean"] == pytest.approx((3 / 6 + 5 / 6) / 2)
+    assert groups["best_return"]["mean"] == -2.0
+
+
+def test_a_file_of_before_there_were_samples_is_read(tmp_path: Path) -> None:
+    outcomes = [
+        {"task": 1, "seed": 2, "success": True, "total_reward": -1.0, "turns": 2, "invalid": 0}
+        | {"end_reason": "terminated"}
+    ]
+    fingerprint = "cb8363133a58ace79e2192c78738894014215a3c6b37a5aed3f503c90bd907f0"
+    panel = {"environment": "agentrl/Wordle-v0", "arguments": {"words": 40}, "split": "dev"}
+    content = {
+        "format": 1,
+        "panel": {**panel, "episodes": 1, "fingerprint": fingerprint},
+        "agents": [{"agent": "start", "settings": {}, "summary": {}, "episodes": outcomes}],
+    }
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    [read] = read_results(tmp_path / "old.json")
+    assert read.panel.specs == (EpisodeSpec(1, 2),)
+    assert read.summary.figures.mean_return.mean == -1.0
+    assert read.summary.groups is None
 
 
 def test_a_result_of_one_episode_is_valid_json(tmp_path: Path) -> None:

@@ -239,6 +239,43 @@ def test_turn_seeds_are_stable_and_distinct() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
+def test_the_first_sample_of_a_group_has_the_seeds_of_an_episode_without_a_group() -> None:
+    """The numbers were recorded before there were groups."""
+    assert turn_seed(EpisodeSpec(7, 3), 0) == 4360570328414599117
+    assert turn_seed(EpisodeSpec(0, 0, sample=0), -1) == 7669641054330217337
+    assert turn_seed(EpisodeSpec(2, 5), 1, 0, "candidate", 3) == 748960896887324925
+
+
+def test_every_sample_of_a_group_has_seeds_of_its_own() -> None:
+    specs = [EpisodeSpec(task, 3, sample) for task in range(9) for sample in range(9)]
+    places = [(0,), (1,), (-1,), (1, 0, "candidate", 3)]
+    seeds = {turn_seed(spec, *place) for spec in specs for place in places}
+    assert len(seeds) == 9 * 9 * len(places)
+
+
+def test_samples_of_a_group_begin_alike_and_say_different_things(
+    sampler: Sampler, chat: Chat
+) -> None:
+    group = [EpisodeSpec(3, 5, sample) for sample in range(3)]
+    alone, *played = play(sampler, chat, WORDLE, [EpisodeSpec(3, 5), *group])
+    assert [(game.task, game.seed, game.sample) for game in played] == [
+        (3, 5, 0),
+        (3, 5, 1),
+        (3, 5, 2),
+    ]
+    assert played[0] == alone
+    assert len({game.turns[0].prompt_ids for game in played}) == 1
+    assert len({game.turns[0].observation for game in played}) == 1
+    assert len({game.turns[0].action_ids for game in played}) == 3
+
+
+def test_samples_of_a_group_live_in_the_same_world(sampler: Sampler, chat: Chat) -> None:
+    """Without luck in what is said, the episodes of a group are the same."""
+    group = [EpisodeSpec(3, 5, sample) for sample in range(2)]
+    first, second = play(sampler, chat, WORDLE, group, temperature=0.0)
+    assert first.turns == second.turns
+
+
 class Relay(TextEnvironment):
     """Two turns; in task 0 the second waits until task 1 is over."""
 

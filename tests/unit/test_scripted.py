@@ -12,6 +12,7 @@ from agentrl.config import EnvironmentConfig
 from agentrl.errors import ConfigError
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
+from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.trajectory import EndReason
 from environments.wordle import Wordle
@@ -33,6 +34,20 @@ def test_specs_are_the_same_for_the_same_seed_only() -> None:
     assert draw_specs(range(50), 20, seed=3) == draw_specs(range(50), 20, seed=3)
     assert draw_specs(range(50), 20, seed=3) != draw_specs(range(50), 20, seed=4)
     assert draw_specs(range(50), 0, seed=3) == []
+
+
+def test_specs_are_those_of_earlier_versions() -> None:
+    """Recorded before there were groups."""
+    recorded = [(0, 74845286), (1, 309580411), (2, 1767258089), (1, 2037209175)]
+    assert draw_specs(range(3), 4, seed=1) == [EpisodeSpec(*pair) for pair in recorded]
+
+
+def test_a_group_has_one_task_and_one_seed() -> None:
+    alone = draw_specs(range(5), 8, seed=3)
+    groups = draw_specs(range(5), 8, seed=3, samples=3)
+    assert groups == [
+        EpisodeSpec(spec.task, spec.seed, sample) for spec in alone for sample in range(3)
+    ]
 
 
 def test_specs_need_tasks() -> None:
@@ -79,6 +94,16 @@ def test_random_actions_are_uniform_over_the_admissible_ones() -> None:
     expected = guesses.total() / len(words)
     deviation = sum((n - expected) ** 2 / expected for n in guesses.values())
     assert deviation < 72.05  # chi-square with 39 degrees of freedom, p = 0.001
+
+
+def test_samples_of_a_group_are_played_with_other_random_actions() -> None:
+    group = [EpisodeSpec(3, 5, sample) for sample in range(4)]
+    games = play_scripted(WORDLE, group, "random")
+    assert [(game.task, game.seed, game.sample) for game in games] == [
+        (3, 5, sample) for sample in range(4)
+    ]
+    assert len({tuple(turn.action for turn in game.turns) for game in games}) == 4
+    assert games[:1] == play_scripted(WORDLE, [EpisodeSpec(3, 5)], "random")
 
 
 def test_limits_truncate_and_refuse_what_a_policy_could_not_say(tiny_policy: Path) -> None:

@@ -14,11 +14,11 @@ from search_rooms import (
     DoorSampler,
     Falling,
     counted_steps,
-    exact_judge,
+    exact_value,
     finite_values,
     grow,
     rooms_context,
-    rooms_forest,
+    rooms_search,
     settings,
     world,
 )
@@ -26,11 +26,11 @@ from tabular import BEST_DOOR, rooms
 
 from agentrl.config import EnvironmentConfig
 from agentrl.env import build_environment
+from agentrl.rollout.best_of_n import Cost
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.rollout.guided import Cost
 from agentrl.search.acting import Acting
-from agentrl.search.forest import Forest
+from agentrl.search.batched import BatchedSearch
 from agentrl.search.tree import Node
 from agentrl.trajectory import EndReason, Trajectory
 
@@ -48,8 +48,8 @@ def play(
     environment: EnvironmentConfig | None = None,
     **given: Any,
 ) -> tuple[list[Trajectory], Cost]:
-    with closing(rooms_forest(context, environment, **given)) as forest:
-        return forest.play(specs), forest.cost
+    with closing(rooms_search(context, environment, **given)) as search:
+        return search.play(specs), search.cost
 
 
 def actions(trajectory: Trajectory) -> list[str]:
@@ -103,6 +103,16 @@ def test_an_episode_is_recorded_as_it_happened(context: Context) -> None:
     assert (episode.task, episode.seed) == (2, 7)
 
 
+def test_samples_of_a_group_search_with_seeds_of_their_own(context: Context) -> None:
+    group = [EpisodeSpec(2, 7, sample) for sample in range(8)]
+    episodes, _ = play(context, group, iterations=1)
+    assert [episode.sample for episode in episodes] == list(range(8))
+    assert len({episode.turns[0].observation for episode in episodes}) == 1
+    assert len({tuple(actions(episode)) for episode in episodes}) > 1
+    [alone], _ = play(context, [EpisodeSpec(2, 7)], iterations=1)
+    assert episodes[0] == alone
+
+
 def test_an_episode_is_the_same_whatever_is_played_beside_it(context: Context) -> None:
     specs = [EpisodeSpec(task % 4, seed=10 + task) for task in range(9)]
     alone = [play(context, [spec], iterations=12, concurrent=1)[0][0] for spec in specs]
@@ -116,7 +126,7 @@ def test_the_cost_is_what_was_asked_for(context: Context, monkeypatch: pytest.Mo
     played, cost = play(context, iterations=7)
     assert cost.environment_steps == len(taken)
     assert cost.turns == sum(len(episode.turns) for episode in played)
-    assert cost.judged == 0
+    assert cost.scored == 0
     assert cost.tokens > cost.sampled > cost.turns
 
 
@@ -132,8 +142,8 @@ def test_every_turn_has_the_whole_budget(context: Context, budget: str) -> None:
 
 def test_a_critic_values_states_in_place_of_rollouts(context: Context) -> None:
     given = {"critic": "x", "critic_weight": 1.0, "iterations": 30}
-    played, cost = play(context, judge=exact_judge, candidates=2, samples=60, **given)
-    assert cost.judged > 0
+    played, cost = play(context, value_function=exact_value, candidates=2, samples=60, **given)
+    assert cost.scored > 0
     assert cost.environment_steps <= 30 * cost.turns
     for episode in played:
         assert actions(episode) == [BEST_DOOR[turn.observation] for turn in episode.turns]
@@ -172,16 +182,18 @@ def test_a_cut_episode_ends_as_the_runners_does(context: Context) -> None:
 
 def test_an_error_leaves_nothing_open(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     sampler = DoorSampler(context.chat, 3)
-    forest = Forest(world("SavedRooms"), sampler, context, settings(iterations=5), concurrent=4)
+    search = BatchedSearch(
+        world("SavedRooms"), sampler, context, settings(iterations=5), concurrent=4
+    )
 
     def broken(self: Acting, environment: str, version: int) -> Trajectory:
         raise RuntimeError("no trajectory")
 
     monkeypatch.setattr(Acting, "trajectory", broken)
     with pytest.raises(RuntimeError, match="no trajectory"):
-        forest.play([EpisodeSpec(task, 1) for task in range(9)])
+        search.play([EpisodeSpec(task, 1) for task in range(9)])
     assert sampler.busy == 0
-    forest.close()
+    search.close()
 
 
 def test_a_success_ends_a_turns_search_not_the_episodes(context: Context) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import datasets
 import pytest
-from search_rooms import DISCOUNT, exact_judge, finite_values, grow, rooms_context, world
+from search_rooms import DISCOUNT, exact_value, finite_values, grow, rooms_context, world
 from tabular import BEST_DOOR, DOORS, ROOMS
 
 from agentrl.config import PairsConfig, RunConfig
@@ -224,7 +224,12 @@ def test_a_text_that_is_no_unicode_is_refused(trees: list[Tree], tmp_path: Path)
 
 def test_the_page_shows_every_step(context: Context, tmp_path: Path) -> None:
     [tree] = grow(
-        context, [EpisodeSpec(0, 1)], iterations=9, critic="x", critic_weight=1.0, judge=exact_judge
+        context,
+        [EpisodeSpec(0, 1)],
+        iterations=9,
+        critic="x",
+        critic_weight=1.0,
+        value_function=exact_value,
     )
     rows = step_rows(tree, SOURCE, DISCOUNT)
     rows[0]["action"] = "<script>"

@@ -13,7 +13,7 @@ from search_rooms import (
     Falling,
     SavedRooms,
     counted_steps,
-    exact_judge,
+    exact_value,
     finite_values,
     grow,
     rooms_context,
@@ -28,7 +28,7 @@ from agentrl.errors import ConfigError
 from agentrl.rollout.context import Context
 from agentrl.rollout.episode import Episode, EpisodeSpec
 from agentrl.rollout.sampler import Completion
-from agentrl.search.forest import Forest
+from agentrl.search.batched import BatchedSearch
 from agentrl.search.tree import Node, Tree
 from agentrl.trajectory import EndReason
 
@@ -246,8 +246,8 @@ def test_a_cut_leaves_value_behind_and_an_end_does_not(context: Context) -> None
     given: dict[str, Any] = {"iterations": 60, "max_turns": 2, "candidates": 2, "samples": 60}
     [none] = grow(context, [spec], **given)
     [fixed] = grow(context, [spec], **given, beyond=-0.5)
-    [judged] = grow(context, [spec], **given, critic="x", judge=exact_judge)
-    for tree, beyond in ((none, 0.0), (fixed, -0.5), (judged, None)):
+    [valued] = grow(context, [spec], **given, critic="x", value_function=exact_value)
+    for tree, beyond in ((none, 0.0), (fixed, -0.5), (valued, None)):
         for node in tree.nodes():
             if node.state is None or node.state.end is None:
                 continue
@@ -256,7 +256,7 @@ def test_a_cut_leaves_value_behind_and_an_end_does_not(context: Context) -> None
             if terminated:
                 expected = 0.0
             elif expected is None:
-                expected = exact_judge(node.state)
+                expected = exact_value(node.state)
             assert node.value == pytest.approx(expected)
             assert bool(node.state.prompt_ids) != terminated
 
@@ -264,18 +264,22 @@ def test_a_cut_leaves_value_behind_and_an_end_does_not(context: Context) -> None
 def test_leaf_values_mix_rollout_and_critic(context: Context) -> None:
     spec, given = EpisodeSpec(0, 0), {"iterations": 2, "candidates": 2, "samples": 60}
     [rolled] = grow(context, [spec], **given)
-    [judged] = grow(context, [spec], **given, critic="x", critic_weight=1.0, judge=exact_judge)
-    [mixed] = grow(context, [spec], **given, critic="x", critic_weight=0.25, judge=exact_judge)
-    for r, j, m in zip(*(t.root.children for t in (rolled, judged, mixed)), strict=True):
+    [valued] = grow(
+        context, [spec], **given, critic="x", critic_weight=1.0, value_function=exact_value
+    )
+    [mixed] = grow(
+        context, [spec], **given, critic="x", critic_weight=0.25, value_function=exact_value
+    )
+    for r, j, m in zip(*(t.root.children for t in (rolled, valued, mixed)), strict=True):
         assert r.state is not None and r.state.end is None
-        assert j.value == exact_judge(r.state)
+        assert j.value == exact_value(r.state)
         assert m.value == pytest.approx(0.75 * r.value + 0.25 * j.value)
-    assert judged.environment_steps == 2 < mixed.environment_steps
+    assert valued.environment_steps == 2 < mixed.environment_steps
 
 
 def test_a_perfect_critic_needs_few_iterations(context: Context) -> None:
     specs = [EpisodeSpec(task, seed=1) for task in range(4)]
-    given: dict[str, Any] = {"critic": "x", "critic_weight": 1.0, "judge": exact_judge}
+    given: dict[str, Any] = {"critic": "x", "critic_weight": 1.0, "value_function": exact_value}
     trees = grow(context, specs, iterations=24, exploration=0.3, candidates=4, samples=16, **given)
     assert [best_action(tree) for tree in trees] == [BEST_DOOR[room] for room in ROOMS]
 
@@ -298,12 +302,12 @@ def test_an_environment_that_broke_is_replaced_and_the_tree_is_the_same(context:
     assert Falling.times == 0
 
 
-def test_what_breaks_for_good_is_closed_and_teaches_nothing(context: Context) -> None:
+def test_what_breaks_for_good_is_exhausted_and_teaches_nothing(context: Context) -> None:
     Falling.times = 10**6
     [tree] = grow(context, [EpisodeSpec(0, 5)], world("Falling"), iterations=30, retries=1)
     nodes = {child.action: child for child in tree.root.children}
-    assert nodes["ladder"].closed and nodes["ladder"].visits == 0
-    assert not nodes["steps"].closed and nodes["steps"].visits > 0
+    assert nodes["ladder"].exhausted and nodes["ladder"].visits == 0
+    assert not nodes["steps"].exhausted and nodes["steps"].visits > 0
     broken = [n for n in tree.nodes() if n.state and n.state.end is EndReason.FAILED]
     assert all(n.visits == 0 and "the floor gave way" in str(n.state.error) for n in broken)
     assert tree.root.visits < tree.iterations == 30
@@ -334,9 +338,9 @@ def test_a_search_chooses_among_admissible_actions(context: Context) -> None:
     """The environment is told what it listed, and nothing else is ever asked for."""
     among = Context(context.chat, 256, 4, actions="admissible")
     given = settings(iterations=40, candidates=2, samples=20)
-    forest = Forest(rooms(), Choosy(), among, given, concurrent=2)
-    trees = [tree for _, tree in forest.grow([EpisodeSpec(task, 1) for task in range(4)])]
-    forest.close()
+    search = BatchedSearch(rooms(), Choosy(), among, given, concurrent=2)
+    trees = [tree for _, tree in search.grow([EpisodeSpec(task, 1) for task in range(4)])]
+    search.close()
     for tree in trees:
         for node in tree.nodes():
             if node.children:
@@ -350,8 +354,8 @@ def test_a_search_of_an_environment_that_lists_nothing_fits_fails_at_its_root(
     context: Context,
 ) -> None:
     among = Context(context.chat, 256, 1, actions="admissible")
-    forest = Forest(rooms(), Choosy(), among, settings(), concurrent=1)
-    [(_, tree)] = list(forest.grow([EpisodeSpec(0, 1)]))
-    forest.close()
+    search = BatchedSearch(rooms(), Choosy(), among, settings(), concurrent=1)
+    [(_, tree)] = list(search.grow([EpisodeSpec(0, 1)]))
+    search.close()
     assert tree.stopped == "failed"
     assert "at most 1 tokens" in (tree.root.state.error if tree.root.state else "")

@@ -14,8 +14,8 @@ from agentrl.search.tree import (
     Tree,
     backup,
     choose,
-    close,
     descend,
+    mark_exhausted,
     move,
     puct,
     uct,
@@ -118,15 +118,15 @@ def test_backup_adds_discounted_returns_along_the_path() -> None:
     assert (root.visits, root.value, first.visits, second.visits) == (2, 1.375, 2, 1)
 
 
-def test_closed_actions_are_not_chosen_and_close_their_state() -> None:
+def test_exhausted_actions_are_not_chosen_and_exhaust_their_state() -> None:
     root = family("a", "b")
     a, b = root.children
     a.expand([("c", said(1))])
-    close([root, a, a.children[0]])
-    assert (a.closed, root.closed) == (True, False)
+    mark_exhausted([root, a, a.children[0]])
+    assert (a.exhausted, root.exhausted) == (True, False)
     assert choose(root, "uct", 1.0, 1.0) is b
-    close([root, b])
-    assert root.closed
+    mark_exhausted([root, b])
+    assert root.exhausted
 
 
 def test_descend_ends_at_what_is_untried_or_has_no_actions() -> None:

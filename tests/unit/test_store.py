@@ -38,6 +38,7 @@ GAME = Trajectory(
     success=True,
     final_observation="solved",
     final_prompt_ids=(1, 2, 2**31 - 1),
+    sample=5,
     retokenized=True,
 )
 FAILED = Trajectory(
@@ -59,6 +60,7 @@ def test_what_is_read_equals_what_was_appended(store: TrajectoryStore) -> None:
     store.append("iteration-000001", [GAME, FAILED])
     restored = list(store.read())
     assert restored == [GAME, FAILED]
+    assert [trajectory.sample for trajectory in restored] == [5, 0]
     assert [trajectory.retokenized for trajectory in restored] == [True, False]
     assert isinstance(restored[0].end_reason, EndReason)
     assert isinstance(restored[0].turns[0].action_ids, tuple)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from agentrl.training.target import polyak_update, target_copy
+from agentrl.learners.target import polyak_update, target_copy
 
 
 def network() -> nn.Module:

@@ -1,4 +1,4 @@
-"""The transformers sampler: distributions, limits, log-probabilities, adapters, hand-over."""
+"""The transformers sampler: distributions, limits, log-probabilities, adapters, weight sync."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import ConfigError, SamplerError, StaleAdapterError
-from agentrl.rollout.handover import Probe, adapter_digest, hand_over
 from agentrl.rollout.sampler import Sampler, build_sampler
 from agentrl.rollout.transformers_sampler import draw, probabilities
+from agentrl.rollout.weight_sync import Probe, adapter_digest, sync_weights
 
 if TYPE_CHECKING:
     from tests.conftest import AdapterMaker
@@ -197,7 +197,7 @@ def test_hand_over_accepts_the_adapter_that_was_saved(
     adapter = make_adapter(seed=3)
     probe = Probe((4, 30, 5), (60, 61, 2))
     expected = adapter.score(probe.prompt_ids, probe.action_ids)
-    difference = hand_over(sampler, adapter.folder, 5, probe, expected, tolerance=1e-3)
+    difference = sync_weights(sampler, adapter.folder, 5, probe, expected, tolerance=1e-3)
     assert difference < 1e-5
     assert sampler.version == 5
 
@@ -207,16 +207,16 @@ def test_weights_that_were_not_saved_are_noticed(
 ) -> None:
     adapter, moved_on = make_adapter(seed=3), make_adapter(seed=4)
     probe = Probe((4, 30, 5), (60, 61, 2))
-    hand_over(sampler, adapter.folder, 1, probe, adapter.score((4, 30, 5), (60, 61, 2)), 1e-3)
+    sync_weights(sampler, adapter.folder, 1, probe, adapter.score((4, 30, 5), (60, 61, 2)), 1e-3)
     expected = moved_on.score((4, 30, 5), (60, 61, 2))
     with pytest.raises(StaleAdapterError, match="changed and were not saved") as caught:
-        hand_over(sampler, adapter.folder, 2, probe, expected, 1e-3)
+        sync_weights(sampler, adapter.folder, 2, probe, expected, 1e-3)
     assert f"{expected[0]:.4f}" in str(caught.value)
     other = make_adapter(seed=5)
     with pytest.raises(StaleAdapterError, match="same base model"):
-        hand_over(sampler, other.folder, 3, probe, expected, 1e-3)
+        sync_weights(sampler, other.folder, 3, probe, expected, 1e-3)
     with pytest.raises(StaleAdapterError, match="nan"):
-        hand_over(sampler, other.folder, 3, probe, [expected[0], math.nan, expected[2]], 1e9)
+        sync_weights(sampler, other.folder, 3, probe, [expected[0], math.nan, expected[2]], 1e9)
 
 
 def test_digest_covers_weights_and_configuration(make_adapter: AdapterMaker) -> None:

@@ -1,0 +1,203 @@
+"""The sections that every command shares, and the whole configurations made of them.
+
+A trainer's own configuration is a subclass with its own sections; it stands in the trainer's file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from agentrl.config.acting import (
+    EnvironmentConfig,
+    PolicyConfig,
+    RolloutConfig,
+    SamplerConfig,
+)
+from agentrl.config.episodes import EpisodesConfig
+from agentrl.config.searching import SearchConfig
+from agentrl.config.section import Section, require_effect
+from agentrl.config.start import CloningConfig, DemonstrationsConfig
+
+
+class EvaluationConfig(Section):
+    """The evaluation during and after training."""
+
+    split: Literal["train", "dev", "test"] = "dev"
+    """Whose tasks are played."""
+    episodes: PositiveInt = 200
+    """Episodes with unlike task or seed; tasks repeat with other seeds if the split is smaller."""
+    samples: PositiveInt = 1
+    """How often each of them is played, with the same task and seed: above 1 the result has pass@k
+    and the best return, and ``episodes * samples`` episodes are played."""
+    every: int = Field(0, ge=0)
+    """Also evaluate every so many iterations during training; 0 only before and after."""
+    temperature: float = Field(1.0, ge=0.0)
+    """Of the sampled actions; 0 is greedy."""
+    seed: int = 0
+    """With the split it fixes the panel."""
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> EvaluationConfig:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"samples={self.samples} does not go with temperature=0, at which all samples of "
+                "an episode are the same; set samples=1, or a temperature above 0"
+            )
+        return self
+
+
+class CheckpointConfig(Section):
+    """What a run leaves behind to go on from."""
+
+    every: PositiveInt = 5
+    """Iterations between checkpoints."""
+    keep: PositiveInt = 2
+    """Full checkpoints kept; adapters of all are kept."""
+
+
+class LoggingConfig(Section):
+    """Where metrics go besides ``metrics.jsonl``."""
+
+    tensorboard: bool = True
+    """Write TensorBoard events."""
+    wandb: bool = False
+    """Send to Weights & Biases (extra: trackers)."""
+    trackio: bool = False
+    """Write to Trackio (extra: trackers)."""
+
+
+class RunConfig(Section):
+    """What every command reads: what a run is called, who acts where, and how that is measured."""
+
+    algorithm: str | None = None
+    """The trainer that the file is for (``trainers/ALGORITHM.py``). Another command reads the
+    sections that it knows, and says which it leaves out."""
+    name: str
+    """Names the run's folder."""
+    output: str = "runs"
+    """The run is written to OUTPUT/NAME."""
+    seed: int = 0
+    """Of everything random."""
+    environment: EnvironmentConfig
+    """The world."""
+    policy: PolicyConfig
+    """The agent."""
+    sampler: SamplerConfig = SamplerConfig()
+    """How utterances are sampled."""
+    rollout: RolloutConfig = RolloutConfig()
+    """How episodes are played."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Measuring."""
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    """Saving."""
+    logging: LoggingConfig = LoggingConfig()
+    """Showing."""
+    deepspeed: str = "zero0.json"
+    """DeepSpeed configuration: a file, or a name in ``configs/deepspeed``."""
+
+    @model_validator(mode="after")
+    def _choices_are_scored_as_drawn(self) -> RunConfig:
+        if self.policy.actions == "free":
+            return self
+        if self.sampler.stop:
+            raise ValueError(
+                "policy.actions='admissible' and sampler.stop: an admissible action ends where it "
+                "ends; leave sampler.stop out"
+            )
+        if self.sampler.backend != "transformers" and self.evaluation.temperature not in (0, 1):
+            raise ValueError(
+                f"evaluation.temperature={self.evaluation.temperature}, but with policy.actions="
+                f"'admissible' {self.sampler.backend} samples at temperature 0 or 1 only; choose "
+                "one of them, or sampler.backend='transformers'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _masks_need_a_second_policy(self) -> RunConfig:
+        wrong = {
+            f"sampler.backend={self.sampler.backend!r}, an engine that runs one adapter only; set "
+            "sampler.backend='transformers'": self.sampler.backend != "transformers",
+            "policy.actions='admissible', which restricts tokens already": self.policy.actions
+            != "free",
+        }
+        if self.policy.lagging_mask is not None and any(wrong.values()):
+            found = "; ".join(text for text, is_wrong in wrong.items() if is_wrong)
+            raise ValueError(f"policy.lagging_mask does not go with {found}")
+        return self
+
+    @model_validator(mode="after")
+    def _order_needs_threads(self) -> RunConfig:
+        threads = self.rollout.threads
+        elsewhere = self.environment.isolation.mode != "none"
+        if not (elsewhere if threads is None else threads > 0):
+            require_effect(self, {"rollout.in_order": "no threads"})
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is written."""
+        return Path(self.output) / self.name
+
+
+class SearchingConfig(RunConfig):
+    """A run that searches, or an evaluation, whose agent ``mcts`` does."""
+
+    search: SearchConfig = SearchConfig()
+    """Tree search."""
+
+
+class StartingConfig(RunConfig):
+    """A run that may clone its start."""
+
+    demonstrations: DemonstrationsConfig | None = None
+    """Scripted episodes to learn from; none needs no scripted agent."""
+    cloning: CloningConfig | None = None
+    """Behaviour cloning (SFT) before the main loop; none keeps the given policy."""
+
+    @model_validator(mode="after")
+    def _there_is_something_to_clone(self) -> StartingConfig:
+        if self.cloning is None or self.cloning.labels is not None:
+            return self
+        if self.policy.adapter is not None:
+            raise ValueError(
+                "cloning has no effect with policy.adapter, from which the run then starts: set "
+                "cloning=null, or leave the adapter out"
+            )
+        self.require_demonstrations("cloning")
+        return self
+
+    def require_demonstrations(self, key: str) -> None:
+        """Refuse a setting that can do nothing without demonstrations.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if self.demonstrations is None:
+            raise ValueError(
+                f"{key} can do nothing without demonstrations: add the section demonstrations, or "
+                "leave the setting out"
+            )
+
+
+class TrainingConfig(StartingConfig):
+    """A run of an algorithm that learns in iterations."""
+
+    iterations: PositiveInt = 50
+    """Iterations of the main loop."""
+
+
+class OfflineConfig(TrainingConfig):
+    """A run of an algorithm that learns from episodes that are there already."""
+
+    episodes: EpisodesConfig
+    """Where the episodes are."""
+
+    @model_validator(mode="after")
+    def _plays_in_evaluations_alone(self) -> OfflineConfig:
+        why = "an offline algorithm, whose policy plays in evaluations alone"
+        unused = ("episodes", "group_size", "staleness", "max_failed_share")
+        require_effect(self, {f"rollout.{key}": why for key in unused})
+        return self

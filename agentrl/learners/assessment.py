@@ -1,0 +1,55 @@
+"""Does a critic foretell what comes? Its predictions beside what then came."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentrl.algorithms.correlation import Agreement, agreement
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Predictions of a critic beside what then came.
+
+    Attributes:
+        advantage: of A(s, a) with the discounted return beyond V(s), given V(s).
+        value: of V(s) with the discounted return.
+        sizes: means and spreads, named ``critic/...``.
+    """
+
+    advantage: Agreement
+    value: Agreement
+    sizes: dict[str, float]
+
+    @classmethod
+    def of(cls, steps: Array, confidence: float) -> Assessment:
+        """From [5, M]: A, V, the return left with V beyond a cut and without, the episode."""
+        a, value, left, paid, episode = steps
+        return cls(
+            agreement(a, paid - value, episode, confidence, given=value),
+            agreement(value, paid, episode, confidence),
+            {
+                "critic/advantage_mean": float(a.mean()),
+                "critic/advantage_std": float(a.std()),
+                "critic/return_mean": float(left.mean()),
+            },
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """All of it, named ``critic/...``; a bound that cannot be told is left out."""
+        bounds = {
+            "critic/advantage_correlation_lower": self.advantage.lower_bound,
+            "critic/value_correlation_lower": self.value.lower_bound,
+        }
+        return {
+            **self.sizes,
+            "critic/advantage_correlation": self.advantage.correlation,
+            "critic/value_correlation": self.value.correlation,
+            **{name: bound for name, bound in bounds.items() if not math.isnan(bound)},
+        }

@@ -1,0 +1,258 @@
+"""The critic under an engine: TD updates, the target network, values and advantages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agentrl.algorithms.critic import advantage, q_loss, td_target, v_loss
+from agentrl.algorithms.labels import label_loss
+from agentrl.algorithms.returns import discounted_returns, generalized_advantages
+from agentrl.config import CriticConfig
+from agentrl.data.collate import ValueBatch, to_device
+from agentrl.data.episode_table import EpisodeTable
+from agentrl.data.searched import LabelledStep
+from agentrl.data.segment import Segment
+from agentrl.distributed import gather, rank, total
+from agentrl.learners.assessment import Assessment
+from agentrl.learners.engine import Engine, chunks
+from agentrl.learners.target import load_weights, polyak_update, target_copy
+from agentrl.models.critic import CriticModel
+
+TARGET = "target.pt"
+"""File of a saved critic with the weights of the target network."""
+
+Pair = tuple[ValueBatch, list[ValueBatch]]
+"""A batch of stored steps; if V asks for them, the same states with freshly sampled actions."""
+
+
+@dataclass(frozen=True)
+class LabelBatch:
+    """Labelled steps as tensors.
+
+    Attributes:
+        values: the steps.
+        q: [M], their labels.
+        state_value: [M], of the states that they act in.
+        weight: of their squared errors.
+        scale: of the metrics.
+    """
+
+    values: ValueBatch
+    q: Tensor
+    state_value: Tensor
+    weight: float
+    scale: float
+
+
+class CriticLearner:
+    """Double Q and V with a slow target, under an engine of their own.
+
+    Args:
+        model: the critic with its collation.
+        config: losses, discount, optimizer.
+        deepspeed_config: name or path of a DeepSpeed JSON (stages 0 to 2).
+    """
+
+    def __init__(self, model: CriticModel, config: CriticConfig, deepspeed_config: str) -> None:
+        self.config = config
+        self.collate = model.collate
+        self.engine = Engine(
+            model.module,
+            deepspeed_config=deepspeed_config,
+            learning_rate=config.learning_rate,
+            max_gradient_norm=config.max_gradient_norm,
+        )
+        self._dtype = next(model.module.parameters()).dtype
+        # In fp32: steps of a tenth of a small change would vanish in bfloat16.
+        self.target: nn.Module = target_copy(model.module).float().to(self.engine.device)
+
+    def update(
+        self,
+        segments: Sequence[Segment],
+        fresh: Sequence[Segment] | None = None,
+        labelled: Sequence[LabelledStep] = (),
+        label_coefficient: float = 0.0,
+    ) -> dict[str, float]:
+        """One optimizer step, then a Polyak step of the target.
+
+        Args:
+            segments: this rank's share of stored episodes.
+            fresh: an action of the current policy for every step of `segments`, in order, whose Q
+                is V's target; None takes the stored actions.
+            labelled: this rank's share of labelled steps; on all ranks or on none.
+            label_coefficient: weight of their mean error.
+
+        Returns:
+            Metrics named ``critic/...``.
+        """
+        items = sum(len(segment.steps) for segment in segments)
+        batches: list[Pair | LabelBatch] = [*self._pairs(segments, fresh)]
+        if labelled:
+            stored, others = total([items, len(labelled)])
+            # The engine divides by the stored steps; these are a mean of their own.
+            batches += self._labels(labelled, label_coefficient, stored / others)
+        return self._step(batches, items)
+
+    def fit(self, labelled: Sequence[LabelledStep]) -> dict[str, float]:
+        """`update` towards labels alone.
+
+        Args:
+            labelled: this rank's share.
+        """
+        return self._step(self._labels(labelled, 1.0, 1.0), len(labelled))
+
+    def _step(self, batches: Sequence[Pair | LabelBatch], items: int) -> dict[str, float]:
+        metrics = self.engine.update(batches, self._loss, items)
+        polyak_update(self.target, self.engine.module, self.config.polyak)
+        return {f"critic/{name}": value for name, value in metrics.items()}
+
+    def _labels(
+        self, labelled: Sequence[LabelledStep], coefficient: float, scale: float
+    ) -> list[LabelBatch]:
+        return [
+            LabelBatch(
+                values=self.collate([step.segment for step in part]),
+                q=torch.tensor([step.q for step in part]),
+                state_value=torch.tensor([step.state_value for step in part]),
+                weight=coefficient * scale,
+                scale=scale,
+            )
+            for part in chunks(labelled, self.config.micro_batch_size)
+        ]
+
+    def _pairs(self, segments: Sequence[Segment], fresh: Sequence[Segment] | None) -> list[Pair]:
+        pairs: list[Pair] = []
+        done = 0
+        for part in chunks(segments, self.config.micro_batch_size):
+            steps = sum(len(segment.steps) for segment in part)
+            anew = [] if fresh is None else fresh[done : done + steps]
+            size = self.config.micro_batch_size
+            pairs.append((self.collate(part), [self.collate(some) for some in chunks(anew, size)]))
+            done += steps
+        return pairs
+
+    def _loss(self, batch: Pair | LabelBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        if isinstance(batch, LabelBatch):
+            return self._label_loss(batch)
+        return self._temporal_difference_loss(batch)
+
+    def _label_loss(self, labelled: LabelBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum over steps of the errors of Q and V to their labels."""
+        batch = to_device(labelled.values, self.engine.device)
+        q, value = self.engine(**batch.inputs)
+        labels = (each.to(q.device) for each in (labelled.q, labelled.state_value))
+        loss, parts = label_loss(q, value[batch.state_of], *labels)
+        scaled = {name: part.detach() * labelled.scale for name, part in parts.items()}
+        return labelled.weight * loss, scaled
+
+    def _temporal_difference_loss(self, pair: Pair) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum over steps of the Q and V losses (ArCHer section 3.2)."""
+        batch = to_device(pair[0], self.engine.device)
+        q, value = self.engine(**batch.inputs)
+        reduced = self._dtype != torch.float32
+        computing = torch.autocast(self.engine.device.type, dtype=self._dtype, enabled=reduced)
+        with torch.no_grad(), computing:
+            target_q, target_value = self.target(**batch.inputs)
+            if pair[1]:
+                anew = (to_device(some, self.engine.device) for some in pair[1])
+                target_q = torch.cat([self.target(**some.inputs)[0] for some in anew])
+        following = target_value[batch.next_state_of.clamp(min=0)]
+        goal = td_target(batch.rewards, following, batch.terminated, self.config.discount)
+        known = (batch.terminated | (batch.next_state_of >= 0))[:, None]
+        value = value[batch.state_of]
+        q_part = q_loss(q * known, goal * known)
+        v_part = v_loss(value, target_q, self.config.expectile)
+        return q_part + v_part, {
+            "q_loss": q_part,
+            "v_loss": v_part,
+            "q_mean": q.mean(dim=-1).sum(),
+            "v_mean": value.mean(dim=-1).sum(),
+            "target_mean": goal.mean(dim=-1).sum(),
+        }
+
+    @torch.no_grad()
+    def values(self, segments: Sequence[Segment]) -> list[tuple[ValueBatch, Tensor, Tensor]]:
+        """Per micro-batch: the batch, Q [M, 2] of its steps, V [S, 2] of its states (online)."""
+        found = []
+        for part in chunks(segments, self.config.micro_batch_size):
+            batch = to_device(self.collate(part), self.engine.device)
+            q, value = self.engine(**batch.inputs)
+            found.append((batch, q, value))
+        return found
+
+    def advantages(self, segments: Sequence[Segment]) -> Tensor:
+        """A(s, a) = Q(s, a) - V(s) of every step of the segments, in order, on the CPU: [M]."""
+        parts = [advantage(q, v[batch.state_of]) for batch, q, v in self.values(segments)]
+        return torch.cat(parts).cpu()
+
+    def table(self, segments: Sequence[Segment]) -> EpisodeTable:
+        """Whole episodes with the smaller head's V."""
+        return _table(segments, self.values(segments))
+
+    def generalized_advantages(self, segments: Sequence[Segment], gae_lambda: float) -> Tensor:
+        """GAE of every step of whole episodes, in order, on the CPU: [M].
+
+        Args:
+            segments: episodes with the rewards that came.
+            gae_lambda: 0 to 1.
+        """
+        table = self.table(segments)
+        return generalized_advantages(
+            table.rewards, table.values, table.bootstrap, self.config.discount, gae_lambda
+        )[table.present]
+
+    def q_values(self, segments: Sequence[Segment]) -> Tensor:
+        """min_i Q_i(s, a) of every step of the segments, in order, on the CPU: [M]."""
+        return torch.cat([q.min(dim=-1).values for _, q, _ in self.values(segments)]).cpu()
+
+    def assess(self, segments: Sequence[Segment], confidence: float) -> Assessment:
+        """Does the critic foretell what comes? On all ranks' episodes, not yet trained on.
+
+        In the correlations an episode's return is what was really paid: V beyond a cut would agree
+        with itself.
+
+        Args:
+            segments: this rank's whole episodes.
+            confidence: of the bounds, one-sided.
+        """
+        values = self.values(segments)
+        table = _table(segments, values)
+        bootstraps = (table.bootstrap, torch.zeros_like(table.bootstrap))
+        returns = [
+            discounted_returns(table.rewards, self.config.discount, beyond)[table.present]
+            for beyond in bootstraps
+        ]
+        advantages = torch.cat([advantage(q, v[batch.state_of]) for batch, q, v in values])
+        columns = [advantages, table.values[table.present], *returns, table.episode]
+        shares = gather(np.stack([x.double().cpu().numpy() for x in columns]))
+        for number, share in enumerate(shares):
+            share[4] = share[4] * len(shares) + number
+        return Assessment.of(np.concatenate(shares, axis=1), confidence)
+
+    def save(self, folder: Path) -> None:
+        """Write weights, optimizer and target; every rank calls it with the same folder."""
+        self.engine.save(folder)
+        if rank() == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.save(self.target.state_dict(), folder / TARGET)
+
+    def load(self, folder: Path) -> None:
+        """Restore what `save` wrote.
+
+        Raises:
+            CheckpointError: it is missing or does not fit.
+        """
+        self.engine.load(folder)
+        load_weights(folder / TARGET, self.target)
+
+
+def _table(
+    segments: Sequence[Segment], values: Sequence[tuple[ValueBatch, Tensor, Tensor]]
+) -> EpisodeTable:
+    return EpisodeTable.of(segments, [(batch, v.min(dim=-1).values) for batch, _, v in values])

@@ -1,0 +1,210 @@
+"""One environment that comes back to any earlier state of its episode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from agentrl.config import EnvironmentConfig
+from agentrl.env import TextEnvironment
+from agentrl.errors import ConfigError, EnvironmentFaultError, SnapshotUnsupportedError
+from agentrl.rollout.ending import described
+from agentrl.rollout.episode import EpisodeSpec, begin, step
+from agentrl.rollout.runner import close_quietly, environment_or_stand_in
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StateHandle:
+    """A state to come back to.
+
+    Attributes:
+        observation: what the environment shows there.
+        snapshot: of an earlier state, or of this one; None is the episode's beginning.
+        since: the actions taken after that.
+    """
+
+    observation: str
+    snapshot: Any = None
+    since: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What an environment answered.
+
+    Attributes:
+        observation: what it shows.
+        reward: what it paid.
+        terminated: the task itself ended.
+        truncated: a limit of the environment cut the episode short.
+        valid: whether it understood and allowed the action.
+        success: whether the task is solved.
+        handle: of this state; None if the episode is over or broke.
+        steps: how many of the environment's steps it took, replayed ones included.
+        error: what broke; the other fields then mean nothing.
+        info: what the environment returned with the observation.
+    """
+
+    observation: str = ""
+    reward: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
+    valid: bool = True
+    success: bool = False
+    handle: StateHandle | None = None
+    steps: int = 0
+    error: str | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ReplayableEnvironment:
+    """Plays one episode of an environment in any order.
+
+    An environment that can save its state is put back to it. Any other is reset with the same task
+    and seed and plays the actions again; if they do not lead to the same observation the state is
+    broken, for values of one episode would be mixed with those of another.
+
+    An environment that raises is replaced by a new one, in which the action is tried again.
+
+    Args:
+        config: which environment.
+        spec: task and seed.
+        states: whether to save states or to play again; ``auto`` saves where that is supported.
+        retries: how often an action that broke the environment is tried again.
+        environment: one to use, from an earlier episode; None builds one.
+
+    Attributes:
+        environment: in use now; None if the last one broke. It is the caller's to close.
+    """
+
+    def __init__(
+        self,
+        config: EnvironmentConfig,
+        spec: EpisodeSpec,
+        states: Literal["auto", "snapshot", "replay"] = "auto",
+        retries: int = 0,
+        environment: TextEnvironment | None = None,
+    ) -> None:
+        self.config, self.spec, self.retries = config, spec, retries
+        self.environment = environment
+        self._saves, self._must_save = states != "replay", states == "snapshot"
+        self._here: StateHandle | None = None
+        self._begun = False
+        self._steps = 0
+
+    def begin(self) -> StepResult:
+        """Start the episode.
+
+        Raises:
+            ConfigError: the environment has no such task, or cannot save its state and must.
+        """
+        return self._trying(self._begin)
+
+    def step(self, handle: StateHandle, action: str, keep: bool) -> StepResult:
+        """Take an action at a state that an earlier result led to.
+
+        Args:
+            handle: of that state.
+            action: what the environment is told.
+            keep: whether the state that follows will be come back to. One that is only passed
+                through, in a rollout, is not worth a snapshot.
+
+        Raises: as `begin`.
+        """
+        return self._trying(lambda: self._step(handle, action, keep))
+
+    def _trying(self, attempt: Callable[[], StepResult]) -> StepResult:
+        self._steps = 0
+        error = ""
+        for _ in range(1 + self.retries):
+            try:
+                return attempt()
+            except ConfigError:
+                raise
+            except Exception as fault:  # any fault of an environment is data, not a crash
+                error = described(fault)
+                self._discard()
+        return StepResult(steps=self._steps, error=error)
+
+    def _discard(self) -> None:
+        if self.environment is not None:
+            close_quietly(self.environment)
+        self.environment, self._here, self._begun = None, None, False
+
+    def _begin(self) -> StepResult:
+        observation, info = self._reset()
+        self._here = self._handle(observation, StateHandle(observation))
+        return StepResult(observation, handle=self._here, info=info)
+
+    def _reset(self) -> tuple[str, Mapping[str, Any]]:
+        if self.environment is None:
+            self.environment = environment_or_stand_in(self.config)
+        self._here = None
+        observation, info = begin(self.environment, self.spec)
+        self._begun = True
+        return observation, info
+
+    def _step(self, handle: StateHandle, action: str, keep: bool) -> StepResult:
+        if self._here is not handle:
+            self._return_to(handle)
+        observation, reward, terminated, truncated, info = self._act(action)
+        reached = StateHandle(observation, handle.snapshot, (*handle.since, action))
+        if terminated or truncated:
+            self._here = None
+        else:
+            self._here = self._handle(observation, reached) if keep else reached
+        return StepResult(
+            observation,
+            reward,
+            terminated,
+            truncated,
+            bool(info.get("valid", True)),
+            bool(info.get("success", False)),
+            self._here,
+            self._steps,
+            info=info,
+        )
+
+    def _act(self, action: str) -> tuple[str, float, bool, bool, Any]:
+        assert self.environment is not None
+        self._here = None
+        self._steps += 1
+        return step(self.environment, action)
+
+    def _return_to(self, handle: StateHandle) -> None:
+        """Bring the environment to a state: from the nearest snapshot, or from the beginning."""
+        observation = handle.observation
+        if handle.snapshot is None or not self._begun:
+            observation, _ = self._reset()
+        if handle.snapshot is not None:
+            assert self.environment is not None
+            self.environment.restore(handle.snapshot)
+            observation = handle.observation
+        for action in handle.since:
+            observation, _, terminated, truncated, _ = self._act(action)
+            if terminated or truncated:
+                observation = "(the end of the episode)"
+        if observation != handle.observation:
+            raise EnvironmentFaultError(
+                f"Task {self.spec.task} with seed {self.spec.seed} does not repeat itself: after "
+                f"the same {len(handle.since)} actions it shows {observation[:80]!r} instead of "
+                f"{handle.observation[:80]!r}. A search needs an environment that saves its state, "
+                "or one that task, seed and actions determine."
+            )
+
+    def _handle(self, observation: str, reached: StateHandle) -> StateHandle:
+        """The state that the environment is in, with a snapshot if it can be had."""
+        assert self.environment is not None
+        if self._saves:
+            try:
+                return StateHandle(observation, self.environment.snapshot())
+            except SnapshotUnsupportedError as error:
+                if self._must_save:
+                    raise ConfigError(
+                        f"search.states=snapshot, but: {error} Set search.states=auto."
+                    ) from error
+                self._saves = False
+        return reached

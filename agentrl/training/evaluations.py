@@ -1,0 +1,153 @@
+"""Evaluation inside a training run: the sampler that is already there plays the panel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from agentrl.config import RunConfig, SearchingConfig
+from agentrl.data.store import TrajectoryStore
+from agentrl.distributed import gather, rank
+from agentrl.errors import AgentrlError
+from agentrl.evaluation.curves import run_evaluations, write_curves
+from agentrl.evaluation.panel import Panel
+from agentrl.evaluation.report import comparison_table, results_table, write_episodes
+from agentrl.evaluation.result import Evaluation, read_results, write_results
+from agentrl.evaluation.run import AgentKind, evaluate
+from agentrl.rollout.groups import join_groups
+from agentrl.training.rollouts import Rollouts
+
+
+def evaluate_now(
+    config: RunConfig, rollouts: Rollouts, panel: Panel, iteration: int, name: str = ""
+) -> Evaluation:
+    """Play the configured panel with the policy as it stands, shared over the ranks.
+
+    Result and episodes are kept in the run's folder ``evaluation``; those that the run left there
+    before are read instead if they are of the same adapter, digit for digit.
+
+    Args:
+        config: of the run.
+        rollouts: of this rank; the sampler runs the current policy.
+        panel: what is played.
+        iteration: 0 is the start.
+        name: of the agent, and of its file; by default after the iteration.
+    """
+    path = _path(config, name or f"iteration-{iteration:06d}")
+    settings = _settings(config, iteration) | {"adapter_digest": rollouts.adapter_digest}
+    found = _earlier_result(path, panel, settings)
+    if all(gather(found is not None)):
+        assert found is not None
+        return found
+    name = name or (f"iteration {iteration}" if iteration else "start")
+    temperature = config.evaluation.temperature
+    if rank() == 0:
+        print(f"evaluating {name}: {len(panel.specs)} episodes", flush=True)
+    mine = rollouts.play_specs(panel.specs, temperature, f"evaluating {name}")
+    trajectories = join_groups(panel.specs, gather(mine))
+    evaluation = Evaluation.of(name, panel, trajectories, settings)
+    if rank() == 0:
+        _episodes(config).append(path.stem, trajectories)
+        write_results([evaluation], path)
+    return evaluation
+
+
+def evaluations_before(config: RunConfig, panel: Panel, iteration: int) -> list[Evaluation]:
+    """The results on a panel that a resumed run left before an iteration, in order."""
+    numbers = range(iteration)
+    paths = [_path(config, f"iteration-{number:06d}") for number in numbers]
+    found = [
+        _earlier_result(path, panel, _settings(config, number))
+        for path, number in zip(paths, numbers, strict=True)
+    ]
+    return [evaluation for evaluation in found if evaluation is not None]
+
+
+def _path(config: RunConfig, stem: str) -> Path:
+    return config.folder / "evaluation" / f"{stem}.json"
+
+
+def _episodes(config: RunConfig) -> TrajectoryStore:
+    return TrajectoryStore(config.folder / "evaluation" / "trajectories")
+
+
+def _settings(config: RunConfig, iteration: int) -> dict[str, Any]:
+    temperature = config.evaluation.temperature
+    return {"model": config.policy.model, "iteration": iteration, "temperature": temperature}
+
+
+def _earlier_result(path: Path, panel: Panel, settings: dict[str, Any]) -> Evaluation | None:
+    """The result in a file, if there is one of the same panel with at least these settings."""
+    if not path.is_file():
+        return None
+    [found] = read_results(path)
+    same_panel = found.panel.fingerprint == panel.fingerprint
+    if not same_panel or not settings.items() <= found.settings.items():
+        return None
+    episodes = TrajectoryStore(path.parent / "trajectories").read([path.stem])
+    return replace(found, trajectories=tuple(episodes))
+
+
+def report(
+    config: RunConfig, evaluations: Sequence[Evaluation], metrics: Path, checkpoint: Path
+) -> None:
+    """Print the table with the scripted and the random agent beside, and write the pages.
+
+    Args:
+        config: of the run.
+        evaluations: the start first.
+        metrics: folder of the ``metrics.jsonl`` whose curves are drawn.
+        checkpoint: shown last.
+    """
+    if rank() != 0:
+        return
+    console, folder = Console(), config.folder
+    console.print(results_table([*evaluations, *_scripts(_searching(config))]))
+    if len(evaluations) > 1:
+        console.print(comparison_table(evaluations))
+    if others := _played_otherwise(config, evaluations[0].panel):
+        console.print(
+            f"Not compared, for their panel or temperature differs: {', '.join(others)}. Compare "
+            f"start and end on this one with: python -m eval run --checkpoint {folder} "
+            "--agent start --agent policy",
+            soft_wrap=True,
+        )
+    write_results(evaluations, folder / "evaluation" / "results.json")
+    curves, episodes = folder / "curves.html", folder / "evaluation" / "episodes.html"
+    write_curves({config.name: metrics}, curves)
+    write_episodes(evaluations, episodes)
+    for page in (curves, episodes):
+        console.print(f"Open in a browser: {page}", soft_wrap=True)
+    console.print(f"Checkpoint: {checkpoint}", soft_wrap=True)
+
+
+def _played_otherwise(config: RunConfig, panel: Panel) -> list[str]:
+    """Agents that the run evaluated with other settings of the section `evaluation`."""
+    temperature = config.evaluation.temperature
+    return [
+        evaluation.agent
+        for evaluation in run_evaluations(config.folder)
+        if evaluation.panel.fingerprint != panel.fingerprint
+        or evaluation.settings["temperature"] != temperature
+    ]
+
+
+def _searching(config: RunConfig) -> SearchingConfig:
+    """The common sections of a run as an evaluation reads them."""
+    common = {name: getattr(config, name) for name in RunConfig.model_fields}
+    return SearchingConfig.model_validate(common)
+
+
+def _scripts(config: SearchingConfig) -> list[Evaluation]:
+    """The scripted and the random agent on the same panel, where the environment has them."""
+    found = []
+    for agent in (AgentKind.SCRIPTED, AgentKind.RANDOM):
+        try:
+            found += evaluate(config, [agent])
+        except AgentrlError as error:
+            print(f"No {agent} agent in the table: {error}")
+    return found

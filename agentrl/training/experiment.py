@@ -1,0 +1,203 @@
+"""What every trainer needs, checked and set up in order: folder, start, rollouts, learners."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agentrl.config import (
+    CriticConfig,
+    OfflineConfig,
+    ReplayConfig,
+    StartingConfig,
+    TrainingConfig,
+    UpdateConfig,
+)
+from agentrl.data.replay import Replay
+from agentrl.data.segment import learnable
+from agentrl.distributed import rank, world_size
+from agentrl.evaluation.run import evaluation_panel
+from agentrl.files import ADAPTER, MASK
+from agentrl.learners.critic import CriticLearner
+from agentrl.learners.policy import PolicyLearner
+from agentrl.models.critic import CriticModel
+from agentrl.models.policy import Policy, load_tokenizer, vocabulary_size
+from agentrl.rollout.build import ask_environment, build_chat, build_context
+from agentrl.training.asynchronous import AsynchronousRollouts
+from agentrl.training.checkpoint import PARTS
+from agentrl.training.checks import require_fitting_policy, require_known_environment
+from agentrl.training.episodes import learnable_episodes, prompt_settings
+from agentrl.training.labelled import require_labels_to_clone
+from agentrl.training.rollouts import Rollouts
+from agentrl.training.run import Run
+from agentrl.training.start import cloned_start, demonstrations
+from agentrl.training.stored_replay import StoredReplay
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from agentrl.evaluation.panel import Panel
+    from agentrl.training.algorithm import Algorithm
+
+Check = Callable[[StartingConfig, "PreTrainedTokenizerBase"], None]
+
+
+class Experiment:
+    """The set-up of one run, on this rank.
+
+    Mistakes in the configuration are found before the run's folder is claimed. Then the
+    demonstrations are played and the start is cloned, as far as the configuration asks for them.
+
+    Args:
+        config: everything that decides the run.
+        resume: go on from the latest checkpoint, if there is one.
+        checks: more mistakes to look for before the folder is claimed.
+
+    Attributes:
+        config: as given.
+        run: the folder, its store, logs, seeds and checkpoints.
+        tokenizer: of the policy.
+        chat: turns messages into its tokens.
+        facts: of the environment.
+        demonstrations: this rank's share of the scripted episodes that may be learned from.
+        start: the adapter that the run begins with; None is the base.
+
+    Raises:
+        ConfigError: the configuration cannot be used, or the folder holds another run.
+    """
+
+    def __init__(self, config: StartingConfig, resume: bool, *checks: Check) -> None:
+        require_known_environment(config)
+        self.config = config
+        self.tokenizer = load_tokenizer(config.policy)
+        require_fitting_policy(config, self.tokenizer)
+        require_labels_to_clone(config)
+        for check in checks:
+            check(config, self.tokenizer)
+        self.run = run = Run(config, resume)
+        self.facts = ask_environment(config.environment, look=True)
+        self.chat = build_chat(config, self.tokenizer, self.facts.instructions)
+        tasks = self.facts.tasks_of("train")
+        self.demonstrations = learnable(demonstrations(config, self.chat, run.store, tasks))
+        self.start: Path | None = cloned_start(
+            config,
+            self.tokenizer,
+            self.demonstrations,
+            run.folder / "start" / "adapter",
+            lambda *update: run.log_start("cloning", "cloning/validation_loss", *update),
+        )
+
+    @cached_property
+    def rollouts(self) -> Rollouts:
+        """Sampler and runner, started when they are first asked for."""
+        folder = self.run.folder / "sampler_adapter"
+        if self.config.rollout.staleness and isinstance(self.config, TrainingConfig):
+            iterations = self.config.iterations
+            return AsynchronousRollouts(self.config, self.chat, folder, self.facts, iterations)
+        return Rollouts(self.config, self.chat, folder, self.facts)
+
+    @cached_property
+    def memory(self) -> Replay:
+        """This rank's share of the episodes that an offline algorithm learns from, read once.
+
+        Raises:
+            ConfigError: they were played with other settings.
+            DataError: there are none, or they are broken.
+        """
+        assert isinstance(self.config, OfflineConfig)
+        found = learnable_episodes(
+            self.config.episodes,
+            build_context(self.config, self.chat),
+            vocabulary_size(self.config.policy),
+            prompt_settings(self.config),
+            share=(rank(), world_size()),
+        )
+        if rank() == 0:
+            print(found.summary(), flush=True)
+        memory = Replay(sum(len(episode.turns) for episode in found.episodes))
+        memory.extend(found.episodes)
+        return memory
+
+    @cached_property
+    def panel(self) -> Panel:
+        """What is played in an evaluation."""
+        return evaluation_panel(self.config, self.facts)
+
+    def policy_learner(self, config: UpdateConfig) -> PolicyLearner:
+        """The policy, which begins with the start, under an engine.
+
+        Args:
+            config: optimizer and batches.
+        """
+        policy = Policy(self.config.policy, self.start, self.config.seed)
+        padding_id = self.tokenizer.pad_token_id
+        return PolicyLearner(policy, config, self.config.deepspeed, padding_id)
+
+    def critic_learner(self, config: CriticConfig) -> CriticLearner:
+        """A critic under an engine.
+
+        Args:
+            config: its model, losses and optimizer.
+        """
+        model = CriticModel(
+            config, self.config.policy, self.start, self.tokenizer, self.config.seed
+        )
+        return CriticLearner(model, config, self.config.deepspeed)
+
+    def replay(self, config: ReplayConfig) -> StoredReplay:
+        """A buffer of the run's own episodes, the demonstrations first if the section says so."""
+        replay = StoredReplay(config.capacity, self.run)
+        if config.demonstrations:
+            replay.extend(self.demonstrations)
+        return replay
+
+    def generator(self, purpose: str, *numbers: int) -> np.random.Generator:
+        """Random numbers that depend on the run's seed, rank, purpose and these numbers alone."""
+        return self.run.generator(purpose, *numbers)
+
+    def publish(self, policy: PolicyLearner) -> float:
+        """Give the sampler the policy's new version; the probe's mean difference comes back."""
+        self.run.counters.version += 1
+        return self.synchronize(policy)
+
+    def synchronize(self, policy: PolicyLearner) -> float:
+        """Give the sampler the policy's present version, and make sure that it arrived.
+
+        Raises:
+            StaleAdapterError: the sampler does not run it.
+        """
+        difference = self.rollouts.publish(policy, self.run.counters.version)
+        policy.changed = False
+        return difference
+
+    def save(self, algorithm: Algorithm) -> Path:
+        """Write a checkpoint of an algorithm's parts, counters and rollouts that are under way."""
+
+        def write(folder: Path) -> None:
+            if rank() == 0:
+                algorithm.policy.policy.save_adapter(folder / ADAPTER)
+                if self.config.policy.lagging_mask is not None:
+                    shutil.copytree(self.run.folder / MASK, folder / MASK)
+                if "rollouts" in vars(self):
+                    self.rollouts.save(folder)
+            for name, part in algorithm.parts.items():
+                part.save(folder / PARTS / name)
+
+        return self.run.checkpoints.save(self.run.counters, write)
+
+    def restore(self, algorithm: Algorithm) -> None:
+        """Load an algorithm's parts from the run's checkpoint."""
+        assert self.run.checkpoint is not None
+        for name, part in algorithm.parts.items():
+            part.load(self.run.checkpoint / PARTS / name)
+
+    def close(self) -> None:
+        """End the sampler, the environments and the metrics."""
+        if "rollouts" in vars(self):
+            self.rollouts.close()
+        self.run.close()
