@@ -2,8 +2,7 @@
 
 ::
 
-    deepspeed trainers/grpo.py --config wordle_grpo.yaml
-    deepspeed trainers/grpo.py --config wordle_grpo.yaml actor.divisor=tokens actor.scale=false
+    deepspeed trainers/grpo.py --config wordle_grpo.yaml actor.divisor=tokens
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ class GRPOActorConfig(PolicyGradientConfig):
     scale: bool = True
     """Divide by the deviation of the group's returns; false is Dr. GRPO (arXiv 2503.20783)."""
     divisor: Divisor = "sequences"
-    """Mean over an episode's tokens, then over episodes (the paper: sequences); over all tokens
-    (DAPO: tokens); or over utterances, of which each counts by its tokens (utterances)."""
+    """What the loss is a mean of (the paper: sequences; DAPO: tokens)."""
     epochs: PositiveInt = 1
     """Passes over the iteration's episodes."""
 
