@@ -14,13 +14,9 @@ from agentrl.env import Agent, Split, TextEnvironment
 from agentrl.errors import ConfigError, EnvironmentFaultError
 from agentrl.isolation import listing_actions, make_environment
 from agentrl.rollout.context import Context
+from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import Episode, EpisodeSpec
-from agentrl.rollout.runner import (
-    close_quietly,
-    environment_or_stand_in,
-    report_failures,
-    turn_seed,
-)
+from agentrl.rollout.runner import report_failures, turn_seed
 from agentrl.rollout.sampler import Completion
 from agentrl.trajectory import Trajectory
 
@@ -82,24 +78,19 @@ def play_scripted(
     chooses = agent == "random" or (context is not None and context.actions == "admissible")
     config = listing_actions(environment) if chooses else environment
     trajectories = []
-    world = environment_or_stand_in(config)
-    try:
+    with EnvironmentPool(config) as pool:
         for spec in specs:
-            begun = 0
-            while True:
-                episode = Episode(world, environment.id, spec, context)
-                _play(episode, agent, strength)
-                begun += 1
+            for begun in range(1 + retries):
+                world = pool.take(new=begun > 0)
+                with pool.discarding_on_error(world):
+                    episode = Episode(world, environment.id, spec, context)
+                    _play(episode, agent, strength)
                 if not episode.broken:
+                    pool.give_back(world)
                     break
-                close_quietly(world)
-                world = environment_or_stand_in(config)
-                if begun > retries:
-                    break
+                pool.discard(world)
             assert episode.trajectory is not None
-            trajectories.append(replace(episode.trajectory, retries=begun - 1))
-    finally:
-        close_quietly(world)
+            trajectories.append(replace(episode.trajectory, retries=begun))
     report_failures(trajectories)
     return trajectories
 
