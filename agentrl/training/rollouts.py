@@ -22,6 +22,7 @@ from agentrl.files import MASK
 from agentrl.learners.policy import PolicyLearner
 from agentrl.rollout.build import EnvironmentFacts, build_runner
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.groups import split_groups
 from agentrl.rollout.sampler import Request
@@ -90,13 +91,19 @@ class Rollouts:
         chat: of the policy's tokenizer.
         folder: the adapter that the sampler reads is written here.
         facts: of the environment, with the first observation.
+        pool: environments to play in.
     """
 
     def __init__(
-        self, config: RunConfig, chat: Chat, folder: Path, facts: EnvironmentFacts
+        self,
+        config: RunConfig,
+        chat: Chat,
+        folder: Path,
+        facts: EnvironmentFacts,
+        pool: EnvironmentPool,
     ) -> None:
         self.config, self.chat, self.folder = config, chat, folder
-        self.sampler, self.runner = build_runner(config, chat)
+        self.sampler, self.runner = build_runner(config, chat, pool)
         self._tasks = facts.tasks_of("train")
         prompt = tuple(chat.begin(facts.observation))
         length = min(PROBE_TOKENS, config.sampler.max_new_tokens)
