@@ -23,6 +23,7 @@ from agentrl.data.segment import learnable
 from agentrl.distributed import rank, world_size
 from agentrl.evaluation.run import evaluation_panel
 from agentrl.files import ADAPTER, MASK
+from agentrl.isolation import make_environment
 from agentrl.learners.critic import CriticLearner
 from agentrl.learners.policy import PolicyLearner
 from agentrl.models.critic import CriticModel
@@ -104,7 +105,7 @@ class Experiment:
 
     def _ask_environment(self) -> EnvironmentFacts:
         """What the environment says of itself, and shows first; it stays for whoever plays next."""
-        environment = self.pool.take()
+        environment = make_environment(self.pool.config)
         with self.pool.discarding_on_error(environment):
             facts = EnvironmentFacts.of(environment, look=True)
         self.pool.give_back(environment)
