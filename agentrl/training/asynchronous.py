@@ -27,6 +27,7 @@ from agentrl.rollout.build import EnvironmentFacts
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import EpisodeSpec
+from agentrl.rollout.rewards import NamedRewarder
 from agentrl.rollout.weight_sync import adapter_digest, sync_weights
 from agentrl.training.rollouts import Play, Played, Rollouts
 from agentrl.trajectory import Trajectory
@@ -61,6 +62,7 @@ class AsynchronousRollouts(Rollouts):
         folder: begins the names of the adapters' folders.
         facts: of the environment, with the first observation.
         pool: environments to play in.
+        rewarder: as in `Rollouts`.
         iterations: the last iteration to play.
     """
 
@@ -71,9 +73,10 @@ class AsynchronousRollouts(Rollouts):
         folder: Path,
         facts: EnvironmentFacts,
         pool: EnvironmentPool,
+        rewarder: NamedRewarder | None,
         iterations: int,
     ) -> None:
-        super().__init__(config, chat, folder, facts, pool)
+        super().__init__(config, chat, folder, facts, pool, rewarder)
         self.iterations = iterations
         self._thread = ThreadPoolExecutor(1, "rollouts")
         self._plays: dict[int, Future[tuple[float, Play]]] = {}

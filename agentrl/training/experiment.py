@@ -35,6 +35,7 @@ from agentrl.rollout.build import (
     played_environment,
 )
 from agentrl.rollout.environment_pool import EnvironmentPool
+from agentrl.rollout.rewards import NamedRewarder, build_rewarder
 from agentrl.training.asynchronous import AsynchronousRollouts
 from agentrl.training.checkpoint import PARTS
 from agentrl.training.checks import require_fitting_policy, require_known_environment
@@ -72,6 +73,7 @@ class Experiment:
         chat: turns messages into its tokens.
         pool: environments to play in, shared by all that plays.
         facts: of the environment.
+        rewarder: decides what the policy's actions earn; None leaves that to the environment.
         demonstrations: this rank's share of the scripted episodes that may be learned from.
         start: the adapter that the run begins with; None is the base.
 
@@ -85,6 +87,7 @@ class Experiment:
         self.tokenizer = load_tokenizer(config.policy)
         require_fitting_policy(config, self.tokenizer)
         require_labels_to_clone(config)
+        self.rewarder = _rewarder(config)
         for check in checks:
             check(config, self.tokenizer)
         self.run = run = Run(config, resume)
@@ -93,7 +96,7 @@ class Experiment:
         self.chat = build_chat(config, self.tokenizer, self.facts.instructions)
         tasks = self.facts.tasks_of("train")
         self.demonstrations = learnable(
-            demonstrations(config, self.chat, run.store, tasks, self.pool)
+            demonstrations(config, self.chat, run.store, tasks, self.pool, self.rewarder)
         )
         self.start: Path | None = cloned_start(
             config,
@@ -115,12 +118,10 @@ class Experiment:
     def rollouts(self) -> Rollouts:
         """Sampler and runner, started when they are first asked for."""
         folder = self.run.folder / "sampler_adapter"
+        given = (self.config, self.chat, folder, self.facts, self.pool, self.rewarder)
         if self.config.rollout.staleness and isinstance(self.config, TrainingConfig):
-            iterations = self.config.iterations
-            return AsynchronousRollouts(
-                self.config, self.chat, folder, self.facts, self.pool, iterations
-            )
-        return Rollouts(self.config, self.chat, folder, self.facts, self.pool)
+            return AsynchronousRollouts(*given, self.config.iterations)
+        return Rollouts(*given)
 
     @cached_property
     def memory(self) -> Replay:
@@ -223,3 +224,13 @@ class Experiment:
             self.rollouts.close()
         self.pool.close()
         self.run.close()
+
+
+def _rewarder(config: StartingConfig) -> NamedRewarder | None:
+    """The rewarder that a configuration names, if it does.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    section = config.rewards if isinstance(config, TrainingConfig) else None
+    return build_rewarder(section) if section is not None else None

@@ -25,10 +25,12 @@ from agentrl.rollout.chat import Chat
 from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.groups import split_groups
+from agentrl.rollout.rewards import NamedRewarder
 from agentrl.rollout.sampler import Request
 from agentrl.rollout.scripted import draw_specs
 from agentrl.rollout.weight_sync import Probe, sync_weights
-from agentrl.trajectory import EndReason, Trajectory
+from agentrl.training.rollout_metrics import mean_reward, staleness, summary
+from agentrl.trajectory import Trajectory
 
 PROBE_TOKENS = 16
 
@@ -92,6 +94,7 @@ class Rollouts:
         folder: the adapter that the sampler reads is written here.
         facts: of the environment, with the first observation.
         pool: environments to play in.
+        rewarder: decides the rewards of an iteration's episodes; None leaves them as they are.
     """
 
     def __init__(
@@ -101,8 +104,9 @@ class Rollouts:
         folder: Path,
         facts: EnvironmentFacts,
         pool: EnvironmentPool,
+        rewarder: NamedRewarder | None = None,
     ) -> None:
-        self.config, self.chat, self.folder = config, chat, folder
+        self.config, self.chat, self.folder, self.rewarder = config, chat, folder, rewarder
         self.sampler, self.runner = build_runner(config, chat, pool)
         self._tasks = facts.tasks_of("train")
         prompt = tuple(chat.begin(facts.observation))
@@ -119,6 +123,7 @@ class Rollouts:
         Raises:
             EnvironmentFaultError: more episodes failed than `rollout.max_failed_share` allows, or
                 all of a rank.
+            RewarderError: the rewarder broke.
         """
         title = f"iteration {iteration}"
         return self.reported(self.play_mine(self.specs(iteration), None, title), version)
@@ -143,7 +148,7 @@ class Rollouts:
         return Play(trajectories, seconds, read, cached)
 
     def reported(self, play: Play, version: int) -> Played:
-        """The episodes with their metrics over all ranks, which all call it.
+        """The episodes, rewarded, with their metrics over all ranks, which all call it.
 
         Args:
             play: of this rank.
@@ -151,6 +156,7 @@ class Rollouts:
 
         Raises:
             EnvironmentFaultError: as `play`.
+            RewarderError: the rewarder broke.
         """
         trajectories = play.trajectories
         metrics = summary(trajectories, play.seconds)
@@ -160,6 +166,11 @@ class Rollouts:
         self._check_failures(trajectories, metrics["rollout/failed_fraction"])
         mean, largest = staleness(trajectories, version)
         metrics |= {"rollout/staleness_mean": mean, "rollout/staleness_max": largest}
+        if self.rewarder is not None:
+            begin = time.monotonic()
+            trajectories = self.rewarder.applied(trajectories)
+            metrics["rewards/seconds"] = max(gather(time.monotonic() - begin))
+            metrics["rewards/return"] = mean_reward(trajectories)
         return Played(trajectories, metrics, stale=largest > 0)
 
     def play_specs(
@@ -266,54 +277,3 @@ class Rollouts:
                 f"{self.config.rollout.episodes} / rollout.group_size="
                 f"{self.config.rollout.group_size} for {world_size()} ranks)."
             )
-
-
-def summary(trajectories: Sequence[Trajectory], seconds: float) -> dict[str, float]:
-    """What an iteration's episodes show, over all ranks; failed ones count only as failed."""
-    valid = [t for t in trajectories if t.end_reason is not EndReason.FAILED]
-    turns = [turn for t in valid for turn in t.turns]
-    sums = total(
-        [
-            len(trajectories),
-            len(valid),
-            sum(t.total_reward for t in valid),
-            sum(t.success for t in valid),
-            len(turns),
-            sum(not turn.valid for turn in turns),
-            sum(len(turn.action_ids) for turn in turns),
-            sum(turn.finish_reason == "length" for turn in turns),
-            sum(t.end_reason is EndReason.TRUNCATED for t in valid),
-            sum(t.retries for t in trajectories),
-            seconds / world_size(),
-        ]
-    )
-    episodes, played, reward, success, all_turns, invalid, tokens, cut, truncated, *rest = sums
-    retries, time_taken = rest
-    played_, turns_ = max(played, 1), max(all_turns, 1)
-    return {
-        "rollout/return": reward / played_,
-        "rollout/success": success / played_,
-        "rollout/turns": all_turns / played_,
-        "rollout/invalid_fraction": invalid / turns_,
-        "rollout/length_limit_fraction": cut / turns_,
-        "rollout/truncated_fraction": truncated / played_,
-        "rollout/failed_fraction": 1.0 - played / max(episodes, 1),
-        "rollout/retries": retries,
-        "rollout/tokens": tokens,
-        "rollout/tokens_per_second": tokens / max(time_taken, 1e-9),
-    }
-
-
-def staleness(trajectories: Sequence[Trajectory], version: int) -> tuple[float, float]:
-    """By how many versions the policy is ahead of those that sampled, over the turns of all ranks.
-
-    Args:
-        trajectories: of this rank.
-        version: of the policy now.
-
-    Returns:
-        Mean and maximum; 0 without turns.
-    """
-    behind = [version - turn.policy_version for t in trajectories for turn in t.turns]
-    summed, turns = total([sum(behind), len(behind)])
-    return summed / max(turns, 1), float(max(gather(max(behind, default=0))))
