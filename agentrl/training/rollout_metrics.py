@@ -49,6 +49,40 @@ def summary(trajectories: Sequence[Trajectory], seconds: float) -> dict[str, flo
     }
 
 
+OF_EACH_ENVIRONMENT = (
+    "return",
+    "success",
+    "turns",
+    "invalid_fraction",
+    "length_limit_fraction",
+    "truncated_fraction",
+    "failed_fraction",
+)
+"""Metrics that a run of several environments has for each of them."""
+
+
+def by_environment(
+    trajectories: Sequence[Trajectory], environments: Sequence[str], names: Sequence[str]
+) -> dict[str, float]:
+    """Metrics ``rollout/NAME/...`` of each environment that was played in this iteration.
+
+    Args:
+        trajectories: of this rank.
+        environments: of each of them the name of its environment.
+        names: of all environments of the run, in the same order on every rank.
+    """
+    metrics: dict[str, float] = {}
+    for name in names:
+        pairs = zip(trajectories, environments, strict=True)
+        own = [trajectory for trajectory, environment in pairs if environment == name]
+        [episodes] = total([len(own)])
+        if episodes:
+            shown = summary(own, 0.0)
+            metrics[f"rollout/{name}/episodes"] = episodes
+            metrics |= {f"rollout/{name}/{each}": shown[f"rollout/{each}"] for each in OF_EACH_ENVIRONMENT}
+    return metrics
+
+
 def staleness(trajectories: Sequence[Trajectory], version: int) -> tuple[float, float]:
     """By how many versions the policy is ahead of those that sampled, over the turns of all ranks.
 
