@@ -12,11 +12,11 @@ from agentrl.trajectory import EndReason, Trajectory, Turn
 def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
     """The same episode with the ids of every prompt and action, as if played with this context.
 
-    It is truncated where a policy's would be. The log-probabilities are 0.0: whoever acted was
-    certain.
+    The episode is truncated where a policy's would be. The log-probabilities are 0.0, because
+    whoever acted was certain.
 
     Args:
-        episode: of any player, played to its end; ids that it has are replaced.
+        episode: of any player, played to its end; the ids that it may have are replaced.
         context: renders the prompts and sets the limits.
 
     Returns:
