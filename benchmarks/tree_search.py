@@ -27,8 +27,8 @@ from agentrl.models.locate import model_path
 from agentrl.models.policy import load_tokenizer
 from agentrl.rollout.build import ask_environment, build_chat, build_context
 from agentrl.rollout.context import Context
+from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.rollout.runner import close_quietly
 from agentrl.rollout.sampler import Sampler, build_sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.search.batched import BatchedSearch
@@ -88,22 +88,22 @@ def one_after_the_other(
 
 
 def _alone(config: SearchingConfig, sampler: Sampler, context: Context, spec: EpisodeSpec) -> Tree:
-    world = ReplayableEnvironment(config.environment, spec, config.search.states)
     search = Search(spec, config.search, context, has_value_function=False)
     steps = search.run()
     answer: Any = None
-    with suppress(StopIteration):
-        while True:
-            question = steps.send(answer)
-            if isinstance(question, Ask):
-                prompts = [question.prompt_ids] * len(question.seeds)
-                answer = sampler.sample(prompts, question.seeds)
-            elif isinstance(question, Act):
-                answer = world.step(question.handle, question.action, question.keep)
-            else:
-                answer = world.begin()
-    if world.environment is not None:
-        close_quietly(world.environment)
+    with EnvironmentPool(config.environment) as pool:
+        environment = ReplayableEnvironment(pool, spec, config.search.states)
+        with suppress(StopIteration):
+            while True:
+                question = steps.send(answer)
+                if isinstance(question, Ask):
+                    prompts = [question.prompt_ids] * len(question.seeds)
+                    answer = sampler.sample(prompts, question.seeds)
+                elif isinstance(question, Act):
+                    answer = environment.step(question.handle, question.action, question.keep)
+                else:
+                    answer = environment.begin()
+        environment.release()
     return search.tree
 
 

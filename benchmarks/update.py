@@ -33,7 +33,7 @@ from agentrl.rollout.context import Context
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.run import Run
 from benchmarks.store import EPISODES_AN_ITERATION, STORED, draw, episode, fill, seconds
-from trainers.archer import ArcherConfig, ReinforceConfig, policy_objective
+from trainers.archer import ArcherConfig, ReinforceConfig, actor_objective
 
 GAMES = 64
 TWO_TOWER = ["critic.kind=two_tower", "critic.model=embedded/encoder"]
@@ -71,7 +71,7 @@ def actor_speed(config: ArcherConfig, tokenizer: Any, segments: list[Segment]) -
     advantages = torch.randn(transitions, generator=torch.Generator().manual_seed(0))
     order = np.random.default_rng(0)
     assert isinstance(config.actor, ReinforceConfig)
-    objective = policy_objective(config.actor)
+    objective = actor_objective(config.actor)
 
     def update(some: list[Segment]) -> None:
         steps = sum(len(each.steps) for each in some)

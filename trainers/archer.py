@@ -33,7 +33,7 @@ from agentrl.config import (
 )
 from agentrl.data.replay import Replay
 from agentrl.data.segment import segments_of
-from agentrl.learners.policy import normalized_over_ranks
+from agentrl.learners.policy import normalized_over_ranks, policy_objective
 from agentrl.training.algorithm import Metrics, OnlineAlgorithm
 from agentrl.training.checks import require_fitting_critic, require_plain_sampling
 from agentrl.training.command import command
@@ -95,6 +95,8 @@ class ReinforceConfig(PolicyGradientConfig):
     baseline; only for the latest actions."""
     gae_lambda: float = Field(0.95, ge=0.0, le=1.0)
     """gae: 0 trusts the critic's next value, 1 the return that came."""
+    normalize_advantages: bool = True
+    """Centre and scale the advantages of an update (the paper: no)."""
     epochs: PositiveInt = 1
     """Passes over the latest episodes an iteration. More than one with reinforce does not correct
     for actions of an earlier policy (nor do its later steps within one pass: with a `batch_size` of
@@ -179,9 +181,6 @@ class ArcherConfig(TrainingConfig):
             ),
             "actor.objective='reinforce' without a correction for the older policy that sampled; "
             "set actor.importance_cap=2, or objective ppo": not corrected,
-            "policy.lagging_mask, which belongs to the version that plays": (
-                self.policy.lagging_mask is not None
-            ),
         }
         if self.rollout.staleness and any(wrong.values()):
             found = "; nor with ".join(text for text, is_wrong in wrong.items() if is_wrong)
@@ -312,7 +311,7 @@ class Archer(OnlineAlgorithm):
         epochs: int,
         generator: np.random.Generator,
     ) -> Metrics:
-        objective = policy_objective(config)
+        objective = actor_objective(config)
         if config.normalize_advantages:
             advantages = normalized_over_ranks(advantages)
         return self.policy.improve(
@@ -332,14 +331,10 @@ class Archer(OnlineAlgorithm):
         return draw(self.labelled, rank_size(self.config.critic.labels.batch_size), generator)
 
 
-def policy_objective(config: ReinforceConfig) -> PolicyObjective:
+def actor_objective(config: ReinforceConfig) -> PolicyObjective:
     """What an update of the actor minimises."""
-    return PolicyObjective(
-        clipped(config.clip) if isinstance(config, PPOConfig) else reinforce,
-        kl_coefficient=config.kl_coefficient,
-        entropy_coefficient=config.entropy_coefficient,
-        importance_cap=config.importance_cap,
-    )
+    surrogate = clipped(config.clip) if isinstance(config, PPOConfig) else reinforce
+    return policy_objective(surrogate, config)
 
 
 app = command(ArcherConfig, partial(train, Archer), __doc__)

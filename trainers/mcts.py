@@ -78,7 +78,9 @@ class Annotation:
         self.sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
         if experiment.start is not None:
             self.sampler.load_adapter(experiment.start, 0)
-        self.searches = configured_search(config, self.sampler, chat, self.value_function)
+        self.searches = configured_search(
+            config, self.sampler, chat, self.value_function, pool=experiment.pool
+        )
         self.labelled, self.begun = 0, time.monotonic()
 
     def search(self) -> None:

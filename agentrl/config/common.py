@@ -120,8 +120,12 @@ class RunConfig(Section):
         wrong = {
             f"sampler.backend={self.sampler.backend!r}, an engine that runs one adapter only; set "
             "sampler.backend='transformers'": self.sampler.backend != "transformers",
-            "policy.actions='admissible', which restricts tokens already": self.policy.actions
-            != "free",
+            "policy.actions='admissible', which restricts tokens already": (
+                self.policy.actions != "free"
+            ),
+            "rollout.staleness, for a mask belongs to the version that plays": (
+                self.rollout.staleness > 0
+            ),
         }
         if self.policy.lagging_mask is not None and any(wrong.values()):
             found = "; ".join(text for text, is_wrong in wrong.items() if is_wrong)

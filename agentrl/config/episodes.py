@@ -41,11 +41,11 @@ class MessagesConfig(Section):
     file: str
     """JSONL with messages and rewards; the run's tokenizer makes the token ids."""
     system: Literal["same", "ignore"] = "same"
-    """Prompts always show what the run's own prompts show. same: an episode's system message must
-    then be the environment's rules, word for word, or missing; ignore: it is left out."""
+    """Prompts show the run's own system message, never the file's. same: an episode's system
+    message must be the environment's rules, word for word, or missing; ignore: it is left out."""
     environment_name: str | None = None
-    """What the file calls the run's environment; none: as ``environment.id`` does. Episodes that
-    name another environment are left out; those that name none are of the run's."""
+    """What the file calls the run's environment; none is ``environment.id``. Episodes that name
+    another environment are left out; those that name none belong to the run's environment."""
     limit: PositiveInt | None = None
     """Most episodes to read, over all ranks: the first; none reads all."""
 

@@ -25,8 +25,6 @@ class UpdateConfig(Section):
 class PolicyGradientConfig(UpdateConfig):
     """How the policy is updated from advantages of actions that were sampled."""
 
-    normalize_advantages: bool = True
-    """Centre and scale the advantages of an update."""
     importance_cap: float | None = Field(None, ge=1.0)
     """Weigh each token by the trainer's probability over the sampler's, at most by this (truncated
     importance sampling, 2 is common); a clipped ratio then starts from the trainer's own. For

@@ -21,10 +21,11 @@ from agentrl.algorithms.policy_gradient import (
     ActionTokens,
     Divisor,
     PolicyObjective,
+    Surrogate,
     normalize_advantages,
 )
 from agentrl.algorithms.preference import PreferenceObjective
-from agentrl.config import UpdateConfig
+from agentrl.config import PolicyGradientConfig, UpdateConfig
 from agentrl.data.collate import PolicyBatch, policy_batch, to_device
 from agentrl.data.segment import Segment
 from agentrl.distributed import gather, rank, total, world_size
@@ -289,6 +290,19 @@ class PolicyLearner:
         reference = (scored.reference * scored.mask).sum(dim=1)
         loss, metrics = objective(sums[:pairs], sums[pairs:], reference[:pairs], reference[pairs:])
         return loss, {**metrics, "entropy": entropy.sum() / 2}
+
+
+def policy_objective(
+    surrogate: Surrogate, config: PolicyGradientConfig, divisor: Divisor = "utterances"
+) -> PolicyObjective:
+    """What an update minimises, with the coefficients of a section of the configuration."""
+    return PolicyObjective(
+        surrogate,
+        divisor,
+        kl_coefficient=config.kl_coefficient,
+        entropy_coefficient=config.entropy_coefficient,
+        importance_cap=config.importance_cap,
+    )
 
 
 def token_weights(segments: Sequence[Segment], divisor: Divisor) -> list[float]:

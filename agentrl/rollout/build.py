@@ -14,6 +14,7 @@ from agentrl.isolation import listing_actions, make_environment
 from agentrl.models.locate import model_path
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
+from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import EpisodeSpec, begin
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.sampler import Completer, Sampler, build_sampler
@@ -99,17 +100,28 @@ def build_context(config: RunConfig, chat: Chat) -> Context:
     return Context(chat, policy.context_length, room, policy.history, policy.actions)
 
 
-def build_runner(config: RunConfig, chat: Chat) -> tuple[Sampler, Runner]:
+def build_runner(
+    config: RunConfig, chat: Chat, pool: EnvironmentPool | None = None
+) -> tuple[Sampler, Runner]:
     """The configured sampler of the configured policy, and a runner that plays with it."""
     path = model_path(config.policy.model)
     sampler = build_sampler(config.policy, config.sampler, path, chat.stop_id)
-    return sampler, runner_with(config, sampler, chat)
+    return sampler, runner_with(config, sampler, chat, pool)
 
 
-def runner_with(config: RunConfig, sampler: Completer, chat: Chat) -> Runner:
-    """A runner that plays the configured environment with a sampler, or with what guides one."""
+def runner_with(
+    config: RunConfig, sampler: Completer, chat: Chat, pool: EnvironmentPool | None = None
+) -> Runner:
+    """A runner that plays the configured environment with a sampler, or with what guides one.
+
+    Args:
+        config: of the run.
+        sampler: completes the prompts.
+        chat: of the policy's tokenizer.
+        pool: of `played_environment`, to play in; None makes one for the runner.
+    """
     context = build_context(config, chat)
-    return Runner(played_environment(config), sampler, context, **at_once(config))
+    return Runner(played_environment(config), sampler, context, pool=pool, **at_once(config))
 
 
 def played_environment(config: RunConfig) -> EnvironmentConfig:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, TypeVar
@@ -15,10 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agentrl.config import EnvironmentConfig
-from agentrl.env import TextEnvironment
-from agentrl.errors import EnvironmentFaultError
-from agentrl.isolation import RemoteEnvironment, make_environment
 from agentrl.rollout.context import Context
+from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import Episode, EpisodeSpec
 from agentrl.rollout.sampler import Completer, Completion, Request, derived_seed
 from agentrl.trajectory import EndReason, Trajectory
@@ -92,6 +90,7 @@ class Runner:
         threads: act in so many threads; 0 acts in the caller's, unless the environments are
             elsewhere: None is as many as `concurrent` for those and 0 for others.
         in_order: wait for all environments that are acting before the sampler goes on.
+        pool: of this environment, to play in; None makes one for this runner.
 
     Raises:
         ConfigError: the environment cannot be built.
@@ -107,10 +106,11 @@ class Runner:
         retries: int = 0,
         threads: int | None = None,
         in_order: bool = False,
+        pool: EnvironmentPool | None = None,
     ) -> None:
         self.environment, self.sampler, self.context = environment, sampler, context
         self.concurrent, self.retries, self.in_order = concurrent, retries, in_order
-        self._idle: list[TextEnvironment] = []
+        self._pool = pool or EnvironmentPool(environment)
         self._stopped = False
         self._threads = Threads(environment, concurrent, threads)
 
@@ -138,8 +138,8 @@ class Runner:
                     if self._stopped:
                         raise RuntimeError("The runner was stopped in the middle of a play.")
                     self._begin_more(flight)
-                    self._ask(flight, temperature)
-                    self._answer(flight)
+                    self._submit(flight, temperature)
+                    self._poll(flight)
                     self._collect(flight)
                     bar.update(bar.task_ids[0], completed=len(flight.results))
         finally:
@@ -156,26 +156,11 @@ class Runner:
 
     def _begin(self, which: _Try) -> Episode:
         """Begin an episode in an idle environment, or in a new one: a retry always in a new one."""
-        environment = self._take_idle()
-        if which.retries and environment is not None:
-            close_quietly(environment)
-            environment = None
-        if environment is None:
-            environment = environment_or_stand_in(self.environment)
-        with _closed_on_error(environment):
+        environment = self._pool.take(new=which.retries > 0)
+        with self._pool.discarding_on_error(environment):
             return Episode(environment, self.environment.id, which.spec, self.context)
 
-    def _take_idle(self) -> TextEnvironment | None:
-        """An environment of an episode that is over, unless its worker has died since."""
-        while self._idle:
-            with suppress(IndexError):  # another thread was faster
-                environment = self._idle.pop()
-                if not (isinstance(environment, RemoteEnvironment) and environment.lost):
-                    return environment
-                close_quietly(environment)
-        return None
-
-    def _ask(self, flight: _Flight, temperature: float | None) -> None:
+    def _submit(self, flight: _Flight, temperature: float | None) -> None:
         """Hand the prompts of all episodes whose turn it is to the sampler."""
         ready, flight.ready = flight.ready, []
         tickets = self.sampler.submit(
@@ -192,13 +177,18 @@ class Runner:
         )
         flight.asked.update(zip(tickets, ready, strict=True))
 
-    def _answer(self, flight: _Flight) -> None:
+    def _poll(self, flight: _Flight) -> None:
         """Let the sampler compute, and each episode act whose utterance is done."""
         version = self.sampler.version
         for ticket, completion in self.sampler.step():
             which, episode = flight.asked.pop(ticket)
-            acted = self._threads.do(_act, episode, completion, version)
+            acted = self._threads.do(self._act, episode, completion, version)
             flight.acting[acted] = which
+
+    def _act(self, episode: Episode, completion: Completion, version: int) -> Episode:
+        with self._pool.discarding_on_error(episode.environment):
+            episode.act(episode.said(completion), completion, version)
+        return episode
 
     def _collect(self, flight: _Flight) -> None:
         """Take what environments have done; wait for them if there is nothing else to do."""
@@ -214,9 +204,9 @@ class Runner:
     def _end(self, flight: _Flight, which: _Try, episode: Episode, played: Trajectory) -> None:
         """Record an episode and take its environment back; a broken one may begin again."""
         if not episode.broken:
-            self._idle.append(episode.environment)
+            self._pool.give_back(episode.environment)
         else:
-            close_quietly(episode.environment)
+            self._pool.discard(episode.environment)
             if which.retries < self.retries:
                 logger.warning("Task %d begins again after: %s", which.spec.task, played.error)
                 flight.waiting.append(replace(which, retries=which.retries + 1))
@@ -230,7 +220,7 @@ class Runner:
         wait(flight.acting)
         landed = [f.result() for f in flight.acting if f.exception() is None]
         for episode in (*landed, *(e for _, e in (*flight.ready, *flight.asked.values()))):
-            close_quietly(episode.environment)
+            self._pool.discard(episode.environment)
 
     def stop(self) -> None:
         """End a play that is going on in another thread; later ones do not begin.
@@ -241,8 +231,7 @@ class Runner:
 
     def close(self) -> None:
         """Close the environments; `play` builds new ones."""
-        while self._idle:
-            close_quietly(self._idle.pop())
+        self._pool.close()
         self._threads.close()
 
     def __enter__(self) -> Runner:
@@ -291,52 +280,6 @@ class Threads:
             self._pool = None
 
 
-def _act(episode: Episode, completion: Completion, version: int) -> Episode:
-    with _closed_on_error(episode.environment):
-        episode.act(episode.said(completion), completion, version)
-    return episode
-
-
-@contextmanager
-def _closed_on_error(environment: TextEnvironment) -> Iterator[None]:
-    """Faults of an environment are data; what rises here ends the play."""
-    try:
-        yield
-    except BaseException:
-        close_quietly(environment)
-        raise
-
-
-class _Unbuilt(TextEnvironment):
-    """Stands for an environment that could not be built: its episode fails at reset."""
-
-    def __init__(self, error: EnvironmentFaultError) -> None:
-        super().__init__({})
-        self._error = error
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[str, dict[str, Any]]:
-        del seed, options
-        raise self._error
-
-    def _begin(self, task: int, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        del task, options
-        raise self._error
-
-
-def environment_or_stand_in(config: EnvironmentConfig) -> TextEnvironment:
-    """The configured environment; one whose reset fails, with the reason, if it cannot be built.
-
-    Raises:
-        ConfigError: the configuration is at fault.
-    """
-    try:
-        return make_environment(config)
-    except EnvironmentFaultError as error:
-        return _Unbuilt(error)
-
-
 def turn_seed(spec: EpisodeSpec, *turn: int | str) -> int:
     """The seed of an episode's utterance: 63 bits, the same on every machine.
 
@@ -349,14 +292,6 @@ def turn_seed(spec: EpisodeSpec, *turn: int | str) -> int:
     """
     sample = ("sample", spec.sample) if spec.sample else ()
     return derived_seed(spec.seed, spec.task, *sample, *turn)
-
-
-def close_quietly(environment: TextEnvironment) -> None:
-    """Close an environment that may be broken; a second fault is only logged."""
-    try:
-        environment.close()
-    except Exception:
-        logger.warning("An environment could not be closed.", exc_info=True)
 
 
 def report_failures(trajectories: Sequence[Trajectory]) -> None:

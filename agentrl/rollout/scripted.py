@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,13 +14,9 @@ from agentrl.env import Agent, Split, TextEnvironment
 from agentrl.errors import ConfigError, EnvironmentFaultError
 from agentrl.isolation import listing_actions, make_environment
 from agentrl.rollout.context import Context
+from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import Episode, EpisodeSpec
-from agentrl.rollout.runner import (
-    close_quietly,
-    environment_or_stand_in,
-    report_failures,
-    turn_seed,
-)
+from agentrl.rollout.runner import report_failures, turn_seed
 from agentrl.rollout.sampler import Completion
 from agentrl.trajectory import Trajectory
 
@@ -58,6 +54,7 @@ def play_scripted(
     context: Context | None = None,
     *,
     retries: int = 0,
+    pool: EnvironmentPool | None = None,
 ) -> list[Trajectory]:
     """Play an episode for each spec with a script.
 
@@ -71,6 +68,7 @@ def play_scripted(
             log-probability 0.0: a script is certain. Episodes are truncated as
             `agentrl.rollout.runner.Runner` does. None leaves the three empty.
         retries: how often an episode whose environment broke is begun again, in a new one.
+        pool: to play in, where its environment is the one that is played; else one is made.
 
     Returns:
         The trajectories, in the order of `specs`, failed ones included.
@@ -82,24 +80,21 @@ def play_scripted(
     chooses = agent == "random" or (context is not None and context.actions == "admissible")
     config = listing_actions(environment) if chooses else environment
     trajectories = []
-    world = environment_or_stand_in(config)
-    try:
+    with ExitStack() as stack:
+        if pool is None or pool.config != config:
+            pool = stack.enter_context(EnvironmentPool(config))
         for spec in specs:
-            begun = 0
-            while True:
-                episode = Episode(world, environment.id, spec, context)
-                _play(episode, agent, strength)
-                begun += 1
+            for begun in range(1 + retries):
+                world = pool.take(new=begun > 0)
+                with pool.discarding_on_error(world):
+                    episode = Episode(world, environment.id, spec, context)
+                    _play(episode, agent, strength)
                 if not episode.broken:
+                    pool.give_back(world)
                     break
-                close_quietly(world)
-                world = environment_or_stand_in(config)
-                if begun > retries:
-                    break
+                pool.discard(world)
             assert episode.trajectory is not None
-            trajectories.append(replace(episode.trajectory, retries=begun - 1))
-    finally:
-        close_quietly(world)
+            trajectories.append(replace(episode.trajectory, retries=begun))
     report_failures(trajectories)
     return trajectories
 

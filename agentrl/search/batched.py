@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentrl.config import EnvironmentConfig, SearchConfig, SearchingConfig
-from agentrl.env import TextEnvironment
-from agentrl.isolation import RemoteEnvironment
 from agentrl.rollout.best_of_n import Cost
 from agentrl.rollout.build import at_once, build_context, played_environment
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
+from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.rollout.runner import Threads, close_quietly, progress_bar, report_failures
+from agentrl.rollout.runner import Threads, progress_bar, report_failures
 from agentrl.rollout.sampler import Completer, Completion, Request
 from agentrl.search.acting import Acting
 from agentrl.search.mcts import Act, Ask, Begin, Question, Search, Value
@@ -65,6 +64,7 @@ class BatchedSearch:
         threads: where environments act; as of `agentrl.rollout.runner.Threads`.
         in_order: wait for all environments that are acting before the sampler goes on.
         temperature: of what is sampled; None is the sampler's own.
+        pool: of this environment, to search in; None makes one for this search.
 
     Attributes:
         cost: of the episodes played so far.
@@ -83,13 +83,14 @@ class BatchedSearch:
         threads: int | None = None,
         in_order: bool = False,
         temperature: float | None = None,
+        pool: EnvironmentPool | None = None,
     ) -> None:
         self.environment, self.sampler, self.context = environment, sampler, context
         self.settings, self.value_function, self.concurrent = settings, value_function, concurrent
         self.retries, self.in_order, self.temperature = retries, in_order, temperature
         self.cost = Cost()
         self._threads = Threads(environment, concurrent, threads)
-        self._idle: list[TextEnvironment] = []
+        self._pool = pool or EnvironmentPool(environment)
         self._growing: list[_Growing] = []
         self._asked: dict[int, tuple[_Growing, int]] = {}
         self._acting: dict[Future[StepResult], _Growing] = {}
@@ -165,20 +166,10 @@ class BatchedSearch:
 
     def _begin(self, kind: type[Search], position: int, spec: EpisodeSpec) -> None:
         search = kind(spec, self.settings, self.context, self.value_function is not None)
-        states, idle = self.settings.states, self._take_idle()
-        environment = ReplayableEnvironment(self.environment, spec, states, self.retries, idle)
+        environment = ReplayableEnvironment(self._pool, spec, self.settings.states, self.retries)
         growing = _Growing(position, search, search.run(), environment)
         self._growing.append(growing)
         self._resume(growing, None)
-
-    def _take_idle(self) -> TextEnvironment | None:
-        """An environment of a tree that is grown, unless its worker has died since."""
-        while self._idle:
-            environment = self._idle.pop()
-            if not (isinstance(environment, RemoteEnvironment) and environment.lost):
-                return environment
-            close_quietly(environment)
-        return None
 
     def _resume(self, growing: _Growing, answer: Any) -> None:
         """Give a search its answer, and pass its next question on."""
@@ -208,8 +199,7 @@ class BatchedSearch:
     def _finish(self, growing: _Growing) -> None:
         self._growing.remove(growing)
         self._over.append((growing.position, growing.search))
-        if growing.environment.environment is not None:
-            self._idle.append(growing.environment.environment)
+        growing.environment.release()
 
     def _collect(self) -> None:
         """Let every search go on whose environment has acted, until all wait for something."""
@@ -232,14 +222,12 @@ class BatchedSearch:
             self.sampler.abort()
         wait(self._acting)
         for growing in self._growing:
-            if growing.environment.environment is not None:
-                close_quietly(growing.environment.environment)
+            growing.environment.discard()
         self._growing, self._asked, self._acting, self._over = [], {}, {}, []
 
     def close(self) -> None:
         """Close the environments; `grow` builds new ones."""
-        while self._idle:
-            close_quietly(self._idle.pop())
+        self._pool.close()
         self._threads.close()
 
 
@@ -249,6 +237,7 @@ def configured_search(
     chat: Chat,
     value_function: Callable[[State], float] | None = None,
     temperature: float | None = None,
+    pool: EnvironmentPool | None = None,
 ) -> BatchedSearch:
     """The configured searches of the configured environment.
 
@@ -256,8 +245,9 @@ def configured_search(
         config: of the run.
         sampler: answers the prompts.
         chat: of the policy's tokenizer.
-        value_function: as of `BatchedSearch`.
-        temperature: likewise.
+        value_function: the critic's value of a state; None if there is none.
+        temperature: of what is sampled; None is the sampler's own.
+        pool: environments to search in; None makes one for these searches.
     """
     return BatchedSearch(
         played_environment(config),
@@ -266,5 +256,6 @@ def configured_search(
         config.search,
         value_function=value_function,
         temperature=temperature,
+        pool=pool,
         **at_once(config),
     )

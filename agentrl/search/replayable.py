@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from agentrl.config import EnvironmentConfig
 from agentrl.env import TextEnvironment
 from agentrl.errors import ConfigError, EnvironmentFaultError, SnapshotUnsupportedError
 from agentrl.rollout.ending import described
+from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import EpisodeSpec, begin, step
-from agentrl.rollout.runner import close_quietly, environment_or_stand_in
 
 Result = TypeVar("Result")
 
@@ -70,26 +69,22 @@ class ReplayableEnvironment:
     An environment that raises is replaced by a new one, in which the action is tried again.
 
     Args:
-        config: which environment.
+        pool: lends the environment, from `begin` to `release`.
         spec: task and seed.
         states: whether to save states or to play again; ``auto`` saves where that is supported.
         retries: how often an action that broke the environment is tried again.
-        environment: one to use, from an earlier episode; None builds one.
-
-    Attributes:
-        environment: in use now; None if the last one broke. It is the caller's to close.
     """
 
     def __init__(
         self,
-        config: EnvironmentConfig,
+        pool: EnvironmentPool,
         spec: EpisodeSpec,
         states: Literal["auto", "snapshot", "replay"] = "auto",
         retries: int = 0,
-        environment: TextEnvironment | None = None,
     ) -> None:
-        self.config, self.spec, self.retries = config, spec, retries
-        self.environment = environment
+        self.pool, self.spec, self.retries = pool, spec, retries
+        self._environment: TextEnvironment | None = None
+        self._broke = False
         self._saves, self._must_save = states != "replay", states == "snapshot"
         self._here: StateHandle | None = None
         self._begun = False
@@ -126,13 +121,21 @@ class ReplayableEnvironment:
                 raise
             except Exception as fault:  # any fault of an environment is data, not a crash
                 error = described(fault)
-                self._discard()
+                self._broke = True
+                self.discard()
         return StepResult(steps=self._steps, error=error)
 
-    def _discard(self) -> None:
-        if self.environment is not None:
-            close_quietly(self.environment)
-        self.environment, self._here, self._begun = None, None, False
+    def release(self) -> None:
+        """Give the environment back to the pool: the episode is over."""
+        if self._environment is not None:
+            self.pool.give_back(self._environment)
+        self._environment, self._here, self._begun = None, None, False
+
+    def discard(self) -> None:
+        """Close the environment, which broke or may be in the middle of something."""
+        if self._environment is not None:
+            self.pool.discard(self._environment)
+        self._environment, self._here, self._begun = None, None, False
 
     def _begin(self) -> StepResult:
         observation, info = self._reset()
@@ -140,10 +143,10 @@ class ReplayableEnvironment:
         return StepResult(observation, handle=self._here, info=info)
 
     def _reset(self) -> tuple[str, Mapping[str, Any]]:
-        if self.environment is None:
-            self.environment = environment_or_stand_in(self.config)
+        if self._environment is None:
+            self._environment = self.pool.take(new=self._broke)
         self._here = None
-        observation, info = begin(self.environment, self.spec)
+        observation, info = begin(self._environment, self.spec)
         self._begun = True
         return observation, info
 
@@ -169,10 +172,10 @@ class ReplayableEnvironment:
         )
 
     def _act(self, action: str) -> tuple[str, float, bool, bool, Any]:
-        assert self.environment is not None
+        assert self._environment is not None
         self._here = None
         self._steps += 1
-        return step(self.environment, action)
+        return step(self._environment, action)
 
     def _return_to(self, handle: StateHandle) -> None:
         """Bring the environment to a state: from the nearest snapshot, or from the beginning."""
@@ -180,8 +183,8 @@ class ReplayableEnvironment:
         if handle.snapshot is None or not self._begun:
             observation, _ = self._reset()
         if handle.snapshot is not None:
-            assert self.environment is not None
-            self.environment.restore(handle.snapshot)
+            assert self._environment is not None
+            self._environment.restore(handle.snapshot)
             observation = handle.observation
         for action in handle.since:
             observation, _, terminated, truncated, _ = self._act(action)
@@ -197,10 +200,10 @@ class ReplayableEnvironment:
 
     def _handle(self, observation: str, reached: StateHandle) -> StateHandle:
         """The state that the environment is in, with a snapshot if it can be had."""
-        assert self.environment is not None
+        assert self._environment is not None
         if self._saves:
             try:
-                return StateHandle(observation, self.environment.snapshot())
+                return StateHandle(observation, self._environment.snapshot())
             except SnapshotUnsupportedError as error:
                 if self._must_save:
                     raise ConfigError(

@@ -25,6 +25,7 @@ from agentrl.distributed import barrier, rank
 from agentrl.learners.policy import PolicyLearner
 from agentrl.rollout.build import EnvironmentFacts
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.weight_sync import adapter_digest, sync_weights
 from agentrl.training.rollouts import Play, Played, Rollouts
@@ -59,13 +60,20 @@ class AsynchronousRollouts(Rollouts):
         chat: of the policy's tokenizer.
         folder: begins the names of the adapters' folders.
         facts: of the environment, with the first observation.
+        pool: environments to play in.
         iterations: the last iteration to play.
     """
 
     def __init__(
-        self, config: RunConfig, chat: Chat, folder: Path, facts: EnvironmentFacts, iterations: int
+        self,
+        config: RunConfig,
+        chat: Chat,
+        folder: Path,
+        facts: EnvironmentFacts,
+        pool: EnvironmentPool,
+        iterations: int,
     ) -> None:
-        super().__init__(config, chat, folder, facts)
+        super().__init__(config, chat, folder, facts, pool)
         self.iterations = iterations
         self._thread = ThreadPoolExecutor(1, "rollouts")
         self._plays: dict[int, Future[tuple[float, Play]]] = {}

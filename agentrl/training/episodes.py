@@ -1,7 +1,8 @@
-"""Episodes to learn from that are there already, as one list: ours as stored, others' with tokens.
+"""Reads the episodes that an offline method learns from, and gives tokens to those without.
 
-What a learner gets are prompts and utterances of this run's policy: the ids that a policy with the
-same settings sampled, or those that this run's chat gives to texts. See ``docs/episodes.md``.
+The episodes are stored ones of an earlier run or chats from a JSONL file. A learner gets prompts
+and utterances as token ids: the ids that a policy with the same prompt settings sampled, or the ids
+that this run's chat makes from the texts. See ``docs/episodes.md``.
 """
 
 from __future__ import annotations
@@ -129,12 +130,12 @@ def learnable_episodes(
     found, left_out, read, shortened = [], Counter[str](), 0, 0
     for episode in islice(islice(episodes, section.limit), rank, None, ranks):
         read += 1
-        told = _as_said(episode, context, environment)
-        if isinstance(told, str):
-            left_out[told] += 1
+        tokenized = _tokenized(episode, context, environment)
+        if isinstance(tokenized, str):
+            left_out[tokenized] += 1
         else:
-            found.append(told)
-            shortened += len(told.turns) < len(episode.turns)
+            found.append(tokenized)
+            shortened += len(tokenized.turns) < len(episode.turns)
     if not found:
         reasons = f": {_listed(left_out)}" if left_out else ""
         raise DataError(
@@ -183,7 +184,11 @@ def _require_equal(given: str, store: TrajectoryStore, settings: Mapping[str, An
 def _readable(
     episodes: Iterable[tuple[str, Trajectory]], context: Context, vocabulary: int, environment: str
 ) -> Iterator[Trajectory]:
-    """Stored episodes; those with tokens that are to be learned from, the policy's model reads."""
+    """Stored episodes, checked against the policy's model if they have tokens and are not left out.
+
+    Raises:
+        DataError: the model cannot read one of them.
+    """
     for name, episode in episodes:
         learned = episode.end_reason is not EndReason.FAILED and episode.environment == environment
         if learned and not is_text(episode):
@@ -194,7 +199,11 @@ def _readable(
 def _conversations(
     section: MessagesConfig, chat: Chat, environment: str, key: str
 ) -> Iterator[Trajectory]:
-    """Episodes of a file; those of this run's environment have its name."""
+    """Episodes of a file; those of this run's environment get its registered name.
+
+    Raises:
+        DataError: a line is no episode, or its system message is not the rules that prompts show.
+    """
     ours = section.environment_name or environment
     for found in read_messages(section.file, ours):
         if found.episode.environment not in (ours, environment):
@@ -206,6 +215,11 @@ def _conversations(
 
 
 def _check_system(file: str, found: Conversation, rules: str, key: str) -> None:
+    """Refuse a system message that differs from the one that this run's prompts show.
+
+    Raises:
+        DataError: as said.
+    """
     if found.system is None or found.system.strip() == rules.strip():
         return
     shown = f"the environment's rules, {_beginning(rules)}" if rules else "none"
@@ -221,7 +235,7 @@ def _beginning(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:60]}...")
 
 
-def _as_said(episode: Trajectory, context: Context, environment: str) -> Trajectory | str:
+def _tokenized(episode: Trajectory, context: Context, environment: str) -> Trajectory | str:
     """The episode with token ids, or why it is left out."""
     if episode.environment != environment:
         return f"of the environment {episode.environment!r} instead of {environment!r}"
@@ -231,15 +245,15 @@ def _as_said(episode: Trajectory, context: Context, environment: str) -> Traject
         return "without a turn"
     if not is_text(episode):
         return episode
-    told = with_tokens(episode, context)
-    if told is None:
+    tokenized = with_tokens(episode, context)
+    if tokenized is None:
         return "with a first prompt that leaves no room within policy.context_length"
-    for turn in told.turns:
+    for turn in tokenized.turns:
         if len(turn.action_ids) > context.max_new_tokens:
             return "with an utterance of more than sampler.max_new_tokens tokens"
         if _is_cut_short(turn.action, turn.action_ids, context.chat):
             return "with an utterance that holds what ends one, so that no policy can say it"
-    return told
+    return tokenized
 
 
 def _is_cut_short(action: str, ids: tuple[int, ...], chat: Chat) -> bool:

@@ -23,11 +23,18 @@ from agentrl.data.segment import learnable
 from agentrl.distributed import rank, world_size
 from agentrl.evaluation.run import evaluation_panel
 from agentrl.files import ADAPTER, MASK
+from agentrl.isolation import make_environment
 from agentrl.learners.critic import CriticLearner
 from agentrl.learners.policy import PolicyLearner
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer, vocabulary_size
-from agentrl.rollout.build import ask_environment, build_chat, build_context
+from agentrl.rollout.build import (
+    EnvironmentFacts,
+    build_chat,
+    build_context,
+    played_environment,
+)
+from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.training.asynchronous import AsynchronousRollouts
 from agentrl.training.checkpoint import PARTS
 from agentrl.training.checks import require_fitting_policy, require_known_environment
@@ -63,6 +70,7 @@ class Experiment:
         run: the folder, its store, logs, seeds and checkpoints.
         tokenizer: of the policy.
         chat: turns messages into its tokens.
+        pool: environments to play in, shared by all that plays.
         facts: of the environment.
         demonstrations: this rank's share of the scripted episodes that may be learned from.
         start: the adapter that the run begins with; None is the base.
@@ -80,10 +88,13 @@ class Experiment:
         for check in checks:
             check(config, self.tokenizer)
         self.run = run = Run(config, resume)
-        self.facts = ask_environment(config.environment, look=True)
+        self.pool = EnvironmentPool(played_environment(config))
+        self.facts = self._ask_environment()
         self.chat = build_chat(config, self.tokenizer, self.facts.instructions)
         tasks = self.facts.tasks_of("train")
-        self.demonstrations = learnable(demonstrations(config, self.chat, run.store, tasks))
+        self.demonstrations = learnable(
+            demonstrations(config, self.chat, run.store, tasks, self.pool)
+        )
         self.start: Path | None = cloned_start(
             config,
             self.tokenizer,
@@ -92,14 +103,24 @@ class Experiment:
             lambda *update: run.log_start("cloning", "cloning/validation_loss", *update),
         )
 
+    def _ask_environment(self) -> EnvironmentFacts:
+        """What the environment says of itself, and shows first; it stays for whoever plays next."""
+        environment = make_environment(self.pool.config)
+        with self.pool.discarding_on_error(environment):
+            facts = EnvironmentFacts.of(environment, look=True)
+        self.pool.give_back(environment)
+        return facts
+
     @cached_property
     def rollouts(self) -> Rollouts:
         """Sampler and runner, started when they are first asked for."""
         folder = self.run.folder / "sampler_adapter"
         if self.config.rollout.staleness and isinstance(self.config, TrainingConfig):
             iterations = self.config.iterations
-            return AsynchronousRollouts(self.config, self.chat, folder, self.facts, iterations)
-        return Rollouts(self.config, self.chat, folder, self.facts)
+            return AsynchronousRollouts(
+                self.config, self.chat, folder, self.facts, self.pool, iterations
+            )
+        return Rollouts(self.config, self.chat, folder, self.facts, self.pool)
 
     @cached_property
     def memory(self) -> Replay:
@@ -200,4 +221,5 @@ class Experiment:
         """End the sampler, the environments and the metrics."""
         if "rollouts" in vars(self):
             self.rollouts.close()
+        self.pool.close()
         self.run.close()

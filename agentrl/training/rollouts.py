@@ -6,11 +6,15 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from agentrl.config import RunConfig
+from agentrl.data.episode_table import EpisodeTable
 from agentrl.data.segment import Segment, candidate, learnable, segments_of, utterance
 from agentrl.distributed import barrier, gather, rank, total, world_size
 from agentrl.errors import EnvironmentFaultError
@@ -18,6 +22,7 @@ from agentrl.files import MASK
 from agentrl.learners.policy import PolicyLearner
 from agentrl.rollout.build import EnvironmentFacts, build_runner
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.groups import split_groups
 from agentrl.rollout.sampler import Request
@@ -65,6 +70,18 @@ class Played:
         self.episodes: list[Trajectory] = learnable(trajectories)
         self.segments: list[Segment] = segments_of(self.episodes)
 
+    @cached_property
+    def table(self) -> EpisodeTable:
+        """The episodes' rewards as a table, a row an episode; without values."""
+        return EpisodeTable.of(self.segments)
+
+    @cached_property
+    def groups(self) -> Tensor:
+        """[E], a number for each episode, shared by those of equal task and seed."""
+        names = [(e.environment, e.task, e.seed) for e in self.episodes]
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        return torch.tensor([numbers[name] for name in names])
+
 
 class Rollouts:
     """Sampler and runner of this rank, following the policy that is being trained.
@@ -74,13 +91,19 @@ class Rollouts:
         chat: of the policy's tokenizer.
         folder: the adapter that the sampler reads is written here.
         facts: of the environment, with the first observation.
+        pool: environments to play in.
     """
 
     def __init__(
-        self, config: RunConfig, chat: Chat, folder: Path, facts: EnvironmentFacts
+        self,
+        config: RunConfig,
+        chat: Chat,
+        folder: Path,
+        facts: EnvironmentFacts,
+        pool: EnvironmentPool,
     ) -> None:
         self.config, self.chat, self.folder = config, chat, folder
-        self.sampler, self.runner = build_runner(config, chat)
+        self.sampler, self.runner = build_runner(config, chat, pool)
         self._tasks = facts.tasks_of("train")
         prompt = tuple(chat.begin(facts.observation))
         length = min(PROBE_TOKENS, config.sampler.max_new_tokens)

@@ -18,6 +18,7 @@ from agentrl.models.adapter import check_adapter, find_adapter
 from agentrl.models.policy import Policy
 from agentrl.rollout.build import build_context
 from agentrl.rollout.chat import Chat
+from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.labelled import searched_actions
 from agentrl.trajectory import Trajectory
@@ -30,7 +31,11 @@ DEMONSTRATIONS = "demonstrations"
 
 
 def demonstrations(
-    config: StartingConfig, chat: Chat, store: TrajectoryStore, tasks: Sequence[int]
+    config: StartingConfig,
+    chat: Chat,
+    store: TrajectoryStore,
+    tasks: Sequence[int],
+    pool: EnvironmentPool,
 ) -> list[Trajectory]:
     """This rank's share of the scripted episodes; played once, then read from the store.
 
@@ -39,6 +44,7 @@ def demonstrations(
         chat: of the policy's tokenizer.
         store: of the run.
         tasks: that they are drawn from.
+        pool: environments to play in.
 
     Raises:
         ConfigError: the environment has no scripted agent, or an action is too long.
@@ -57,6 +63,7 @@ def demonstrations(
         wanted.strength,
         build_context(config, chat),
         retries=config.rollout.retries,
+        pool=pool,
     )
     if not min(gather(len(learnable(played)))):
         raise ConfigError(

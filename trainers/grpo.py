@@ -1,0 +1,80 @@
+"""GRPO: policy gradients from groups of episodes of one task, without a critic (arXiv 2402.03300).
+
+::
+
+    deepspeed trainers/grpo.py --config wordle_grpo.yaml actor.divisor=tokens
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from agentrl.algorithms.groups import equal_groups, group_advantages
+from agentrl.algorithms.policy_gradient import Divisor, clipped
+from agentrl.config import PolicyGradientConfig, TrainingConfig
+from agentrl.learners.policy import policy_objective
+from agentrl.training.algorithm import Metrics, OnlineAlgorithm
+from agentrl.training.command import command
+from agentrl.training.loop import train
+
+if TYPE_CHECKING:
+    from agentrl.training.experiment import Experiment
+    from agentrl.training.rollouts import Played
+
+
+class GRPOActorConfig(PolicyGradientConfig):
+    """The policy's update."""
+
+    clip: float = Field(0.2, gt=0.0)
+    """The ratio counts within 1 - clip and 1 + clip."""
+    scale: bool = True
+    """Divide by the deviation of the group's returns; false is Dr. GRPO (arXiv 2503.20783)."""
+    divisor: Divisor = "sequences"
+    """What the loss is a mean of (the paper: sequences; DAPO: tokens)."""
+    epochs: PositiveInt = 1
+    """Passes over the iteration's episodes."""
+
+
+class GRPOConfig(TrainingConfig):
+    """A run of GRPO."""
+
+    algorithm: Literal["grpo"] = "grpo"
+    actor: GRPOActorConfig = GRPOActorConfig()
+    """Policy update."""
+
+    @model_validator(mode="after")
+    def _groups_have_several(self) -> GRPOConfig:
+        if self.rollout.group_size < 2:
+            raise ValueError("GRPO compares the episodes of a group: set rollout.group_size=8")
+        return self
+
+
+class GRPO(OnlineAlgorithm):
+    """One run, on this rank."""
+
+    def __init__(self, experiment: Experiment, config: GRPOConfig) -> None:
+        self.generator, self.config = experiment.generator, config.actor
+        self.policy = experiment.policy_learner(config.actor)
+        self.parts = {"actor": self.policy}
+
+    def learn(self, played: Played, iteration: int) -> Metrics:
+        """One clipped update on the advantages within each group (equation 3 of the paper)."""
+        actor, returns, groups = self.config, played.table.returns, played.groups
+        advantages = group_advantages(returns, groups, scale=actor.scale)
+        metrics = self.policy.improve(
+            played.segments,
+            played.table.of_steps(advantages),
+            policy_objective(clipped(actor.clip), actor, actor.divisor),
+            epochs=actor.epochs,
+            generator=self.generator("actor", iteration),
+        )
+        return {**metrics, "actor/equal_groups_fraction": equal_groups(returns, groups)}
+
+
+app = command(GRPOConfig, partial(train, GRPO), __doc__)
+
+if __name__ == "__main__":
+    app()
