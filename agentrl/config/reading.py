@@ -110,9 +110,10 @@ def _removed(data: dict[str, Any], key: str) -> bool:
     """Remove a dotted key from settings; False where it is not there."""
     *sections, last = key.split(".")
     for section in sections:
-        data = data.get(section, {})
-        if not isinstance(data, dict):
+        inner = data.get(section)
+        if not isinstance(inner, dict):
             return False
+        data = inner
     return data.pop(last, _ABSENT) is not _ABSENT
 
 
@@ -326,8 +327,15 @@ def describe(model: type[BaseModel], prefix: str = "") -> list[Row]:
             rows += _describe_variants(inner, f"{key}.")
         else:
             default = "required" if field.is_required() else repr(field.default)
-            rows.append((key, default, " ".join((field.description or "").split())))
+            rows.append((key, default, _sentence(model, name)))
     return rows
+
+
+def _sentence(model: type[BaseModel], name: str) -> str:
+    """The sentence on a field; where its own declaration has none, that of the one it narrows."""
+    declared = [base.model_fields for base in model.__mro__ if issubclass(base, BaseModel)]
+    written = (fields[name].description for fields in declared if name in fields)
+    return " ".join(next(filter(None, written), "").split())
 
 
 def _describe_variants(variants: Sequence[type[BaseModel]], prefix: str) -> list[Row]:
