@@ -1,19 +1,12 @@
-"""Which candidates make a pair: by hand, beside a loop, and the example in the docstring."""
+"""Which candidates make a pair: by hand, and beside a loop."""
 
 from __future__ import annotations
-
-import doctest
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentrl.algorithms import pairs
 from agentrl.algorithms.pairs import best_and_worst
-
-
-def test_the_example_is_right() -> None:
-    assert doctest.testmod(pairs) == doctest.TestResults(failed=0, attempted=1)
 
 
 def test_pairs_stay_within_their_state() -> None:
