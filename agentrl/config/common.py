@@ -202,6 +202,7 @@ class OfflineConfig(TrainingConfig):
     @model_validator(mode="after")
     def _plays_in_evaluations_alone(self) -> OfflineConfig:
         why = "an offline algorithm, whose policy plays in evaluations alone"
-        unused = ("episodes", "group_size", "staleness", "max_failed_share")
-        require_effect(self, {f"rollout.{key}": why for key in unused})
+        rollout = ("episodes", "group_size", "staleness", "max_failed_share")
+        unused = (*(f"rollout.{key}" for key in rollout), "policy.lagging_mask")
+        require_effect(self, dict.fromkeys(unused, why))
         return self
