@@ -16,6 +16,7 @@ from agentrl.config.acting import (
     RolloutConfig,
     SamplerConfig,
 )
+from agentrl.config.agents import EndpointConfig, PromptingConfig
 from agentrl.config.episodes import EpisodesConfig
 from agentrl.config.searching import SearchConfig
 from agentrl.config.section import Section, require_effect
@@ -151,6 +152,15 @@ class SearchingConfig(RunConfig):
 
     search: SearchConfig = SearchConfig()
     """Tree search."""
+
+
+class EvaluatingConfig(SearchingConfig):
+    """An evaluation: the sections of a run, and those of agents that are no policy of a run."""
+
+    endpoint: EndpointConfig | None = None
+    """The chat model of the agent ``endpoint``; none has no such agent."""
+    prompting: PromptingConfig = PromptingConfig()
+    """The agent ``prompting``."""
 
 
 class StartingConfig(RunConfig):

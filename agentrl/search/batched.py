@@ -96,6 +96,7 @@ class BatchedSearch:
         self.cost = Cost()
         self._threads = Threads(environment, concurrent, threads)
         self._pool = pool or EnvironmentPool(environment)
+        self._own_pool = pool is None
         self._growing: list[_Growing] = []
         self._asked: dict[int, tuple[_Growing, int]] = {}
         self._acting: dict[Future[StepResult], _Growing] = {}
@@ -231,8 +232,9 @@ class BatchedSearch:
         self._growing, self._asked, self._acting, self._over = [], {}, {}, []
 
     def close(self) -> None:
-        """Close the environments; `grow` builds new ones."""
-        self._pool.close()
+        """Close the environments, unless their pool was given; `grow` builds new ones."""
+        if self._own_pool:
+            self._pool.close()
         self._threads.close()
 
 
