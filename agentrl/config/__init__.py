@@ -13,8 +13,10 @@ from agentrl.config.acting import (
     SamplerConfig,
     VllmConfig,
 )
+from agentrl.config.agents import EndpointConfig, PromptingConfig
 from agentrl.config.common import (
     CheckpointConfig,
+    EvaluatingConfig,
     EvaluationConfig,
     LoggingConfig,
     OfflineConfig,
@@ -68,8 +70,10 @@ __all__ = [
     "CriticLabelsConfig",
     "DemonstrationsConfig",
     "EncoderPretrainConfig",
+    "EndpointConfig",
     "EnvironmentConfig",
     "EpisodesConfig",
+    "EvaluatingConfig",
     "EvaluationConfig",
     "HistoryConfig",
     "IsolationConfig",
@@ -87,6 +91,7 @@ __all__ = [
     "PolicyGradientConfig",
     "PreferencesConfig",
     "PretrainConfig",
+    "PromptingConfig",
     "ReplayConfig",
     "RewardsConfig",
     "RolloutConfig",

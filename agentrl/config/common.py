@@ -16,6 +16,7 @@ from agentrl.config.acting import (
     RolloutConfig,
     SamplerConfig,
 )
+from agentrl.config.agents import EndpointConfig, PromptingConfig
 from agentrl.config.episodes import EpisodesConfig
 from agentrl.config.mixture import MAIN, MixtureConfig
 from agentrl.config.rewards import RewardsConfig
@@ -160,6 +161,15 @@ class SearchingConfig(RunConfig):
     """Tree search."""
 
 
+class EvaluatingConfig(SearchingConfig):
+    """An evaluation: the sections of a run, and those of agents that are no policy of a run."""
+
+    endpoint: EndpointConfig | None = None
+    """The chat model of the agent ``endpoint``; none has no such agent."""
+    prompting: PromptingConfig = PromptingConfig()
+    """The agent ``prompting``."""
+
+
 class StartingConfig(RunConfig):
     """A run that may clone its start."""
 
@@ -220,6 +230,9 @@ class OfflineConfig(TrainingConfig):
     def _plays_in_evaluations_alone(self) -> OfflineConfig:
         why = "an offline algorithm, whose policy plays in evaluations alone"
         rollout = ("episodes", "group_size", "staleness", "max_failed_share")
-        unused = (*(f"rollout.{key}" for key in rollout), "rewards", "mixture")
+        unused = (
+            *(f"rollout.{key}" for key in rollout),
+            *("policy.lagging_mask", "rewards", "mixture"),
+        )
         require_effect(self, dict.fromkeys(unused, why))
         return self

@@ -20,6 +20,8 @@ _MISSPELT = 0.8
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 
+_ABSENT = object()
+
 RENAMED = {
     "actor.gae_decay": "actor.gae_lambda",
     "actor.importance_limit": "actor.importance_cap",
@@ -97,14 +99,23 @@ def _drop_without_effect(
         variants = _sections(field.annotation) if field else []
         if not variants or not isinstance(data, dict):
             return []
-    chosen = [v for v in variants if len(variants) > 1 and str(value) in _tags(v)]
+    chosen = [v for v in variants if len(variants) > 1 and _tag(v, last) == value]
     useless = [name for name in data if chosen and name not in chosen[0].model_fields]
     for name, (other, values) in getattr((chosen or variants)[0], "only_with", {}).items():
-        if name in data and other == last and value not in values:
+        if other == last and value not in values:
             useless.append(name)
-    for name in useless:
-        del data[name]
-    return [".".join((*sections, name)) for name in useless]
+    return [".".join((*sections, name)) for name in useless if _removed(data, name)]
+
+
+def _removed(data: dict[str, Any], key: str) -> bool:
+    """Remove a dotted key from settings; False where it is not there."""
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = data.get(section)
+        if not isinstance(inner, dict):
+            return False
+        data = inner
+    return data.pop(last, _ABSENT) is not _ABSENT
 
 
 def read_saved(schema: type[AnyConfig], path: Path) -> AnyConfig:
@@ -249,11 +260,11 @@ def _explain(schema: type[BaseModel], problem: Mapping[str, Any]) -> str:
         return f"- the key {key!r} is missing."
     if kind == "value_error":
         return f"- {key}: {context['error']}." if key else f"- {context['error']}."
-    tag = f"{key}.{context.get('discriminator', '').strip(chr(39))}"
+    tag = str(context.get("discriminator")).strip("'")
     if kind == "union_tag_not_found":
-        return f"- the key {tag!r} is missing."
+        return f"- the key '{key}.{tag}' is missing."
     if kind == "union_tag_invalid":
-        return f"- {tag}: expected {context['expected_tags']}; found {context['tag']!r}."
+        return f"- {key}.{tag}: expected {context['expected_tags']}; found {context['tag']!r}."
     return f"- {key}: {problem['msg']}; found {problem['input']!r}."
 
 
@@ -287,11 +298,16 @@ def _walk(schema: type[BaseModel], loc: Sequence[Any]) -> tuple[list[str], type[
 
 def _tags(section: type[BaseModel]) -> set[str]:
     """What tells a variant from the others: the defaults of its fields that have one value only."""
-    return {
-        str(field.default)
-        for field in section.model_fields.values()
-        if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
-    }
+    return {tag for name in section.model_fields if (tag := _tag(section, name)) is not None}
+
+
+def _tag(section: type[BaseModel], name: str) -> str | None:
+    """The value of a field that can have one value only; None for any other field or name."""
+    field = section.model_fields.get(name)
+    if field is None or get_origin(field.annotation) is not Literal:
+        return None
+    values = get_args(field.annotation)
+    return str(values[0]) if len(values) == 1 else None
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:
@@ -322,13 +338,19 @@ def describe(model: type[BaseModel], prefix: str = "") -> list[Row]:
             named = "NAME." if _by_name(field.annotation) else ""
             rows += _describe_variants(inner, f"{key}.{named}")
         else:
-            default = _shown_default(field)
-            rows.append((key, default, " ".join((field.description or "").split())))
+            rows.append((key, _shown_default(field), _sentence(model, name)))
     return rows
 
 
 def _shown_default(field: FieldInfo) -> str:
     return "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
+
+
+def _sentence(model: type[BaseModel], name: str) -> str:
+    """The sentence on a field; where its own declaration has none, that of the one it narrows."""
+    declared = [base.model_fields for base in model.__mro__ if issubclass(base, BaseModel)]
+    written = (fields[name].description for fields in declared if name in fields)
+    return " ".join(next(filter(None, written), "").split())
 
 
 def _describe_variants(variants: Sequence[type[BaseModel]], prefix: str) -> list[Row]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from agentrl.config import MAIN, RunConfig, SearchingConfig
+from agentrl.config import MAIN, EvaluatingConfig, RunConfig
 from agentrl.data.store import TrajectoryStore
 from agentrl.distributed import gather, rank
 from agentrl.errors import AgentrlError
@@ -17,7 +17,7 @@ from agentrl.evaluation.curves import run_evaluations, write_curves
 from agentrl.evaluation.panel import Panel
 from agentrl.evaluation.report import comparison_table, results_table, write_episodes
 from agentrl.evaluation.result import Evaluation, read_results, write_results
-from agentrl.evaluation.run import AgentKind, evaluate
+from agentrl.evaluation.run import evaluate
 from agentrl.rollout.groups import join_groups
 from agentrl.training.rollouts import Rollouts
 
@@ -153,7 +153,7 @@ def report_beside(config: RunConfig, evaluations: Sequence[Evaluation], environm
 
 def _print_tables(console: Console, config: RunConfig, evaluations: Sequence[Evaluation]) -> None:
     """The results with the scripted and the random agent beside, and how they differ."""
-    console.print(results_table([*evaluations, *_scripts(_searching(config))]))
+    console.print(results_table([*evaluations, *_scripts(_evaluating(config))]))
     if len(evaluations) > 1:
         console.print(comparison_table(evaluations))
 
@@ -177,16 +177,16 @@ def _played_otherwise(config: RunConfig, panel: Panel) -> list[str]:
     ]
 
 
-def _searching(config: RunConfig) -> SearchingConfig:
+def _evaluating(config: RunConfig) -> EvaluatingConfig:
     """The common sections of a run as an evaluation reads them."""
     common = {name: getattr(config, name) for name in RunConfig.model_fields}
-    return SearchingConfig.model_validate(common)
+    return EvaluatingConfig.model_validate(common)
 
 
-def _scripts(config: SearchingConfig) -> list[Evaluation]:
+def _scripts(config: EvaluatingConfig) -> list[Evaluation]:
     """The scripted and the random agent on the same panel, where the environment has them."""
     found = []
-    for agent in (AgentKind.SCRIPTED, AgentKind.RANDOM):
+    for agent in ("scripted", "random"):
         try:
             found += evaluate(config, [agent])
         except AgentrlError as error:

@@ -79,7 +79,9 @@ def by_environment(
         if episodes:
             shown = summary(own, 0.0)
             metrics[f"rollout/{name}/episodes"] = episodes
-            metrics |= {f"rollout/{name}/{each}": shown[f"rollout/{each}"] for each in OF_EACH_ENVIRONMENT}
+            metrics |= {
+                f"rollout/{name}/{each}": shown[f"rollout/{each}"] for each in OF_EACH_ENVIRONMENT
+            }
     return metrics
 
 

@@ -177,7 +177,9 @@ def test_metrics_of_each_environment() -> None:
         failed,
     ]
 
-    found = by_environment(trajectories, ["main", "main", "maze", "maze"], ["main", "maze", "rooms"])
+    found = by_environment(
+        trajectories, ["main", "main", "maze", "maze"], ["main", "maze", "rooms"]
+    )
 
     assert {name: value for name, value in found.items() if "/main/" in name} == {
         "rollout/main/episodes": 2,
