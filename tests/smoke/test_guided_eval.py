@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from agentrl.evaluation.guidance import Guidance, build_scorer
 from typer.testing import CliRunner
 
 from agentrl.data.store import TrajectoryStore
+from agentrl.evaluation.guidance import Guidance, build_scorer
 from agentrl.learners.saved_critic import CRITIC
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
