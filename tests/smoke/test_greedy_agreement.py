@@ -14,8 +14,8 @@ from agentrl.isolation import make_environment
 from agentrl.models.locate import model_path
 from agentrl.models.policy import Policy, load_tokenizer
 from agentrl.rollout.build import build_chat, build_context
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import build_sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.trajectory import Trajectory
 
