@@ -232,7 +232,9 @@ class OfflineConfig(TrainingConfig):
         rollout = ("episodes", "group_size", "staleness", "max_failed_share")
         unused = (
             *(f"rollout.{key}" for key in rollout),
-            *("policy.lagging_mask", "rewards", "mixture"),
+            "policy.lagging_mask",
+            "rewards",
+            "mixture",
         )
         require_effect(self, dict.fromkeys(unused, why))
         return self

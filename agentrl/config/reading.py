@@ -342,15 +342,15 @@ def describe(model: type[BaseModel], prefix: str = "") -> list[Row]:
     return rows
 
 
-def _shown_default(field: FieldInfo) -> str:
-    return "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
-
-
 def _sentence(model: type[BaseModel], name: str) -> str:
     """The sentence on a field; where its own declaration has none, that of the one it narrows."""
     declared = [base.model_fields for base in model.__mro__ if issubclass(base, BaseModel)]
     written = (fields[name].description for fields in declared if name in fields)
     return " ".join(next(filter(None, written), "").split())
+
+
+def _shown_default(field: FieldInfo) -> str:
+    return "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
 
 
 def _describe_variants(variants: Sequence[type[BaseModel]], prefix: str) -> list[Row]:

@@ -14,10 +14,11 @@ from agentrl.isolation import listing_actions, make_environment
 from agentrl.models.locate import model_path
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import EpisodeSpec, begin
 from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import Completer, Sampler, build_sampler
+from agentrl.rollout.sampler import Completer, Sampler
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
