@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from agentrl.errors import ConfigError, nearest
 
@@ -165,9 +166,13 @@ def _known_part(schema: type[BaseModel], data: Mapping[str, Any]) -> dict[str, A
     part: dict[str, Any] = {}
     for key, value in data.items():
         if key in schema.model_fields:
-            inner = _sections(schema.model_fields[key].annotation)
+            annotation = schema.model_fields[key].annotation
+            inner = _sections(annotation)
             nested = len(inner) == 1 and isinstance(value, Mapping)
-            part[key] = _known_part(inner[0], value) if nested else value
+            if nested and _by_name(annotation):
+                part[key] = {name: _known_part(inner[0], each) for name, each in value.items()}
+            else:
+                part[key] = _known_part(inner[0], value) if nested else value
     return part
 
 
@@ -306,9 +311,15 @@ def _tag(section: type[BaseModel], name: str) -> str | None:
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:
-    """The sections that a field's type names: itself, or in a union or tuple."""
-    options = [annotation, *getattr(annotation, "__args__", ())]
-    return [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+    """The sections that a field's type names: itself, or in a union, a tuple or a dictionary."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [each for inner in getattr(annotation, "__args__", ()) for each in _sections(inner)]
+
+
+def _by_name(annotation: Any) -> bool:
+    """Whether a field holds sections by names that the user chose."""
+    return get_origin(annotation) is dict and bool(_sections(annotation))
 
 
 Row = tuple[str, str, str]
@@ -324,10 +335,10 @@ def describe(model: type[BaseModel], prefix: str = "") -> list[Row]:
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
         if inner := _sections(field.annotation):
-            rows += _describe_variants(inner, f"{key}.")
+            named = "NAME." if _by_name(field.annotation) else ""
+            rows += _describe_variants(inner, f"{key}.{named}")
         else:
-            default = "required" if field.is_required() else repr(field.default)
-            rows.append((key, default, _sentence(model, name)))
+            rows.append((key, _shown_default(field), _sentence(model, name)))
     return rows
 
 
@@ -336,6 +347,10 @@ def _sentence(model: type[BaseModel], name: str) -> str:
     declared = [base.model_fields for base in model.__mro__ if issubclass(base, BaseModel)]
     written = (fields[name].description for fields in declared if name in fields)
     return " ".join(next(filter(None, written), "").split())
+
+
+def _shown_default(field: FieldInfo) -> str:
+    return "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
 
 
 def _describe_variants(variants: Sequence[type[BaseModel]], prefix: str) -> list[Row]:

@@ -12,8 +12,9 @@ from agentrl.models.locate import model_path
 from agentrl.models.policy import load_tokenizer
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import Sampler, build_sampler
+from agentrl.rollout.sampler import Sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.trajectory import EndReason
 

@@ -13,8 +13,8 @@ from agentrl.config import RunConfig, read_config
 from agentrl.models.locate import model_path
 from agentrl.models.policy import Policy, load_tokenizer
 from agentrl.rollout.build import ask_environment, build_chat, build_context
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import build_sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.trajectory import Trajectory
 

@@ -17,8 +17,9 @@ from agentrl.config import EnvironmentConfig, PolicyConfig, RunConfig, SamplerCo
 from agentrl.errors import ConfigError, SamplerError
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import Request, Sampler, build_sampler
+from agentrl.rollout.sampler import Request, Sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.rollout.weight_sync import Probe, sync_weights
 from agentrl.trajectory import EndReason

@@ -15,7 +15,8 @@ from agentrl.data.collate import policy_batch
 from agentrl.data.segment import Segment, Step
 from agentrl.errors import SamplerError
 from agentrl.models.policy import ActionLikelihood
-from agentrl.rollout.sampler import Completion, Request, Sampler, build_sampler
+from agentrl.rollout.engines import build_sampler
+from agentrl.rollout.sampler import Completion, Request, Sampler
 from agentrl.rollout.transformers_sampler import nucleus
 
 if TYPE_CHECKING:
