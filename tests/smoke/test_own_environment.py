@@ -13,6 +13,7 @@ import pytest
 from agentrl.config import read_config
 from agentrl.evaluation.metrics import compare
 from agentrl.evaluation.result import read_results
+from trainers.archer import ArcherConfig
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "environments" / "own.md").read_text("utf-8")
