@@ -208,7 +208,7 @@ class TrainingConfig(StartingConfig):
 
     iterations: PositiveInt = 50
     """Iterations of the main loop."""
-    rewards: RewardsConfig | None = None
+    rewards: RewardsConfig | None = Field(None, discriminator="type")
     """Who decides what the policy's actions earn; none leaves that to the environment."""
     mixture: MixtureConfig = Field(default_factory=dict)
     """Further environments to play, by names of your choice. Demonstrations are of the main one."""
