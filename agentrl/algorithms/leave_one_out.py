@@ -1,7 +1,6 @@
-"""The leave-one-out baseline: an episode is judged by the other episodes of its group.
+"""The leave-one-out baseline: an episode is compared with the other episodes of its group.
 
-Shapes: E episodes, G groups. The episodes of a group played the same task in the same world, with
-actions drawn independently of each other.
+Shapes: E episodes.
 """
 
 from __future__ import annotations
@@ -9,40 +8,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from agentrl.algorithms.groups import group_advantages
+
 
 def leave_one_out_advantages(returns: Tensor, groups: Tensor) -> Tensor:
-    """Each episode's return minus the mean return of the others of its group.
+    """Each episode's return minus the mean return of the other episodes of its group.
 
-    With R_j the returns of a group of k episodes::
+    For episode i of a group of k episodes with returns R::
 
-        A_i = R_i - 1 / (k - 1) sum_{j != i} R_j
+        A_i = R_i - sum_{j != i} R_j / (k - 1) = k / (k - 1) (R_i - mean_j R_j)
 
-    (Kool et al. 2019, "Buy 4 REINFORCE Samples, Get a Baseline for Free!"; Ahmadian et al. 2024,
-    arXiv 2402.14740, section 3.2). The others' returns do not depend on episode i's actions, so
-    the baseline leaves the policy gradient's mean as it is. Groups may have unlike sizes. An
-    episode without others has no baseline; its advantage is 0, and it teaches nothing.
-
-    >>> leave_one_out_advantages(torch.tensor([1.0, 4.0, 1.0]), torch.tensor([0, 0, 0])).tolist()
-    [-1.5, 3.0, -1.5]
+    Kool et al. 2019 ("Buy 4 REINFORCE Samples, Get a Baseline for Free!"); Ahmadian et al. 2024
+    (RLOO, arXiv 2402.14740). The other returns do not depend on what episode i did, so the baseline
+    leaves the mean of the policy gradient as it is. The group's own mean, which holds R_i, would
+    shrink it by the factor (k - 1) / k.
 
     Args:
-        returns: [E], floating point.
-        groups: [E] whole numbers; episodes with equal numbers are a group, in any order.
+        returns: [E], of the episodes.
+        groups: [E], whole numbers; equal ones are a group. Groups may have unlike sizes.
 
     Returns:
-        [E], in the units of the returns; the sum over a group is 0.
+        [E], in units of the returns; 0 for a group of one episode, which has no baseline.
 
-    Raises:
-        ValueError: the two are not columns of one length.
+    >>> leave_one_out_advantages(torch.tensor([1.0, 4.0, 1.0, 7.0]), torch.tensor([0, 0, 0, 1]))
+    tensor([-1.5000,  3.0000, -1.5000,  0.0000])
     """
-    if returns.ndim != 1 or returns.shape != groups.shape:
-        raise ValueError(
-            f"returns {tuple(returns.shape)} and groups {tuple(groups.shape)}: expected two "
-            f"columns [E] with an entry for each episode"
-        )
-    member = groups.unique(return_inverse=True)[1]  # [E], from 0 to G - 1
-    ones = torch.ones_like(returns)
-    others = torch.zeros_like(returns).index_add(0, member, ones)[member] - 1.0  # [E], k - 1
-    total = torch.zeros_like(returns).index_add(0, member, returns)[member]  # [E], of the group
-    baseline = (total - returns) / others.clamp(min=1.0)
-    return torch.where(others > 0, returns - baseline, torch.zeros_like(returns))
+    number = torch.unique(groups, return_inverse=True)[1]
+    size = torch.bincount(number)[number]
+    return group_advantages(returns, groups, scale=False) * size / (size - 1).clamp(min=1)

@@ -308,7 +308,8 @@ def describe(model: type[BaseModel], prefix: str = "") -> list[Row]:
         if inner := _sections(field.annotation):
             rows += _describe_variants(inner, f"{key}.")
         else:
-            default = "required" if field.is_required() else repr(field.default)
+            value = field.get_default(call_default_factory=True)
+            default = "required" if field.is_required() else repr(value)
             rows.append((key, default, " ".join((field.description or "").split())))
     return rows
 
