@@ -1,8 +1,8 @@
 """What a rollout engine does: token ids in, token ids and their log-probabilities out.
 
-Three engines keep this promise: vLLM here, vLLM on servers, and transformers; `build_sampler`
-chooses one. An utterance depends on its prompt, its seed and the weights alone, never on what else
-is in the batch.
+Three engines keep this promise: vLLM here, vLLM on servers, and transformers;
+`agentrl.rollout.engines` chooses one. An utterance depends on its prompt, its seed and the weights
+alone, never on what else is in the batch.
 """
 
 from __future__ import annotations
@@ -318,34 +318,6 @@ def derived_seed(*parts: int | str) -> int:
     """
     text = "/".join(map(str, parts)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
-
-
-def build_sampler(
-    policy: PolicyConfig, sampler: SamplerConfig, model_path: str, stop_id: int
-) -> Sampler:
-    """Start the configured engine on the base model, without an adapter.
-
-    Args:
-        policy: number format, device, context and the adapter's rank.
-        sampler: engine and sampling settings.
-        model_path: folder or hub name of the base model.
-        stop_id: the token that ends an utterance (`agentrl.rollout.chat.Chat.stop_id`).
-
-    Raises:
-        MissingExtraError: the engine is not installed.
-        ConfigError: the context is longer than the model's.
-    """
-    if sampler.backend == "server":
-        from agentrl.rollout.server_sampler import ServerSampler
-
-        return ServerSampler(policy, sampler, model_path, stop_id)
-    if sampler.backend == "vllm":
-        from agentrl.rollout.vllm_sampler import VllmSampler
-
-        return VllmSampler(policy, sampler, model_path, stop_id)
-    from agentrl.rollout.transformers_sampler import TransformersSampler
-
-    return TransformersSampler(policy, sampler, model_path, stop_id)
 
 
 def checked_completion(

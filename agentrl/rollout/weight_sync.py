@@ -10,15 +10,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agentrl.errors import SamplerError, StaleAdapterError
 from agentrl.files import ADAPTER_FILES
-
-if TYPE_CHECKING:
-    from agentrl.rollout.sampler import Sampler
+from agentrl.rollout.sampler import Sampler
 
 
 @dataclass(frozen=True, slots=True)
