@@ -7,12 +7,15 @@ own sections.
 from __future__ import annotations
 
 import importlib
+import inspect
+import pkgutil
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 from pydantic import BaseModel
 
+import trainers
 from agentrl.config import (
     EncoderPretrainConfig,
     EvaluatingConfig,
@@ -24,12 +27,6 @@ from agentrl.config import (
     TrainingConfig,
     describe,
 )
-from trainers.archer import ArcherConfig
-from trainers.bc import BehaviourCloningConfig
-from trainers.dpo import StepDPOConfig
-from trainers.grpo import GRPOConfig
-from trainers.iql import IQLConfig
-from trainers.mcts import AnnotationConfig
 
 Row = tuple[str, str, str]
 """A dotted key, its default, and its sentence."""
@@ -84,13 +81,18 @@ SHARED: tuple[tuple[type[BaseModel], str], ...] = (
 )
 """Schemas of several commands, and the chapters of what each adds to those before it."""
 
+
+def runs() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Each file of `trainers` that trains a run, and the schema whose `algorithm` is its name."""
+    for module in pkgutil.iter_modules(trainers.__path__):
+        for kind in vars(importlib.import_module(f"trainers.{module.name}")).values():
+            schema = inspect.isclass(kind) and issubclass(kind, RunConfig)
+            if schema and kind.model_fields["algorithm"].default == module.name:
+                yield module.name, kind
+
+
 TRAINERS: tuple[tuple[str, type[BaseModel]], ...] = (
-    ("archer", ArcherConfig),
-    ("grpo", GRPOConfig),
-    ("iql", IQLConfig),
-    ("bc", BehaviourCloningConfig),
-    ("mcts", AnnotationConfig),
-    ("dpo", StepDPOConfig),
+    *runs(),
     ("pretrain", PretrainConfig),
     ("pretrain_encoder", EncoderPretrainConfig),
 )
