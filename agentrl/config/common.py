@@ -219,6 +219,18 @@ class TrainingConfig(StartingConfig):
         others = {name: self.mixture[name].environment for name in sorted(self.mixture)}
         return {MAIN: self.environment, **others}
 
+    def require_groups(self) -> None:
+        """Refuse groups of one episode, which has no others to be compared with.
+
+        Raises:
+            ValueError: `rollout.group_size` is 1.
+        """
+        if self.rollout.group_size < 2:
+            raise ValueError(
+                f"rollout.group_size={self.rollout.group_size}: {self.algorithm} compares the "
+                "episodes of a group; set rollout.group_size to 2 or more, such as 8"
+            )
+
 
 class OfflineConfig(TrainingConfig):
     """A run of an algorithm that learns from episodes that are there already."""
