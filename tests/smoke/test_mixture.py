@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archer_runs import archer, write_config
+from archer_runs import archer, launch, write_config
 from processes import in_process, succeed
 from test_archer_resume import PLACES, SIGKILLED, assert_same_run
 
@@ -134,6 +134,30 @@ def test_killed_between_the_evaluations_of_two_environments(staleness: int, tmp_
     runs = [folder / "runs" / "tiny" for folder in folders]
     assert_same_run(runs[1], runs[0])
     assert_same_evaluations(runs[1], runs[0])
+
+
+@pytest.mark.slow
+def test_two_ranks_share_the_groups_of_both(tmp_path: Path) -> None:
+    penalties = {"type": "penalties", "turn": 0.25}
+    config = write_config(tmp_path, POLICY, **MIXED, rewards=penalties)
+    done = launch(config, ROOM, "iterations=1", options=("--num_gpus", "2"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = tmp_path / "runs" / "tiny"
+    store = TrajectoryStore(run / "trajectories")
+    [record] = read_metrics(run)
+    ranks = [list(store.read([f"iteration-000001-rank-{rank:02d}"])) for rank in range(2)]
+    for episodes in ranks:
+        assert len(episodes) == 6
+        groups = Counter((e.environment, e.task, e.seed) for e in episodes)
+        assert set(groups.values()) == {2}
+    for name, world in (("main", "agentrl/Wordle-v0"), ("maze", "agentrl/Maze-v0")):
+        ours = [e for episodes in ranks for e in episodes if e.environment == world]
+        assert record[f"rollout/{name}/episodes"] == len(ours)
+        mean = sum(e.environment_return for e in ours) / len(ours)
+        assert record[f"rollout/{name}/return"] == pytest.approx(mean)
+    mean = sum(e.total_reward for episodes in ranks for e in episodes) / 12
+    assert record["rewards/return"] == pytest.approx(mean)
+    assert mean != pytest.approx(record["rollout/return"])
 
 
 def test_another_weight_is_another_run(whole: tuple[Path, str]) -> None:
