@@ -38,8 +38,9 @@ from agentrl.models.locate import model_path
 from agentrl.rollout.build import ask_environment, build_chat
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.runner import EpisodeSpec, Runner, turn_seed
-from agentrl.rollout.sampler import Request, build_sampler
+from agentrl.rollout.sampler import Request
 from agentrl.rollout.scripted import draw_specs
 from agentrl.rollout.vllm_sampler import VllmSampler
 from agentrl.trajectory import Turn

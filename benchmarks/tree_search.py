@@ -27,9 +27,10 @@ from agentrl.models.locate import model_path
 from agentrl.models.policy import load_tokenizer
 from agentrl.rollout.build import ask_environment, build_chat, build_context
 from agentrl.rollout.context import Context
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.environment_pool import EnvironmentPool
 from agentrl.rollout.episode import EpisodeSpec
-from agentrl.rollout.sampler import Sampler, build_sampler
+from agentrl.rollout.sampler import Sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.search.batched import BatchedSearch
 from agentrl.search.mcts import Act, Ask, Search

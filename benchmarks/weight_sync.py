@@ -26,7 +26,7 @@ from agentrl.learners.policy import PolicyLearner
 from agentrl.models.locate import model_path
 from agentrl.models.policy import Policy, load_tokenizer
 from agentrl.rollout.chat import Chat
-from agentrl.rollout.sampler import build_sampler
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.weight_sync import Probe, sync_weights
 
 PARTS = ("save", "trainer's score", "load and prove")

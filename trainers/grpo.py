@@ -32,7 +32,7 @@ class GRPOActorConfig(PolicyGradientConfig):
     """The ratio counts within 1 - clip and 1 + clip."""
     scale: bool = True
     """Divide by the deviation of the group's returns; false is Dr. GRPO (arXiv 2503.20783)."""
-    divisor: Divisor = "sequences"
+    divisor: Divisor = "tokens"
     """What the loss is a mean of (the paper: sequences; DAPO: tokens)."""
     epochs: PositiveInt = 1
     """Passes over the iteration's episodes."""

@@ -24,8 +24,8 @@ from agentrl.data.labels import LABELS, LabelStore
 from agentrl.distributed import barrier, rank, total, world_size
 from agentrl.errors import ConfigError, EnvironmentFaultError
 from agentrl.models.locate import model_path
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.runner import progress_bar
-from agentrl.rollout.sampler import build_sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.search.batched import configured_search
 from agentrl.search.labels import Source, pairs, step_rows, tree_row

@@ -19,8 +19,9 @@ from agentrl.rollout.build import (
     played_environment,
     runner_with,
 )
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.environment_pool import EnvironmentPool
-from agentrl.rollout.sampler import Completer, Sampler, build_sampler
+from agentrl.rollout.sampler import Completer, Sampler
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

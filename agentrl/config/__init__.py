@@ -35,6 +35,7 @@ from agentrl.config.learning import (
     UpdateConfig,
     WarmupConfig,
 )
+from agentrl.config.mixture import MAIN, MixedEnvironmentConfig, MixtureConfig
 from agentrl.config.preferring import PreferencesConfig
 from agentrl.config.pretraining import (
     EncoderPretrainConfig,
@@ -54,12 +55,14 @@ from agentrl.config.reading import (
     save_config,
     settings_left_out,
 )
+from agentrl.config.rewards import OwnRewarderConfig, PenaltiesConfig, RewardsConfig
 from agentrl.config.searching import PairsConfig, SearchConfig
 from agentrl.config.section import OnlyWith, Section, default_variant, require_effect
 from agentrl.config.start import CloningConfig, DemonstrationsConfig
 
 __all__ = [
     "CONFIG_FOLDER",
+    "MAIN",
     "CheckpointConfig",
     "CloningConfig",
     "CloningLabelsConfig",
@@ -77,15 +80,20 @@ __all__ = [
     "LoggingConfig",
     "LoraConfig",
     "MessagesConfig",
+    "MixedEnvironmentConfig",
+    "MixtureConfig",
     "OfflineConfig",
     "OnlyWith",
+    "OwnRewarderConfig",
     "PairsConfig",
+    "PenaltiesConfig",
     "PolicyConfig",
     "PolicyGradientConfig",
     "PreferencesConfig",
     "PretrainConfig",
     "PromptingConfig",
     "ReplayConfig",
+    "RewardsConfig",
     "RolloutConfig",
     "RunConfig",
     "SamplerConfig",

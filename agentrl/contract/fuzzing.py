@@ -34,19 +34,21 @@ def fuzz_environment(
 ) -> int:
     """Play random, near-valid and hostile actions and hold every answer against the contract.
 
-    Beside the rules of each answer: an action that the environment itself calls not valid pays
-    nothing above zero and wins nothing.
+    There is one rule beside those of each answer: an action that the environment itself calls not
+    valid pays nothing above zero and does not solve the task.
 
     Args:
         make: builds the environment; or a registered name.
-        count: of actions, over as many episodes of the first four training tasks as they last.
-        seed: of the draws and the episodes.
+        count: number of actions; they are played in as many episodes of the first four training
+            tasks as they last for.
+        seed: of the drawn actions and of the episodes.
 
     Returns:
         How many of the actions were valid.
 
     Raises:
-        ContractViolation: an action raised, was answered wrongly, or scored though not valid.
+        ContractViolation: an action made the environment raise, was answered against the contract,
+            or scored though it was not valid.
     """
     generator, valid = random.Random(seed), 0
     with builder(make) as build:

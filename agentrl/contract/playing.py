@@ -52,7 +52,7 @@ def reported(rule: str, doing: str) -> Iterator[None]:
 
 
 def require(rule: str, holds: bool, message: str) -> None:
-    """Raise a `ContractViolation` unless something holds."""
+    """Raise a `ContractViolation` unless the condition holds."""
     if not holds:
         raise ContractViolation(rule, message)
 
@@ -82,7 +82,7 @@ def reset(environment: TextEnvironment, task: int, seed: int) -> Answer:
 
 
 def step(environment: TextEnvironment, action: str, rule: str = "step") -> Answer:
-    """Take a step and check the five values; what it raises breaks `rule`."""
+    """Take a step and check the five values; an error of the environment breaks `rule`."""
     with reported(rule, f"step({action[:40]!r})"):
         answer = environment.step(action)
     length = len(answer)
@@ -133,7 +133,7 @@ def _check_plain(value: Any, where: str) -> None:
 
 
 def scripted(environment: TextEnvironment, strength: float, seed: int) -> Agent | None:
-    """The scripted agent; None where there is none."""
+    """The environment's scripted agent; None if it has none."""
     try:
         return environment.scripted_agent(strength, seed)
     except NotImplementedError:

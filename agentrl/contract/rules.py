@@ -34,7 +34,7 @@ _LONGEST_SCRIPT = 10_000
 
 @dataclass(frozen=True)
 class _Recording:
-    """An episode to compare others with: `answers[0]` is of `reset`, the others of `actions`."""
+    """An episode to compare others with: the answer of `reset`, then one for each of `actions`."""
 
     task: int
     seed: int
@@ -51,10 +51,10 @@ def check_environment(
     """Try every rule of the contract on an environment.
 
     Args:
-        make: builds a fresh environment at each call, always alike; or a registered name.
+        make: builds a new environment at each call, always the same one; or a registered name.
         episodes: how many training tasks the rules are tried on, at least 1.
-        actions: to draw from where the environment lists no admissible actions; by default its
-            scripted agent's.
+        actions: drawn from where the environment lists no admissible actions; None plays the
+            actions of its scripted agent there.
 
     Raises:
         ContractViolation: a rule is broken.

@@ -1,7 +1,7 @@
-"""Acting by the best of several candidates: the policy proposes, a scorer chooses.
+"""Best of n: the policy proposes several candidates, and a scorer chooses one.
 
 Best of n by likelihood, by a Q-model (Zhai et al. 2024, arXiv 2409.09345) or by ArCHer's critic
-(CHAI, Verma et al. 2022, arXiv 2204.08426) differ in the scorer alone.
+(CHAI, Verma et al. 2022, arXiv 2204.08426) differ only in the scorer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from agentrl.rollout.sampler import Completer, Completion, Request, derived_seed
 
 Scorer = Callable[[Sequence[Sequence[int]], Sequence[Sequence[Completion]]], list[list[float]]]
-"""Prompts, and for each its candidates, none twice, to a score of each candidate."""
+"""Prompts, and the different candidates of each prompt, to a score of every candidate."""
 
 
 @dataclass
@@ -22,10 +22,10 @@ class Cost:
     Attributes:
         turns: utterances that were asked for.
         sampled: utterances that were sampled for them.
-        tokens: of the sampled utterances.
-        scored: utterances that were scored: what was sampled, without repetitions, where
-            there was something to choose. Of a search the states that its critic valued.
-        environment_steps: of the environment, those of a search included.
+        tokens: tokens of the sampled utterances.
+        scored: utterances that were scored: all different ones that were sampled, at turns where
+            there was a choice. For a search: states that its critic valued.
+        environment_steps: steps that the environment took, including those inside of a search.
     """
 
     turns: int = 0
@@ -37,7 +37,7 @@ class Cost:
 
 @dataclass
 class _Group:
-    """A request's candidates: those that are done, by number, out of `wanted`."""
+    """A request's candidates: how many are wanted, and those that are done, by their number."""
 
     request: Request
     wanted: int
@@ -52,12 +52,12 @@ class BestOfN(Completer):
     one candidate.
 
     Args:
-        sampler: proposes.
-        scorer: scores.
-        candidates: how many a request, at least 1.
+        sampler: proposes the candidates.
+        scorer: scores the candidates.
+        candidates: number of candidates of a request, at least 1.
 
     Attributes:
-        cost: so far.
+        cost: what acting took so far.
     """
 
     def __init__(self, sampler: Completer, scorer: Scorer, candidates: int) -> None:
@@ -66,12 +66,12 @@ class BestOfN(Completer):
         self.sampler, self.scorer, self.candidates = sampler, scorer, candidates
         self.cost = Cost()
         self._groups: dict[int, _Group] = {}
-        self._place: dict[int, tuple[int, int]] = {}
+        self._candidate_of: dict[int, tuple[int, int]] = {}
         self._tickets = 0
 
     @property
     def version(self) -> int:
-        """Of the sampler's adapter."""
+        """The version of the sampler's adapter."""
         return self.sampler.version
 
     def submit(self, requests: Sequence[Request]) -> list[int]:
@@ -85,7 +85,9 @@ class BestOfN(Completer):
                 for number in range(count)
             ]
             inner = self.sampler.submit(proposals)
-            self._place.update((t, (self._tickets, number)) for number, t in enumerate(inner))
+            self._candidate_of.update(
+                (t, (self._tickets, number)) for number, t in enumerate(inner)
+            )
             self._groups[self._tickets] = _Group(request, count)
             tickets.append(self._tickets)
         return tickets
@@ -93,7 +95,7 @@ class BestOfN(Completer):
     def step(self) -> list[tuple[int, Completion]]:
         """Let the sampler compute, and score what is complete; see `Completer.step`."""
         for inner, completion in self.sampler.step():
-            ticket, number = self._place.pop(inner)
+            ticket, number = self._candidate_of.pop(inner)
             self._groups[ticket].done[number] = completion
         ready = {t: g for t, g in self._groups.items() if len(g.done) == g.wanted}
         for ticket in ready:
@@ -107,19 +109,19 @@ class BestOfN(Completer):
         self.cost.environment_steps += len(groups)
         self.cost.sampled += sum(group.wanted for group in groups)
         self.cost.tokens += sum(len(c.ids) for group in groups for c in group.done.values())
-        open_ = [place for place, found in enumerate(proposals) if len(found) > 1]
+        contested = [position for position, found in enumerate(proposals) if len(found) > 1]
         best = [0] * len(groups)
-        if open_:
-            scored = [proposals[place] for place in open_]
+        if contested:
+            scored = [proposals[position] for position in contested]
             self.cost.scored += sum(map(len, scored))
-            prompts = [groups[place].request.prompt for place in open_]
-            for place, scores in zip(open_, self.scorer(prompts, scored), strict=True):
-                best[place] = max(range(len(scores)), key=scores.__getitem__)
-        return [found[place] for found, place in zip(proposals, best, strict=True)]
+            prompts = [groups[position].request.prompt for position in contested]
+            for position, scores in zip(contested, self.scorer(prompts, scored), strict=True):
+                best[position] = max(range(len(scores)), key=scores.__getitem__)
+        return [found[position] for found, position in zip(proposals, best, strict=True)]
 
     def abort(self) -> None:
         """Forget all requests that are not done; see `Completer.abort`."""
-        self._groups, self._place = {}, {}
+        self._groups, self._candidate_of = {}, {}
         self.sampler.abort()
 
 
@@ -132,11 +134,11 @@ def by_likelihood(
 
 
 def with_prior(scorer: Scorer, weight: float) -> Scorer:
-    """A scorer whose scores count the policy's own log-probability, too.
+    """A scorer that adds the policy's own log-probability to the scores of another scorer.
 
     Args:
-        scorer: scores in its own units.
-        weight: of a nat, in these units; 0 leaves the scorer as it is.
+        scorer: the other one.
+        weight: how much score a nat of log-probability is worth; 0 gives back the other scorer.
     """
     if not weight:
         return scorer
@@ -156,7 +158,7 @@ def candidate_seed(seed: int, number: int) -> int:
 
 
 def _distinct(candidates: Sequence[Completion]) -> list[Completion]:
-    """Those that differ in their tokens, the first of each."""
+    """The candidates without repetitions: of equal ones the first stays."""
     found: dict[tuple[int, ...], Completion] = {}
     for completion in candidates:
         found.setdefault(completion.ids, completion)

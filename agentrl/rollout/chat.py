@@ -40,9 +40,9 @@ class Chat:
 
     Args:
         tokenizer: of the policy.
-        instructions: the system message; empty for none. A template that knows no system role gets
-            it in front of the first observation.
-        stop: texts that end an utterance, too (``sampler.stop``).
+        instructions: the system message; empty for none. Where the template knows no system role,
+            the message stands in front of the first observation.
+        stop: texts that end an utterance, as the stop token does (``sampler.stop``).
 
     Attributes:
         stop_id: the token that ends an utterance; part of the action, and trained.
@@ -214,8 +214,8 @@ class Chat:
 def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
     """Texts that the tokenizer takes for markers, the longest first.
 
-    Those with a role (end of sequence, ...) and those that are only in the vocabulary as special,
-    as Llama 3's role markers are.
+    These are tokens with a role (end of sequence, ...), and tokens that the vocabulary marks as
+    special without a role, as Llama 3's role markers are.
     """
     added = (str(t) for t in tokenizer.added_tokens_decoder.values() if t.special)
     found = {token for token in (*tokenizer.all_special_tokens, *added) if token}

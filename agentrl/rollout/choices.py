@@ -1,9 +1,9 @@
 """Utterances to choose from, as a tree of token ids.
 
-An agent that may only say what is admissible draws token by token, each from those that go on with
-one of the choices. Its probability of a token is the model's, renormalised over these; so the
-probabilities of all choices add up to 1. The sets belong to the action: a loss that renormalises
-over others trains another policy than the one that acted.
+An agent that may only say what is admissible draws token by token, each from the set of tokens that
+go on with one of the choices. Its probability of a token is the model's, renormalised over this
+set; so the probabilities of all choices add up to 1. The sets belong to the action: a loss that
+renormalises over other sets trains another policy than the one that acted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ _END = -1
 
 
 class Choices:
-    """A tree of utterances, each a sequence of ids; none may go on behind another one's end.
+    """A tree of utterances, each a sequence of ids; no utterance may be the beginning of another.
+
+    Attributes:
+        longest: number of tokens of the longest utterance.
 
     >>> choices = Choices([(5, 6, 1), (5, 7, 1), (8, 1)])
     >>> choices.after(()), choices.after((5,)), choices.after((9,))
@@ -38,14 +41,14 @@ class Choices:
                 node = node.setdefault(token, {})
 
     def after(self, ids: Iterable[int]) -> tuple[int, ...]:
-        """The tokens that may follow, sorted; none behind a whole choice or what begins none."""
+        """The tokens that may follow, sorted; none if the ids are a whole choice or begin none."""
         node = self._root
         for token in ids:
             node = node.get(token, {})
         return tuple(sorted(node))
 
     def along(self, ids: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-        """For each token of a choice those that it was chosen from.
+        """For each token of a choice the set of tokens that it was chosen from, sorted.
 
         Raises:
             KeyError: the ids are not one of the choices.

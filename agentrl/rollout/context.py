@@ -1,4 +1,4 @@
-"""What of an episode a prompt shows, and how much of it there may be.
+"""What of an episode a prompt shows, and how long a prompt may be.
 
 The policy sees a prompt at each turn: the rules, what happened before, and the observation now.
 With ``keep: all`` prompts only append. The other two rules leave out the oldest turns, so that an
@@ -41,8 +41,8 @@ class Context:
 
     Args:
         chat: renders the prompts.
-        length: most tokens of prompt and utterance together; as it is, there is no limit.
-        max_new_tokens: room that an utterance needs; as it is, there is no limit.
+        length: most tokens of prompt and utterance together; the default sets no limit.
+        max_new_tokens: tokens that an utterance needs room for; the default sets no limit.
         history: which of the earlier turns a prompt shows.
         actions: whether an utterance is free or one of the admissible actions.
 
@@ -85,8 +85,8 @@ class Context:
             info: what the environment returned with its observation.
 
         Returns:
-            None at all if an utterance is free. An action of more than `max_new_tokens` is left
-            out.
+            An empty dictionary if an utterance is free. An action of more than `max_new_tokens`
+            tokens is left out.
 
         Raises:
             ConfigError: the environment lists no actions.
@@ -119,11 +119,11 @@ class Context:
     def follow(self, prompt_ids: Sequence[int], past: Past, observation: str) -> tuple[int, ...]:
         """The next prompt, of at most `length` tokens.
 
-        Where it would be longer, the end of the observation is left out and the template's closing
-        marker kept: a state that begins as the whole one does, and ends where values are read.
+        A longer prompt loses the end of the observation and keeps the template's closing marker:
+        so it begins as the whole prompt does, and ends with the token at which values are read.
 
         Args:
-            prompt_ids: the prompt of the last of the past turns.
+            prompt_ids: the prompt of the latest turn.
             past: all turns so far, at least one.
             observation: what the agent sees now.
         """
@@ -132,10 +132,10 @@ class Context:
     def _next(self, prompt_ids: Sequence[int], past: Past, observation: str) -> list[int]:
         keep, turns = self.history.keep, self.history.turns
         if keep == "last_turns" and len(past) > turns:
-            return self._anew(past, observation, turns)
+            return self._of_latest(past, observation, turns)
         following = self.chat.extend(prompt_ids, past[-1][1], observation)
         if keep == "within_budget" and not self.has_room(following):
-            return self._anew(past, observation, self._turns_within(past, observation))
+            return self._of_latest(past, observation, self._turns_within(past, observation))
         return following
 
     def _turns_within(self, past: Past, observation: str) -> int:
@@ -143,12 +143,12 @@ class Context:
         budget = int(self.history.budget_share * self.longest_prompt)
 
         def size(turns: int) -> int:
-            return len(self._anew(past, observation, turns))
+            return len(self._of_latest(past, observation, turns))
 
         return max(bisect_left(range(len(past)), budget + 1, key=size) - 1, 0)
 
-    def _anew(self, past: Past, observation: str, turns: int) -> list[int]:
-        """A prompt of the latest `turns` turns, fewer than all, and the observation."""
+    def _of_latest(self, past: Past, observation: str, turns: int) -> list[int]:
+        """A prompt that shows the latest `turns` turns, fewer than all, and the observation."""
         shown = past[len(past) - turns :]
         texts = [*(text for text, _ in shown), observation]
         opening = texts[0]

@@ -1,4 +1,4 @@
-"""One episode in the making: the environment's side and the token side, turn by turn."""
+"""One episode in the making, turn by turn: what the environment says, and its tokens."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentrl.config import MAIN
 from agentrl.env import TextEnvironment
 from agentrl.errors import ConfigError, EnvironmentFaultError
 from agentrl.rollout.context import Context
@@ -24,11 +25,13 @@ class EpisodeSpec:
         seed: of the environment and, with task, sample and turn, of every sampled utterance.
         sample: number of the episode in its group: the episodes of a group have task and seed in
             common, begin with the same observation, and differ in what the agent says.
+        environment: name of its environment among those of the run.
     """
 
     task: int
     seed: int
     sample: int = 0
+    environment: str = MAIN
 
 
 class Episode:
@@ -38,11 +41,11 @@ class Episode:
         environment: reset and stepped by this episode alone until it is over.
         name: the environment's registered name.
         spec: which task, with which seed.
-        context: None records no tokens.
+        context: makes the prompts; None records no tokens.
 
     Attributes:
         observation: what the agent sees now.
-        info: what the environment returned with it.
+        info: what the environment returned with the observation.
         prompt_ids: the prompt to answer now; empty without a context.
         choices: the utterances that may answer it, and what each tells the environment; empty if
             any may.
@@ -150,10 +153,11 @@ class Episode:
 
 
 def begin(environment: TextEnvironment, spec: EpisodeSpec) -> tuple[str, Mapping[str, Any]]:
-    """Reset an environment; observation and info are what the contract asks for.
+    """Reset an environment, and check that observation and info are what the contract asks for.
 
     Raises:
-        EnvironmentFaultError: they are not; what else the environment raises is not caught.
+        EnvironmentFaultError: observation or info breaks the contract. Other errors of the
+            environment are not caught.
     """
     observation, info = environment.reset(seed=spec.seed, options={"task": spec.task})
     _check(observation, 0.0, info)
@@ -163,9 +167,14 @@ def begin(environment: TextEnvironment, spec: EpisodeSpec) -> tuple[str, Mapping
 def step(
     environment: TextEnvironment, action: str
 ) -> tuple[str, float, bool, bool, Mapping[str, Any]]:
-    """Take an action; what comes back is what the contract asks for.
+    """Take an action, and check that the answer is what the contract asks for.
 
-    Raises: as `begin`.
+    Returns:
+        Observation, reward, terminated, truncated, info.
+
+    Raises:
+        EnvironmentFaultError: the answer breaks the contract. Other errors of the environment are
+            not caught.
     """
     observation, reward, terminated, truncated, info = environment.step(action)
     _check(observation, float(reward), info)

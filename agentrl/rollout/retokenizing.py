@@ -16,7 +16,7 @@ def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
     marked `retokenized`.
 
     Args:
-        episode: of any player, played to its end; ids that it has are replaced.
+        episode: of any player, played to its end; the ids that it may have are replaced.
         context: renders the prompts and sets the limits.
 
     Returns:

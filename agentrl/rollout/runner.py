@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """An episode to play: its place among the results, and how often it was begun before."""
+    """An episode to play: its position among the results, and how often it was begun before."""
 
     position: int
     spec: EpisodeSpec
@@ -38,14 +38,14 @@ class _Try:
 
 
 class _Flight:
-    """Where the episodes of one `play` are: each in one of these places.
+    """The episodes of one `play`, each in one of these collections.
 
     Attributes:
-        waiting: not begun.
-        acting: their environments are at work.
-        ready: it is the policy's turn.
-        asked: the sampler has the prompt, by ticket.
-        results: those that are over, by position.
+        waiting: episodes that are not begun.
+        acting: episodes whose environments are at work.
+        ready: episodes whose prompt is to be given to the sampler.
+        asked: episodes whose prompt the sampler has, by ticket.
+        results: trajectories of the episodes that are over, by position.
     """
 
     def __init__(self, specs: Sequence[EpisodeSpec]) -> None:
@@ -57,7 +57,7 @@ class _Flight:
 
     @property
     def size(self) -> int:
-        """Episodes that were begun and are not over."""
+        """Number of episodes that were begun and are not over."""
         return len(self.acting) + len(self.ready) + len(self.asked)
 
 
@@ -87,8 +87,8 @@ class Runner:
         context: makes the prompts, and says when an episode has no room for another utterance.
         concurrent: most episodes at once.
         retries: how often an episode whose environment broke is begun again.
-        threads: act in so many threads; 0 acts in the caller's, unless the environments are
-            elsewhere: None is as many as `concurrent` for those and 0 for others.
+        threads: number of threads that environments act in; 0 is the caller's thread. None is
+            `concurrent` for environments that run elsewhere, and 0 for others.
         in_order: wait for all environments that are acting before the sampler goes on.
         pool: of this environment, to play in; None makes one for this runner.
 
@@ -150,7 +150,7 @@ class Runner:
         return trajectories
 
     def _begin_more(self, flight: _Flight) -> None:
-        """Begin episodes until all places are taken or none is waiting."""
+        """Begin episodes until `concurrent` of them are in flight or none is waiting."""
         while flight.waiting and flight.size < self.concurrent:
             which = flight.waiting.popleft()
             flight.acting[self._threads.do(self._begin, which)] = which
@@ -215,7 +215,10 @@ class Runner:
         flight.results[which.position] = replace(played, retries=which.retries)
 
     def _abort(self, flight: _Flight) -> None:
-        """Leave nothing behind where an error ended the play; after a whole one nothing is left."""
+        """Abort requests and close environments where an error ended the play.
+
+        After a play that went to its end there is nothing to do.
+        """
         if flight.asked:
             self.sampler.abort()
         wait(flight.acting)
@@ -249,13 +252,13 @@ class Runner:
 
 
 class Threads:
-    """Where environments act: now, in the caller's thread, or in threads of their own.
+    """Where environments act: at once in the caller's thread, or in threads of their own.
 
     Args:
         environment: which environment it is.
-        concurrent: how many of them there are at most.
-        threads: 0 for none; None is as many as `concurrent` for environments that are elsewhere
-            and 0 for others.
+        concurrent: how many instances of it there are at most.
+        threads: number of threads; 0 is the caller's thread. None is `concurrent` for environments
+            that run elsewhere, and 0 for others.
     """
 
     def __init__(
@@ -266,7 +269,12 @@ class Threads:
         self._pool: ThreadPoolExecutor | None = None
 
     def do(self, function: Callable[..., Result], *given: Any) -> Future[Result]:
-        """Call a function that lets an environment act; what it raises without threads rises."""
+        """Call a function that lets an environment act.
+
+        Returns:
+            The result to come; without threads it is there already, and errors of the function rise
+            from this call.
+        """
         if self._count:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._count, "episode")
@@ -290,13 +298,15 @@ def turn_seed(spec: EpisodeSpec, *turn: int | str) -> int:
 
     Args:
         spec: of the episode.
-        turn: its number; where an episode has several utterances at a turn, what names this one.
+        turn: number of the turn; where several utterances are sampled at a turn, also what tells
+            this one from the others.
     """
     sample = ("sample", spec.sample) if spec.sample else ()
     return derived_seed(spec.seed, spec.task, *sample, *turn)
 
 
 def report_failures(trajectories: Sequence[Trajectory]) -> None:
+    """Log how many of the episodes failed, and why the first one did."""
     failed = [t for t in trajectories if t.end_reason is EndReason.FAILED]
     if failed:
         logger.warning(
@@ -310,8 +320,8 @@ def progress_bar(title: str | None, total: int) -> Iterator[Progress]:
     """A bar on standard error, if that is a terminal and there is a title.
 
     Args:
-        title: what is done.
-        total: how often.
+        title: says what the bar counts.
+        total: the count at which the bar is full.
     """
     console = Console(stderr=True)
     columns = (

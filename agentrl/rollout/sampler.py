@@ -1,8 +1,8 @@
 """What a rollout engine does: token ids in, token ids and their log-probabilities out.
 
-Three engines keep this promise, vLLM here, vLLM on servers and transformers; `build_sampler`
-chooses. An utterance depends
-on its prompt, its seed and the weights alone, never on what else is in the batch.
+Three engines keep this promise: vLLM here, vLLM on servers, and transformers;
+`agentrl.rollout.engines` chooses one. An utterance depends on its prompt, its seed and the weights
+alone, never on what else is in the batch.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ class Completion:
 
     Attributes:
         ids: the sampled tokens, at least one; the stop token, if sampled, is the last.
-        log_probabilities: of each of `ids` under the model itself: natural logarithm, before
-            temperature, top-k and top-p; each <= 0. Where the request had choices, renormalised
-            over `allowed_ids`.
+        log_probabilities: natural logarithm of the probability of each of `ids` under the model
+            itself, before temperature, top-k and top-p; each <= 0. Where the request had choices,
+            the probability is renormalised over `allowed_ids`.
         finish_reason: ``"stop"`` if the stop token or a text of ``sampler.stop`` ended it,
             ``"length"`` if a limit did.
-        allowed_ids: for each of `ids` the tokens that it was drawn from; empty if from all.
+        allowed_ids: for each of `ids` the tokens that it was drawn from; empty if every token of
+            the vocabulary was allowed.
     """
 
     ids: tuple[int, ...]
@@ -61,23 +62,23 @@ class Request:
 
 
 class Completer(ABC):
-    """What plays episodes: answers prompts, each as soon as it is done.
+    """Completes prompts: what plays episodes is one of these.
 
-    Requests are handed in at any time (`submit`) and come back each when it is done (`step`), so
-    that no utterance waits for a longer one.
+    A caller hands in requests at any time (`submit`). Each completion comes back as soon as it is
+    done (`step`), so that no utterance waits for a longer one.
     """
 
     @property
     @abstractmethod
     def version(self) -> int:
-        """Number given with the adapter in use; 0 before the first one."""
+        """The number that the adapter in use was loaded with; 0 before the first adapter."""
 
     @abstractmethod
     def submit(self, requests: Sequence[Request]) -> list[int]:
         """Hand in requests.
 
         Returns:
-            A ticket for each, by which `step` names it.
+            A ticket for each request, by which `step` names its completion.
 
         Raises:
             SamplerError: an empty prompt, one without room for an utterance, or choices that the
@@ -86,10 +87,13 @@ class Completer(ABC):
 
     @abstractmethod
     def step(self) -> list[tuple[int, Completion]]:
-        """Compute on, and return what is done: tickets and completions, perhaps none.
+        """Let the engine compute one step, and return the completions that are done by then.
 
-        Each is returned once. It takes as long as one step of the engine, which for an engine that
-        works by batches is a whole batch. Without requests it returns at once.
+        One call takes as long as one step of the engine; the step of an engine that works by
+        batches is a whole batch. Without requests the call returns at once.
+
+        Returns:
+            Tickets and their completions, perhaps none. Each completion is returned once.
 
         Raises:
             SamplerError: the engine failed.
@@ -107,12 +111,17 @@ class Sampler(Completer):
     `sample` and `complete` hand in a batch and wait for it.
 
     Attributes:
-        version: number given with the adapter in use; 0 before the first `load_adapter`.
-        adapter_digest: `adapter_digest` of the files the engine read; None runs the base alone.
-        prompt_tokens: of all prompts answered since the start.
-        cached_tokens: those of them that the engine had computed for an earlier prompt.
+        version: the number that the adapter in use was loaded with; 0 before `load_adapter`.
+        adapter_digest: digest of the adapter's files, computed by
+            `agentrl.rollout.weight_sync.adapter_digest`; None while the base runs alone.
+        prompt_tokens: number of tokens of all prompts that were completed since the start.
+        cached_tokens: how many of these the engine had computed for an earlier prompt.
 
-    Args: as of `build_sampler`.
+    Args:
+        policy: number format, device, context and the adapter's rank.
+        sampler: engine and sampling settings.
+        model_path: folder or hub name of the base model.
+        stop_id: the token that ends an utterance (`agentrl.rollout.chat.Chat.stop_id`).
 
     Raises:
         ConfigError: the context is longer than the model's.
@@ -187,13 +196,19 @@ class Sampler(Completer):
     ) -> list[Completion]:
         """Sample one utterance for each prompt, with no other request under way.
 
-        Args: as of `Request`, one of each a prompt; None as there, for all.
+        Args:
+            prompts: token ids, at least one in each prompt.
+            seeds: one a prompt, 0 to 2^63 - 1.
+            temperature: of all utterances; None is the configured one, 0 takes the most likely
+                token.
+            max_new_tokens: limit of each utterance, one a prompt; None is the configured limit for
+                all of them.
 
         Returns:
             One completion a prompt, in their order.
 
         Raises:
-            SamplerError: lengths that differ, or as `submit` and `step`.
+            SamplerError: the lists have different lengths, or `submit` or `step` raised it.
         """
         limits = list(max_new_tokens or repeat(None, len(prompts)))
         if not len(prompts) == len(seeds) == len(limits):
@@ -209,10 +224,13 @@ class Sampler(Completer):
         )
 
     def complete(self, requests: Sequence[Request]) -> list[Completion]:
-        """One completion a request, in their order, with no other request under way.
+        """Complete a batch of requests, with no other request under way.
+
+        Returns:
+            One completion a request, in their order.
 
         Raises:
-            SamplerError: as `submit` and `step`.
+            SamplerError: `submit` or `step` raised it, or other requests are under way.
         """
         self.check_idle()
         tickets = self.submit(requests)
@@ -222,11 +240,12 @@ class Sampler(Completer):
         return [done[ticket] for ticket in tickets]
 
     def limit_of(self, request: Request) -> int:
-        """Most tokens of an utterance; refuses what no engine can answer, before it is asked.
+        """The most tokens of a request's utterance; refuses a request that no engine can complete.
 
         Raises:
-            SamplerError: the prompt is empty, the utterance could exceed `context_length`, or
-                there are choices which do not end, or for which the engine was not started.
+            SamplerError: the prompt is empty, prompt and utterance could exceed `context_length`,
+                a choice does not end with the stop token, or the engine was not started for
+                choices.
         """
         given, length = request.max_new_tokens, len(request.prompt)
         limit = self.config.max_new_tokens if given is None else given
@@ -259,10 +278,14 @@ class Sampler(Completer):
                 )
 
     def check_scored_as_drawn(self, request: Request) -> None:
-        """For engines that score choices only under the distribution that they are drawn from.
+        """Refuse choices whose log-probabilities an engine of vLLM would not score as promised.
+
+        vLLM scores choices under the distribution that it draws them from; `Completion` promises
+        scores under the model's own distribution, renormalised over the choices.
 
         Raises:
-            SamplerError: this is not the model's own, renormalised.
+            SamplerError: the request has choices, and its temperature, top-p or top-k makes the two
+                distributions differ.
         """
         given = self.temperature_of(request)
         plain = given in (0, 1) and self.config.top_p == 1 and self.config.top_k == 0
@@ -275,10 +298,10 @@ class Sampler(Completer):
             )
 
     def check_idle(self) -> None:
-        """Refuse what would mix with requests that are under way.
+        """Refuse to go on while requests are under way.
 
         Raises:
-            SamplerError: there are some.
+            SamplerError: requests are under way.
         """
         if self.busy:
             raise SamplerError(
@@ -288,37 +311,13 @@ class Sampler(Completer):
 
 
 def derived_seed(*parts: int | str) -> int:
-    """A seed of 63 bits that names what it is for, the same on every machine."""
-    text = "/".join(map(str, parts)).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
-
-
-def build_sampler(
-    policy: PolicyConfig, sampler: SamplerConfig, model_path: str, stop_id: int
-) -> Sampler:
-    """Start the configured engine on the base model, without an adapter.
+    """A seed of 63 bits, made from what it is for; the same on every machine.
 
     Args:
-        policy: number format, device, context and the adapter's rank.
-        sampler: engine and sampling settings.
-        model_path: folder or hub name of the base model.
-        stop_id: the token that ends an utterance (`agentrl.rollout.chat.Chat.stop_id`).
-
-    Raises:
-        MissingExtraError: the engine is not installed.
-        ConfigError: the context is longer than the model's.
+        parts: what the seed is for, for example an episode's seed, its task and a turn.
     """
-    if sampler.backend == "server":
-        from agentrl.rollout.server_sampler import ServerSampler
-
-        return ServerSampler(policy, sampler, model_path, stop_id)
-    if sampler.backend == "vllm":
-        from agentrl.rollout.vllm_sampler import VllmSampler
-
-        return VllmSampler(policy, sampler, model_path, stop_id)
-    from agentrl.rollout.transformers_sampler import TransformersSampler
-
-    return TransformersSampler(policy, sampler, model_path, stop_id)
+    text = "/".join(map(str, parts)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
 def checked_completion(
@@ -329,19 +328,19 @@ def checked_completion(
     vocabulary_size: int,
     stop_text: str | None = None,
 ) -> Completion:
-    """Take over what an engine of somebody else's returned.
+    """Check what vLLM returned, and make a `Completion` of it.
 
     Args:
-        token_ids: of the utterance.
-        log_probabilities: of its tokens.
-        finish_reason: as `Completion` has it.
+        token_ids: tokens of the utterance.
+        log_probabilities: one a token.
+        finish_reason: why the engine stopped; ``"stop"`` if a stop token or a stop text did it.
         stop_id: the stop token.
-        vocabulary_size: ids are below.
-        stop_text: the text that ended it, where one did.
+        vocabulary_size: every valid id is below it.
+        stop_text: the text that ended the utterance; None if no text did.
 
     Raises:
-        TokenMismatchError: an id outside the vocabulary, a stop token before the end, or other
-            than one log-probability a token.
+        TokenMismatchError: an id is outside the vocabulary, a stop token stands before the end, the
+            finish reason does not fit the last token, or the log-probabilities are not one a token.
     """
     ids = tuple(int(token) for token in token_ids)
     stopped = finish_reason == "stop"
@@ -364,11 +363,16 @@ def checked_completion(
 
 
 def among(completion: Completion, choices: Choices | None) -> Completion:
-    """A completion with the tokens that it was drawn from, where it was drawn from choices.
+    """Note in a completion which tokens each of its tokens was drawn from.
+
+    Args:
+        completion: of an engine.
+        choices: the utterances that it was drawn from; None if any utterance was allowed, and the
+            completion then stays as it is.
 
     Raises:
-        SamplerError: it is none of them, or not scored under the constraint: the engine knows
-            nothing of choices.
+        SamplerError: the completion is none of the choices, or its log-probabilities are not
+            renormalised over them: the engine knows nothing of choices.
     """
     if choices is None:
         return completion

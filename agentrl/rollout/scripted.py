@@ -59,9 +59,9 @@ def play_scripted(
         specs: tasks and seeds; an episode's seed also decides the script's choices.
         agent: the environment's own expert, or uniform over the admissible actions.
         strength: of the expert, 0 to 1; a random agent has none.
-        context: fills `prompt_ids` and `action_ids` as a policy would see and say them, each
-            log-probability 0.0: a script is certain. Episodes are truncated as
-            `agentrl.rollout.runner.Runner` does. None leaves the three empty.
+        context: makes `prompt_ids` and `action_ids` what a policy would have seen and said. Each
+            log-probability is 0.0, because a script is certain. Episodes are truncated where a
+            policy's would be. None leaves prompts, tokens and log-probabilities empty.
         retries: how often an episode whose environment broke is begun again, in a new one.
         pool: to play in, where its environment is the one that is played; else one is made.
 

@@ -1,4 +1,4 @@
-"""Sampling with vLLM servers, any number of them, as one sampler."""
+"""Sampling with any number of vLLM servers, which together are one sampler."""
 
 from __future__ import annotations
 
@@ -31,10 +31,15 @@ class ServerSampler(Sampler):
 
     Every request goes to the least loaded server. One that fails or does not answer is left out,
     its requests go to the others with the same seeds, and it is asked every few seconds whether it
-    is back: then it gets the adapter of now and its share of the work. Adapters are read by the
-    servers from the folder they were saved in, which they must see under the same path.
+    is back: then it gets the adapter that is in use by now, and its share of the work. The servers
+    read an adapter from the folder that it was saved in, so they must see that folder under the
+    same path.
 
-    Args: as `agentrl.rollout.sampler.build_sampler`.
+    Args:
+        policy: number format, device, context and the adapter's rank.
+        sampler: engine and sampling settings.
+        model_path: folder or hub name of the base model.
+        stop_id: the token that ends an utterance (`agentrl.rollout.chat.Chat.stop_id`).
 
     Raises:
         MissingExtraError: the package `openai` is not installed.
@@ -62,7 +67,7 @@ class ServerSampler(Sampler):
             raise
 
     async def _make_pool(self, servers: Sequence[Server]) -> Pool:
-        """Inside of the loop, to which its locks belong."""
+        """Make the pool inside the event loop, to which the pool's locks belong."""
         settings = self.config.servers
         return Pool(servers, settings.check_seconds, settings.patience_seconds)
 
@@ -89,7 +94,7 @@ class ServerSampler(Sampler):
         """The fields of a completion request.
 
         Raises:
-            SamplerError: no engine can answer it.
+            SamplerError: no engine can complete the request.
         """
         limit = self.limit_of(request)
         self.check_scored_as_drawn(request)
@@ -166,8 +171,8 @@ class ServerSampler(Sampler):
         """Log-probability of each token of a given utterance, by every server that is up.
 
         Raises:
-            SamplerError: servers differ by more than ``sampler.probe_tolerance``, as they do when
-                one of them runs other weights.
+            SamplerError: the scores of two servers differ by more than
+                ``sampler.probe_tolerance``, as happens when one of them runs other weights.
         """
         self.check_idle()
         self.limit_of(Request(prompt_ids, 0, max_new_tokens=len(action_ids) + 1))

@@ -1,4 +1,4 @@
-"""vLLM servers on other machines, or on this one: one connection each, and what is known of it.
+"""vLLM servers, on this machine or on others: a connection to each, and the state of each.
 
 All of this runs in one event loop; see `agentrl.rollout.server_sampler`.
 """
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 PURPOSE = "sampler.backend=server"
 EXTRA = "endpoint"
 _MOST_TRIES = 5
-"""Of one request for each server: a prompt that breaks them all is given up."""
+"""How often a request is tried for each server; then a prompt that breaks them all is given up."""
 
 
 class Unreachable(Exception):  # noqa: N818 - a state of a server, handled here, never raised out
@@ -29,15 +29,15 @@ class Server:
     """One vLLM server with an OpenAI-compatible interface.
 
     Args:
-        url: of the interface, e.g. ``http://host:8000/v1``.
+        url: address of the interface, e.g. ``http://host:8000/v1``.
         seconds: longest wait for an answer.
 
     Attributes:
-        up: whether it answered last time.
-        load: requests under way there.
-        model: the base model's name there; empty until `hello`.
-        adapter: name of the adapter that it runs; None runs the base.
-        trouble: why it is not up.
+        up: whether the server answered last time.
+        load: number of requests under way on the server.
+        model: the server's name of the base model; empty until `hello`.
+        adapter: name of the adapter that the server runs; None while it runs the base alone.
+        trouble: why the server is not up.
         broken: errors of the client that say that the server is broken.
     """
 
@@ -56,11 +56,14 @@ class Server:
         )
 
     async def hello(self) -> int:
-        """Ask whether it is well and what it serves; gives the longest sequence that it takes.
+        """Ask the server whether it is well and what it serves.
+
+        Returns:
+            The longest sequence that it takes, in tokens.
 
         Raises:
-            Unreachable: it does not answer, or its engine is dead.
-            SamplerError: it is no vLLM server.
+            Unreachable: the server does not answer, or its engine is dead.
+            SamplerError: this is no vLLM server.
         """
         health = f"{self.url.removesuffix('/v1')}/health"
         await self._call(self._client.get(health, cast_to=self._response))
@@ -75,11 +78,15 @@ class Server:
         return int(base[0].max_model_len)
 
     async def load_adapter(self, name: str, folder: str) -> None:
-        """Have it run the adapter in a folder that it can read, and drop the one before.
+        """Have the server run an adapter, and drop the one before.
+
+        Args:
+            name: of the adapter, for the server.
+            folder: of the adapter; the server must be able to read it.
 
         Raises:
-            Unreachable: it does not answer.
-            SamplerError: it refuses the adapter.
+            Unreachable: the server does not answer.
+            SamplerError: the server refuses the adapter.
         """
         given = {"lora_name": name, "lora_path": folder, "load_inplace": True}
         try:
@@ -94,11 +101,15 @@ class Server:
         return self._client.post(path, cast_to=self._response, body=given)
 
     async def complete(self, prompt: Sequence[int], **given: Any) -> Any:
-        """A completion of token ids by the current adapter.
+        """Complete a prompt with the current adapter.
+
+        Args:
+            prompt: token ids.
+            given: further fields of the request.
 
         Raises:
-            Unreachable: it does not answer.
-            SamplerError: it refuses the request.
+            Unreachable: the server does not answer.
+            SamplerError: the server refuses the request.
         """
         self.load += 1
         try:
@@ -132,8 +143,12 @@ class Pool:
 
     Args:
         servers: at least one.
-        check_seconds: how often one that failed is asked whether it is back.
-        patience: seconds to wait while none answers.
+        check_seconds: seconds between two questions to a failed server whether it is back.
+        patience: seconds to wait while no server answers.
+
+    Attributes:
+        wanted: name and folder of the adapter that all servers should run; None is the base alone.
+        longest: longest sequence that the server takes which answered last, in tokens.
     """
 
     def __init__(self, servers: Sequence[Server], check_seconds: float, patience: float) -> None:
@@ -151,10 +166,10 @@ class Pool:
         await self._any()
 
     async def complete(self, prompt: Sequence[int], **given: Any) -> Any:
-        """A completion by the least loaded server; one that fails is replaced by another.
+        """Complete a prompt on the least loaded server; if that fails, on another one.
 
         Raises:
-            SamplerError: none answers in time, or the request is refused.
+            SamplerError: no server answers in time, or one refuses the request.
         """
         for _ in range(_MOST_TRIES * len(self.servers)):
             server = await self._any()
@@ -168,7 +183,7 @@ class Pool:
         )
 
     async def complete_everywhere(self, prompt: Sequence[int], **given: Any) -> dict[str, Any]:
-        """The completion of each server that is up, by its address."""
+        """Complete a prompt on every server that is up; gives the completions by address."""
         answers = {}
         await self._any()
         for server in [server for server in self.servers if server.up]:
@@ -179,10 +194,10 @@ class Pool:
         return answers or await self.complete_everywhere(prompt, **given)
 
     async def load_adapter(self, name: str, folder: str) -> None:
-        """Have all servers run an adapter; those that are down get it when they are back.
+        """Have all servers run an adapter; a server that is down gets it when it is back.
 
         Raises:
-            SamplerError: a server refuses it, or none answers in time.
+            SamplerError: a server refuses the adapter, or none answers in time.
         """
         async with self._loading:
             before, self.wanted = self.wanted, (name, folder)
@@ -201,7 +216,7 @@ class Pool:
         """The least loaded server that is up.
 
         Raises:
-            SamplerError: none is for longer than `patience`.
+            SamplerError: for longer than `patience` no server is up.
         """
         async with self._back:
             try:
@@ -231,7 +246,7 @@ class Pool:
         task.add_done_callback(self._tasks.discard)
 
     async def _take_back(self, server: Server) -> None:
-        """Ask until it answers; give it the adapter of now, and use it again."""
+        """Ask a server until it answers; give it the adapter in use, and use the server again."""
         while not server.up:
             try:
                 self.longest = await server.hello()

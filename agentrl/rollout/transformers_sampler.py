@@ -1,4 +1,4 @@
-"""Sampling with transformers alone: needs no vLLM, and is the yardstick vLLM is tested against."""
+"""Sampling with transformers alone: it needs no vLLM, and tests compare vLLM with it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MASK = "mask"
 
 @dataclass
 class _Utterance:
-    """One in the making: its tokens, their log-probabilities and the sets they were drawn from."""
+    """An utterance in the making: tokens, log-probabilities, and the set each was drawn from."""
 
     ids: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
@@ -39,7 +39,11 @@ class TransformersSampler(Sampler):
     Rows of a batch are padded on the left. A token is drawn by inverting the cumulative
     distribution (float64) at a uniform number, one a token, from a generator with the row's seed.
 
-    Args: as `agentrl.rollout.sampler.build_sampler`.
+    Args:
+        policy: number format, device, context and the adapter's rank.
+        sampler: engine and sampling settings.
+        model_path: folder or hub name of the base model.
+        stop_id: the token that ends an utterance (`agentrl.rollout.chat.Chat.stop_id`).
     """
 
     def __init__(
@@ -100,7 +104,7 @@ class TransformersSampler(Sampler):
         return len(self._waiting)
 
     def abort(self) -> None:
-        """Forget them; see `Sampler.abort`."""
+        """Forget all requests that wait; see `Sampler.abort`."""
         self._waiting = {}
 
     def _generate(
@@ -292,7 +296,7 @@ def _fitting(folder: Path) -> Iterator[None]:
     """Surrounds the loading of an adapter.
 
     Raises:
-        SamplerError: it does not fit the model.
+        SamplerError: the adapter does not fit the model.
     """
     try:
         yield
@@ -303,7 +307,12 @@ def _fitting(folder: Path) -> Iterator[None]:
 
 
 def keep_only(logits: torch.Tensor, allowed: Sequence[int]) -> None:
-    """Set the logits (V,) of all other tokens to minus infinity."""
+    """Set the logits of all tokens but the allowed ones to minus infinity, in place.
+
+    Args:
+        logits: (V,).
+        allowed: ids of the tokens to keep.
+    """
     import torch
 
     kept = torch.as_tensor(allowed, device=logits.device)
@@ -344,7 +353,7 @@ def nucleus(distribution: torch.Tensor, top_p: float, at_least: int = 1) -> torc
     Args:
         distribution: (B, V), rows sum to 1.
         top_p: in (0, 1].
-        at_least: keep so many likeliest tokens in any case.
+        at_least: keep this many of the likeliest tokens in any case.
 
     Returns:
         (B, V), true for the tokens in the set.

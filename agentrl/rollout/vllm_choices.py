@@ -1,4 +1,4 @@
-"""Choices in vLLM's engine; `vllm serve` is told of it by name (docs/rollout.md)."""
+"""Choices in vLLM's engine; `vllm serve` is told the name of the class (docs/rollout.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ChosenOnly(AdapterLogitsProcessor):  # type: ignore[misc, unused-ignore]
     """Lets a request sample only what goes on with one of its choices.
 
     The choices come as the request's extra argument `ARGUMENT`, flattened. The engine must run with
-    ``logprobs_mode=processed_logprobs``: log-probabilities then are those under the constraint.
+    ``logprobs_mode=processed_logprobs``: then it reports log-probabilities under the constraint.
     """
 
     def is_argmax_invariant(self) -> bool:
@@ -25,7 +25,7 @@ class ChosenOnly(AdapterLogitsProcessor):  # type: ignore[misc, unused-ignore]
         return False
 
     def new_req_logits_processor(self, params: Any) -> Keep | None:
-        """What a request's logits go through; None if it has no choices."""
+        """The function that a request's logits go through; None if the request has no choices."""
         numbers = (params.extra_args or {}).get(ARGUMENT)
         if not numbers:
             return None
@@ -33,7 +33,7 @@ class ChosenOnly(AdapterLogitsProcessor):  # type: ignore[misc, unused-ignore]
 
         def keep(output_ids: list[int], logits: torch.Tensor) -> torch.Tensor:
             allowed = choices.after(output_ids)
-            if not allowed:  # beyond a choice nothing is right; the sampler refuses what comes
+            if not allowed:  # the choice is over: the sampler refuses any further token
                 return logits
             kept = torch.tensor(allowed, device=logits.device)
             return torch.full_like(logits, -torch.inf).index_copy(0, kept, logits[kept])

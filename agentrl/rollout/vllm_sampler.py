@@ -36,7 +36,7 @@ _BLOCK = 32
 an earlier prompt are used again."""
 
 CHOSEN_ONLY = "agentrl.rollout.vllm_choices:ChosenOnly"
-"""What keeps requests to their choices, as the engine is told of it."""
+"""Names the logits processor that keeps requests to their choices, for the engine to import."""
 
 _ADAPTER_ID = 1
 """The one place for an adapter in the engine: a new one always replaces the old one there."""
@@ -52,7 +52,11 @@ class VllmSampler(Sampler):
     In one process, the engine and DeepSpeed share one process group, whichever came first. Call
     `close` before letting go of a sampler: an engine that is garbage-collected takes it along.
 
-    Args: as `agentrl.rollout.sampler.build_sampler`.
+    Args:
+        policy: number format, device, context and the adapter's rank.
+        sampler: engine and sampling settings.
+        model_path: folder or hub name of the base model.
+        stop_id: the token that ends an utterance (`agentrl.rollout.chat.Chat.stop_id`).
 
     Raises:
         MissingExtraError: vLLM is not installed.
@@ -122,7 +126,7 @@ class VllmSampler(Sampler):
         """VLLM's form of a request.
 
         Raises:
-            SamplerError: no engine can answer it.
+            SamplerError: no engine can complete the request.
         """
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -147,7 +151,7 @@ class VllmSampler(Sampler):
     def _add(
         self, prompt: Sequence[int], parameters: Any, choices: Sequence[Sequence[int]] = ()
     ) -> int:
-        """Hand one prompt to the engine; the ticket is its name there."""
+        """Hand one prompt to the engine, whose name of the request is the ticket."""
         self._tickets += 1
         self._engine.llm_engine.add_request(
             str(self._tickets),
@@ -166,7 +170,7 @@ class VllmSampler(Sampler):
         ]
 
     def _step(self) -> list[tuple[int, Any, Choices | None]]:
-        """What one step of the engine finishes: tickets, answers, and what they chose from."""
+        """Tickets, answers and choices of the requests that one step of the engine finishes."""
         if not self._under_way:
             return []
         with self._failing(), self._undisturbed():
@@ -190,7 +194,7 @@ class VllmSampler(Sampler):
         """Surrounds calls of the engine.
 
         Raises:
-            SamplerError: it failed.
+            SamplerError: the engine failed.
         """
         try:
             yield

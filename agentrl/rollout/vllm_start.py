@@ -1,6 +1,6 @@
 """Running vLLM without changing the process around it.
 
-vLLM expects to own its process: its start seeds every random generator anew, sets environment
+vLLM expects to own its process: its start seeds every random generator, sets environment
 variables and replaces `torch.set_num_threads`; its end destroys the process group. In a trainer
 each of these would do harm later.
 """
@@ -26,7 +26,7 @@ _CPU_VARIABLES = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "TORCH_COMPILE_DISABLE"
 
 
 def ranks() -> int:
-    """How many ranks the training job has that this process belongs to."""
+    """How many ranks there are in the training job that this process belongs to."""
     import torch
 
     if torch.distributed.is_initialized():

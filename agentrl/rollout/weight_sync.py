@@ -1,7 +1,7 @@
-"""Handing a new adapter to the sampler, and proof that it arrived.
+"""Weight sync: giving a new adapter to the sampler, and proof that it arrived.
 
-A sampler that goes on with old weights trains on nonsense without a sign of it. So after every
-update the files are compared by digest and the weights by the log-probabilities of a probe.
+A trainer whose sampler goes on with old weights learns nonsense, and nothing shows it. So after
+every update the files are compared by digest, and the weights by the log-probabilities of a probe.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agentrl.errors import SamplerError, StaleAdapterError
 from agentrl.files import ADAPTER_FILES
-
-if TYPE_CHECKING:
-    from agentrl.rollout.sampler import Sampler
+from agentrl.rollout.sampler import Sampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +67,19 @@ def sync_weights(
         version: its number.
         probe: scored by the sampler.
         expected: the trainer's log-probabilities of the probe's action tokens.
-        tolerance: largest mean difference over them (``sampler.probe_tolerance``), in nats; of
-            log-probabilities beyond 1 nat as a share of them, for numbers round in proportion.
-            (The largest one is no measure in bfloat16: an unlikely token's may be half a nat.)
+        tolerance: largest mean difference between the two (``sampler.probe_tolerance``). The
+            difference of a token is measured in nats; where the trainer's log-probability is beyond
+            1 nat, as a fraction of it, because rounding errors grow in proportion. (The largest
+            difference of a token would be no measure: an unlikely token's may be half a nat in
+            bfloat16.)
 
     Returns:
-        The mean difference found, measured so: a metric worth logging.
+        The mean difference found: a metric worth logging.
 
     Raises:
-        StaleAdapterError: the sampler read other files than the trainer wrote, or its probe differs
-            from the trainer's; the message tells when the files are the version before's.
-        SamplerError: no adapter there, or one that does not fit the model.
+        StaleAdapterError: the sampler read other files than the trainer wrote, or scores the probe
+            differently; the message says so if the files are those of the version before.
+        SamplerError: the folder holds no adapter, or one that does not fit the model.
     """
     before, saved = sampler.adapter_digest, adapter_digest(folder)
     sampler.load_adapter(folder, version)

@@ -1,9 +1,9 @@
 """Acting by search: before each turn a tree of what may come is grown, then one action is taken.
 
-The part of the tree behind the action that is taken is kept for the next turn. As the tree is grown
-in the environment itself, this agent knows what its actions will lead to and what they will be
-paid: its score is what a policy could reach with a perfect model of the world (as in LATS, Zhou et
-al. 2024, arXiv 2310.04406), not what it reaches on its own.
+The part of the tree behind the action that is taken is kept for the next turn. The tree is grown in
+the environment itself, so this agent knows what its actions will lead to and what they will be
+paid. Its score is what a policy could reach with a perfect model of the environment (as in LATS,
+Zhou et al. 2024, arXiv 2310.04406), not what the policy reaches on its own.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ from agentrl.trajectory import EndReason, Trajectory, Turn
 
 
 class Acting(Search):
-    """One episode, with a search before every turn; the budgets are those of a turn.
+    """One episode, with a search before every turn; each turn has the whole budget of a search.
 
-    Args: as of `Search`; ``search.move`` says which action is taken.
+    Args:
+        spec: task and seed.
+        settings: how it searches; ``search.move`` says which action is taken after a search.
+        context: makes the prompts, as in every rollout.
+        has_value_function: whether the caller can answer `agentrl.search.mcts.Value`.
 
     Attributes:
-        taken: the beginning of the episode, and the actions that were taken.
+        taken: the root of the first search, then the node of each action that was taken.
     """
 
     def __init__(
@@ -40,7 +44,7 @@ class Acting(Search):
         """Play the episode to its end.
 
         Returns:
-            The tree behind the last action.
+            The tree, whose root is where the last action led.
         """
         yield from self.begin()
         while self._state(self.tree.root).end is None:
@@ -53,7 +57,7 @@ class Acting(Search):
         return self.tree
 
     def _take(self, chosen: Node) -> None:
-        """Move the root to where an action led; the rest of the tree is let go."""
+        """Move the root to where an action led; the other actions are dropped."""
         tree = self.tree
         tree.root.children = [chosen]
         chosen.exhausted &= bool(chosen.children)  # a rollout broke; the episode goes on
@@ -66,11 +70,11 @@ class Acting(Search):
         return node.state
 
     def trajectory(self, environment: str, version: int) -> Trajectory:
-        """The episode that was played; failed where the environment broke on every action.
+        """The episode that was played; it has failed if the environment broke on every action.
 
         Args:
             environment: the registered name.
-            version: number of the adapter that sampled.
+            version: number of the adapter that sampled the utterances.
         """
         last = self._state(self.taken[-1])
         end, error = last.end, last.error

@@ -1,4 +1,4 @@
-"""Many searches at once through one engine: trees that label steps, and agents that act."""
+"""Batched search: many searches at once through one engine, to label steps or to act."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class _Growing:
     """A search under way.
 
     Attributes:
-        position: of its spec.
-        search: what it is.
-        steps: what it does.
+        position: of the search's spec among all specs.
+        search: the search itself.
+        steps: its generator of questions.
         environment: where it plays.
-        answers: of the samples it asked for, those that have come.
-        missing: how many of them have not.
+        answers: the samples that it asked for, in order; None for one that is not done.
+        missing: how many of these are not done.
     """
 
     position: int
@@ -50,24 +50,25 @@ class BatchedSearch:
     """Grows trees, or plays episodes by search, up to `concurrent` of them at once.
 
     A search waits for its own answers only: while one tree's environment acts, the engine samples
-    for the others, and what it has done goes back at once. A tree is the same whatever grows beside
-    it, as far as the sampler's arithmetic does not change with the size of a batch.
+    for the others, and each answer goes to its search at once. A tree is the same whatever grows
+    beside it, as far as the sampler's arithmetic does not change with the size of a batch.
 
     Args:
         environment: which environment; one instance for each tree under way.
-        sampler: answers the prompts; nobody else may use it meanwhile.
+        sampler: completes the prompts; nothing else may use it while trees grow.
         context: makes the prompts.
         settings: how a tree grows.
-        value_function: the critic's value of a state; None if there is none.
+        value_function: predicts the return from a state on; None if there is no critic.
         concurrent: most trees at once.
         retries: how often an action that broke the environment is tried again.
-        threads: where environments act; as of `agentrl.rollout.runner.Threads`.
+        threads: number of threads that environments act in; 0 is the caller's thread. None is
+            `concurrent` for environments that run elsewhere, and 0 for others.
         in_order: wait for all environments that are acting before the sampler goes on.
         temperature: of what is sampled; None is the sampler's own.
         pool: of this environment, to search in; None makes one for this search.
 
     Attributes:
-        cost: of the episodes played so far.
+        cost: what the episodes of `play` took so far.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class BatchedSearch:
     def play(
         self, specs: Sequence[EpisodeSpec], *, progress: str | None = None
     ) -> list[Trajectory]:
-        """Play each episode by search; what that takes is added to `cost`.
+        """Play each episode by search, and add what that takes to `cost`.
 
         Args:
             specs: tasks and seeds.
@@ -148,7 +149,7 @@ class BatchedSearch:
     def _search(
         self, kind: type[Search], specs: Sequence[EpisodeSpec]
     ) -> Generator[tuple[int, Search], None, None]:
-        """Run a search for each spec; each comes with its position when it is over."""
+        """Run a search for each spec; yields its position and itself when it is over."""
         waiting = deque(enumerate(specs))
         try:
             while waiting or self._growing:
@@ -173,7 +174,7 @@ class BatchedSearch:
         self._resume(growing, None)
 
     def _resume(self, growing: _Growing, answer: Any) -> None:
-        """Give a search its answer, and pass its next question on."""
+        """Give a search its answer, and pass its next question on to sampler or environment."""
         try:
             question = growing.steps.send(answer)
             while isinstance(question, Value):
@@ -203,13 +204,13 @@ class BatchedSearch:
         growing.environment.release()
 
     def _collect(self) -> None:
-        """Let every search go on whose environment has acted, until all wait for something."""
+        """Resume every search whose environment has acted, until all searches wait."""
         while landed := [future for future in self._acting if future.done()]:
             for future in landed:
                 self._resume(self._acting.pop(future), future.result())
 
     def _poll(self) -> None:
-        """Let the sampler compute, and every search go on whose samples are complete."""
+        """Let the sampler compute one step, and resume every search whose samples are complete."""
         for ticket, completion in self.sampler.step():
             growing, number = self._asked.pop(ticket)
             growing.answers[number] = completion
@@ -218,7 +219,7 @@ class BatchedSearch:
                 self._resume(growing, growing.answers)
 
     def _abort(self) -> None:
-        """Leave nothing behind where an error ended it; after a whole one nothing is left."""
+        """Abort requests and close environments where an error ended the searches."""
         if self._asked:
             self.sampler.abort()
         wait(self._acting)
@@ -245,7 +246,7 @@ def configured_search(
 
     Args:
         config: of the run.
-        sampler: answers the prompts.
+        sampler: completes the prompts; nothing else may use it while trees grow.
         chat: of the policy's tokenizer.
         value_function: the critic's value of a state; None if there is none.
         temperature: of what is sampled; None is the sampler's own.

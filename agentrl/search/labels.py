@@ -1,4 +1,4 @@
-"""What a tree says of single steps: their Q-values, and pairs of a better and a worse action."""
+"""Labels of steps from a tree: Q-values, and pairs of a better and a worse action."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Source:
         environment: the registered name.
         tree: number of the tree in its job.
         policy: digest of the adapter that was searched with; None is the base.
-        critic: digest of the critic's weights; None if there was none.
+        critic: digest of the critic's weights; None if the search had no critic.
     """
 
     environment: str
@@ -33,9 +33,9 @@ def step_rows(tree: Tree, source: Source, discount: float) -> list[Row]:
     """A row for every action that was sampled, each before those that follow it.
 
     Args:
-        tree: whose root has not failed.
-        source: of the tree.
-        discount: of the search.
+        tree: of a search; its root has not failed.
+        source: where the tree comes from.
+        discount: per turn, as the search had it.
     """
     return [
         _step_row(tree, node, child, source, discount)
@@ -76,7 +76,7 @@ def _step_row(tree: Tree, node: Node, child: Node, source: Source, discount: flo
 
 
 def tree_row(tree: Tree, source: Source) -> Row:
-    """What a tree cost and found."""
+    """A row that tells what a tree cost and found."""
     root = tree.root
     return {
         **asdict(source),
@@ -98,11 +98,11 @@ def pairs(steps: Iterable[Row], settings: PairsConfig) -> list[Row]:
 
     Zhai et al. 2024 (section 3.2 of arXiv 2409.09345): at every depth of the best path the better
     action is the path's own, and the worse one its sibling of lowest Q (``rule: paper``). Their
-    repository takes the siblings of highest and lowest Q (``rule: code``). ``rule: all`` does the
-    same at the states that are not on the best path, too.
+    repository takes the siblings of highest and lowest Q (``rule: code``). ``rule: all`` takes them
+    at every state, not only on the best path.
 
     Args:
-        steps: rows of `agentrl.data.labels.STEPS`, those of a state one after the other.
+        steps: rows of `agentrl.data.labels.STEPS`; the rows of a state follow one another.
         settings: rule and filters.
     """
 
@@ -118,7 +118,7 @@ def pairs(steps: Iterable[Row], settings: PairsConfig) -> list[Row]:
 
 
 def _is_known(row: Row, min_visits: int) -> bool:
-    """Enough visits; of an action that ended the task one tells all."""
+    """Whether the action has enough visits; one visit is enough if the action ended the task."""
     ended = row["end_reason"] == EndReason.TERMINATED
     return bool(row["visits"] >= (1 if ended else min_visits))
 

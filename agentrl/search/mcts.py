@@ -1,10 +1,10 @@
-"""One tree search, written as what it does; whoever drives it answers its questions.
+"""One tree search, which asks its caller for samples, steps of the environment and values.
 
 `Search.run` is a generator. It yields a question (sample at this prompt, take this action at that
-state, value this state) and is sent the answer, so that a scheduler (`agentrl.search.batched`) can
-have hundreds of searches wait for one engine. What a search does depends on its answers alone, and
-the seed of every sample on the tree's seed, its task and the place in the tree: not on time, nor on
-how many trees grow at once.
+state, value this state) and is sent the answer, so that one caller (`agentrl.search.batched`) can
+have hundreds of searches wait for one engine. What a search does depends only on the answers. The
+seed of every sample depends on the tree's seed, its task and the position in the tree; it does not
+depend on time, nor on how many trees grow at once.
 
 One iteration: go down by UCT or PUCT to an action that was never tried, or to a state that has no
 actions yet, which gets some from the policy; take the action; value the state that it leads to, by
@@ -46,7 +46,10 @@ class Ask:
 class Act:
     """Take an action; the answer is a `StepResult`.
 
-    Attributes: as the arguments of `ReplayableEnvironment.step`.
+    Attributes:
+        handle: of the state at which the action is taken.
+        action: what the environment is told.
+        keep: whether the search may come back to the state that follows.
     """
 
     handle: StateHandle
@@ -56,7 +59,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Say what return a state promises; the answer is a number."""
+    """Predict the return from a state on; the answer is a number."""
 
     state: State
 
@@ -71,10 +74,10 @@ class Search:
         spec: task and seed.
         settings: how it searches.
         context: makes the prompts, as in every rollout.
-        has_value_function: whether there is a critic to ask.
+        has_value_function: whether the caller can answer `Value`.
 
     Attributes:
-        tree: as it stands.
+        tree: what the search has found so far.
     """
 
     def __init__(
@@ -88,7 +91,7 @@ class Search:
         """Begin the episode and search until a budget is used up.
 
         Returns:
-            The tree. One whose root has failed has nothing else.
+            The tree. If its root has failed, it holds nothing but the root.
         """
         yield from self.begin()
         yield from self.grow()
@@ -104,7 +107,13 @@ class Search:
         tree.stopped = reason
 
     def _reason_to_stop(self, iterations: int, environment_steps: int, tokens: int) -> str:
-        """Why to stop a growth that began with so many of each; empty if nothing asks for it."""
+        """Why to stop growing now; empty if there is no reason.
+
+        Args:
+            iterations: the tree's count when this growth began; the limits count from there.
+            environment_steps: the tree's count of steps when it began.
+            tokens: the tree's count of tokens when it began.
+        """
         tree, settings = self.tree, self.settings
         assert tree.root.state is not None
         steps = tree.environment_steps - environment_steps
@@ -141,7 +150,7 @@ class Search:
         return self.context.chat.action_text(completion.ids)
 
     def _iterate(self) -> Generator[Question, Any, None]:
-        """One return: from the root to a leaf, its value, and back."""
+        """Go down from the root to a leaf, evaluate the leaf, and back the return up."""
         tree, settings = self.tree, self.settings
         rule = settings.selection, settings.exploration, settings.discount
         path = descend(tree.root, *rule)
@@ -165,7 +174,7 @@ class Search:
             mark_exhausted(path)
 
     def _expand(self, node: Node, state: State) -> Generator[Question, Any, None]:
-        """Give a state its actions: different ones, as far as samples and their limit allow."""
+        """Sample actions at a state until enough of them differ or the limit is reached."""
         wanted, most = self.settings.candidates, self.settings.samples or self.settings.candidates
         samples: list[tuple[str, Completion]] = []
         while True:
@@ -245,7 +254,12 @@ class Search:
         return value
 
     def _bootstrap_value(self, state: State) -> Generator[Question, Any, float | None]:
-        """What lies beyond an end: nothing if the task ended, something unknown if it was cut."""
+        """The return after an end of the episode.
+
+        It is 0 if the task itself ended, and None if the environment broke. If a limit cut the
+        episode short it is the bootstrap value: the value function's, or ``search.beyond`` without
+        one.
+        """
         if state.end is EndReason.FAILED:
             return None
         if state.end is EndReason.TERMINATED:
@@ -260,7 +274,7 @@ class Search:
         return value
 
     def _roll_out(self, leaf: Node, state: State) -> Generator[Question, Any, float | None]:
-        """The discounted return of one episode that the policy plays on from a state."""
+        """The discounted return of one rollout of the policy from a state; None if it broke."""
         total, weight = 0.0, 1.0
         while state.end is None:
             seed = turn_seed(self.spec, *leaf.path, "rollout", len(state.past))

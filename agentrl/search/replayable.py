@@ -1,4 +1,4 @@
-"""One environment that comes back to any earlier state of its episode."""
+"""A replayable environment: it comes back to any earlier state of its episode."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StateHandle:
-    """A state to come back to.
+    """A state of the episode that the environment can come back to.
 
     Attributes:
-        observation: what the environment shows there.
-        snapshot: of an earlier state, or of this one; None is the episode's beginning.
-        since: the actions taken after that.
+        observation: what the environment shows in the state.
+        snapshot: a snapshot of this state or of an earlier one; None stands for the episode's
+            beginning.
+        since: the actions that lead from the snapshot to this state.
     """
 
     observation: str
@@ -36,14 +37,14 @@ class StepResult:
 
     Attributes:
         observation: what it shows.
-        reward: what it paid.
+        reward: what it paid for the action.
         terminated: the task itself ended.
         truncated: a limit of the environment cut the episode short.
         valid: whether it understood and allowed the action.
         success: whether the task is solved.
-        handle: of this state; None if the episode is over or broke.
-        steps: how many of the environment's steps it took, replayed ones included.
-        error: what broke; the other fields then mean nothing.
+        handle: of the state that the environment is in now; None if the episode is over or broke.
+        steps: how many steps the environment took for this result, replayed ones included.
+        error: what broke; of the other fields only `steps` has a meaning then.
         info: what the environment returned with the observation.
     """
 
@@ -62,9 +63,9 @@ class StepResult:
 class ReplayableEnvironment:
     """Plays one episode of an environment in any order.
 
-    An environment that can save its state is put back to it. Any other is reset with the same task
-    and seed and plays the actions again; if they do not lead to the same observation the state is
-    broken, for values of one episode would be mixed with those of another.
+    An environment that can save its state is put back to a saved one. Any other environment is
+    reset with the same task and seed and plays the actions again. If they do not lead to the same
+    observation, that is a fault of the environment: a search would mix values of two episodes.
 
     An environment that raises is replaced by a new one, in which the action is tried again.
 
@@ -104,10 +105,11 @@ class ReplayableEnvironment:
         Args:
             handle: of that state.
             action: what the environment is told.
-            keep: whether the state that follows will be come back to. One that is only passed
-                through, in a rollout, is not worth a snapshot.
+            keep: whether the caller may come back to the state that follows. A state that a rollout
+                only passes through is not worth a snapshot.
 
-        Raises: as `begin`.
+        Raises:
+            ConfigError: the environment cannot save its state and must.
         """
         return self._trying(lambda: self._step(handle, action, keep))
 
@@ -132,7 +134,7 @@ class ReplayableEnvironment:
         self._environment, self._here, self._begun = None, None, False
 
     def discard(self) -> None:
-        """Close the environment, which broke or may be in the middle of something."""
+        """Close the environment: it broke, or it may still be at work."""
         if self._environment is not None:
             self.pool.discard(self._environment)
         self._environment, self._here, self._begun = None, None, False

@@ -1,4 +1,4 @@
-"""Showing labels: the card of the data set, a table for a terminal, a page with trees."""
+"""Reports on labels: the card of the data set, a table for a terminal, a page with trees."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ The settings of the search:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a job made, as numbers that depend on its labels alone.
+    """Figures on what a job made; they depend only on its labels.
 
     Attributes:
         rows: name and value, for the card and the table.
@@ -85,11 +85,11 @@ class Figures:
 
     @classmethod
     def of(cls, trees: Sequence[Row], wanted: int, pairs: Sequence[Row]) -> Figures:
-        """From the rows of all trees.
+        """Compute the figures from the rows of all trees.
 
         Args:
             trees: rows of `agentrl.data.labels.TREES`, at least one.
-            wanted: how many trees were asked for; the others' environments broke.
+            wanted: how many trees were asked for; those that are missing broke at their start.
             pairs: rows of `agentrl.data.labels.PAIRS`.
         """
         reasons = Counter(tree["stopped"] for tree in trees)
@@ -112,11 +112,11 @@ class Figures:
         )
 
     def table(self, title: str, **more: str) -> Table:
-        """For a terminal.
+        """A table of the figures for a terminal.
 
         Args:
             title: of the table.
-            more: rows that are no part of the card, as they are of this session only.
+            more: further rows, which the card leaves out because they concern this session only.
         """
         table = Table("figure", title=title, box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("value", justify="right")
@@ -161,7 +161,7 @@ def write_trees(
     """Write a page with trees that open action by action.
 
     Args:
-        shown: of each tree its row and those of its steps.
+        shown: for each tree its own row and the rows of its steps.
         environment: the registered name.
         count: how many trees there are in all.
         path: of the HTML file.
@@ -178,7 +178,7 @@ def write_trees(
 
 
 def _nested(steps: Sequence[Row]) -> list[dict[str, Any]]:
-    """Steps within the steps before them."""
+    """Nest the steps of a tree: each step holds the steps that follow it."""
     top: list[dict[str, Any]] = []
     places: dict[tuple[int, ...], list[dict[str, Any]]] = {(): top}
     for row in steps:

@@ -33,7 +33,7 @@ class State:
         observation: what the environment shows.
         prompt_ids: what the policy is asked; empty where the task itself ended or broke.
         past: observation and action ids of every turn so far.
-        handle: how the environment comes back here; None after an end.
+        handle: brings the environment back to this state; None after an end.
         reward: what the environment paid for the action that led here.
         valid: whether it understood and allowed that action.
         success: whether the task is solved.
@@ -60,18 +60,20 @@ class Node:
 
     Attributes:
         path: number of the action among its siblings, for every turn of the episode.
-        action: what the environment is told; empty at the beginning.
-        said: the first sample that said so; None at the beginning.
-        count: how many of the state's samples said so.
-        prior: that as a share of the samples.
+        action: what the environment is told; empty at the root.
+        said: the first sample of this action; None at the root.
+        count: how many of the samples at the parent's state were this action.
+        prior: `count` as a fraction of these samples.
         state: what the action led to; None until it is tried.
-        end_value: the return beyond `state` once that is an end.
-        visits: how many returns were backed up through here.
-        value_sum: their sum, each counted from `state` on.
-        best: the highest of them.
+        end_value: the return after `state`, where `state` is an end: 0 or a bootstrap value. None
+            until it is known.
+        visits: how many returns were backed up through this node.
+        value_sum: sum of these returns, each counted from `state` on.
+        best: the highest of these returns.
         children: the actions that were sampled at `state`, in the order of their first samples.
-        drawn: how many samples that took.
-        exhausted: not to be chosen any more.
+        drawn: how many samples were drawn for `children`.
+        exhausted: not to be chosen any more: it breaks the environment, or it is an end that
+            ``search.ends`` leaves out, or all its children are exhausted.
     """
 
     path: tuple[int, ...] = ()
@@ -90,22 +92,26 @@ class Node:
 
     @property
     def action_ids(self) -> tuple[int, ...]:
-        """The tokens of the action; none at the beginning."""
+        """The tokens of the action; none at the root."""
         return self.said.ids if self.said is not None else ()
 
     @property
     def finish_reason(self) -> FinishReason:
-        """Of the action; not at the beginning."""
+        """Why the utterance of the action ended; the root has none."""
         assert self.said is not None
         return self.said.finish_reason
 
     @property
     def value(self) -> float:
-        """Mean return from the state on; only of a node with visits."""
+        """Mean return from the state on; the node must have visits."""
         return self.value_sum / self.visits
 
     def q(self, discount: float) -> float:
-        """Q of the action: its reward and what came after; only of a node with visits."""
+        """Q of the action: its reward and the discounted value; the node must have visits.
+
+        Args:
+            discount: per turn.
+        """
         assert self.state is not None
         return self.state.reward + discount * self.value
 
@@ -113,7 +119,8 @@ class Node:
         """Add an action for each different text among the samples.
 
         Args:
-            samples: all that were drawn here, in order, each with what it tells the environment.
+            samples: all samples that were drawn at this state, in order; for each the text that the
+                environment is told, and the completion.
         """
         found: dict[str, Node] = {}
         for text, said in samples:
@@ -129,23 +136,25 @@ class Node:
 
 @dataclass(slots=True, eq=False)
 class Tree:
-    """A search and what it cost.
+    """The tree of a search, and what the search cost.
 
     Attributes:
         task: number of the environment's task.
         seed: of the environment and of all that is sampled.
         root: where the search stands: the start of the episode, or where an agent that acts by
             search has got to.
-        iterations: returns that were looked for; those that broke are among them.
-        environment_steps: of the environment, rollouts and replays included.
-        sampled: utterances.
-        tokens: of these.
+        iterations: returns that were looked for, also where the environment broke.
+        environment_steps: steps that the environment took, in rollouts and replays, too.
+        sampled: utterances that were sampled.
+        tokens: tokens of these utterances.
         valued: states that a critic valued.
         solved: whether an episode succeeded, in the tree or in a rollout.
-        best_return: the highest return from the root on that an iteration found since it is there.
-        best_path: where in the tree that was; of several places the first, or the deepest where the
-            settings say so.
-        stopped: why it ended: iterations, environment_steps, tokens, success, exhausted, failed.
+        best_return: the highest return from the root on that an iteration found since the root
+            stands where it does.
+        best_path: path of the leaf at which that iteration arrived. Where several iterations found
+            that return, the first one's, or the deepest with ``search.best_path=deepest``.
+        stopped: why the search ended: iterations, environment_steps, tokens, success, exhausted,
+            failed.
     """
 
     task: int
@@ -194,13 +203,14 @@ def puct(value: float, visits: int, parent_visits: int, exploration: float, prio
 
 
 def choose(node: Node, rule: Selection, exploration: float, discount: float) -> Node:
-    """The action to try next: of the highest score, then prior, then the first.
+    """The action to try next: the one with the highest score.
 
-    With ``puct`` an action without visits is taken to be worth what its state is.
+    Between equal scores the higher prior decides, then the order of the samples. With ``puct`` the
+    Q of an action without visits is taken to be the value of the state.
 
     Args:
         node: has children that are not exhausted.
-        rule: how they are scored.
+        rule: how the children are scored.
         exploration: c.
         discount: per turn.
     """
@@ -219,8 +229,8 @@ def choose(node: Node, rule: Selection, exploration: float, discount: float) -> 
 def move(node: Node, rule: Move, discount: float) -> Node | None:
     """The action to take once the search is over.
 
-    Where the environment broke in every rollout, of the actions that did not break it themselves
-    the one of highest prior.
+    Where the environment broke in every rollout, this is the likeliest (highest prior) of the
+    actions that did not break it themselves.
 
     Args:
         node: where the search began.
@@ -248,7 +258,7 @@ def move(node: Node, rule: Move, discount: float) -> Node | None:
 
 
 def descend(root: Node, rule: Selection, exploration: float, discount: float) -> list[Node]:
-    """From the root to an untried action, an end, or a state without actions yet."""
+    """The path from the root to an untried action, to an end, or to a state without actions yet."""
     path = [root]
     while path[-1].children:
         path.append(choose(path[-1], rule, exploration, discount))
@@ -278,7 +288,11 @@ def backup(path: Sequence[Node], value: float, discount: float) -> float:
 
 
 def mark_exhausted(path: Sequence[Node]) -> None:
-    """Never choose the last node of a path again, nor a node that is left without a choice."""
+    """Mark the last node of a path as exhausted, and every node whose children all are.
+
+    Args:
+        path: from the root to the node.
+    """
     path[-1].exhausted = True
     for node in reversed(path[:-1]):
         node.exhausted = all(child.exhausted for child in node.children)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class CriticValueFunction:
-    """V of states by the target critic of a run of ArCHer, the smaller of its two heads.
+    """V of states by the target critic of a run of ArCHer: the smaller value of its two heads.
 
-    Each state is computed by itself: in a batch its value would change in the last digits with
-    what stands beside it, and the labels with it.
+    Each state is computed by itself. In a batch its value, and with it the labels, would change in
+    the last digits with what else is in the batch.
 
     Args:
         config: of the search; ``search.critic`` names the run.
@@ -31,7 +31,7 @@ class CriticValueFunction:
 
     Raises:
         CheckpointError: there is no critic, or it does not fit its run's configuration.
-        ConfigError: it values another model's prompts, or with another discount.
+        ConfigError: the critic values another model's prompts, or with another discount.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class CriticValueFunction:
         self.digest = self._critic.digest
 
     def __call__(self, state: State) -> float:
-        """The discounted return that a state promises; of one with a prompt."""
+        """Predict the discounted return from a state on; the state must have a prompt."""
         end, turn = len(state.prompt_ids), len(state.past)
         step = Step(turn, end, end, 0, 0.0, False, ())
         said = [(text, self.chat.action_text(ids)) for text, ids in state.past]
@@ -63,8 +63,10 @@ class CriticValueFunction:
 def configured_value_function(
     config: SearchingConfig, chat: Chat, tokenizer: PreTrainedTokenizerBase
 ) -> CriticValueFunction | None:
-    """The critic that a search asks; None if its configuration names none.
+    """The value function that ``search.critic`` names; None if it names none.
 
-    Raises: as `CriticValueFunction`.
+    Raises:
+        CheckpointError: there is no critic, or it does not fit its run's configuration.
+        ConfigError: the critic values another model's prompts, or with another discount.
     """
     return CriticValueFunction(config, chat, tokenizer) if config.search.critic else None

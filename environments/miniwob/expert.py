@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from environments.miniwob.rules import RULES
+from environments.miniwob.view import View
 
-if TYPE_CHECKING:
-    from environments.miniwob.environment import MiniWob
+
+class CurrentEpisode(Protocol):
+    """What the user sees of the episode being played.
+
+    Attributes:
+        view: what is on the page now.
+    """
+
+    view: View
+
+    @property
+    def page(self) -> str:
+        """Name of the page."""
 
 
 class ScriptedUser:
-    """Uses the page of the environment's current episode; it sees what an agent sees.
+    """Uses the page of the current episode; it sees what an agent sees.
 
     Args:
-        environment: whose page is used.
+        episode: the one being played.
         strength: probability of following the page's rule, if it has one; otherwise an element is
             clicked at random.
         seed: of its draws.
     """
 
-    def __init__(self, environment: MiniWob, strength: float, seed: int) -> None:
-        self.environment = environment
+    def __init__(self, episode: CurrentEpisode, strength: float, seed: int) -> None:
+        self.episode = episode
         self.strength = strength
         self.generator = random.Random(seed)
         self.memory: dict[str, Any] = {}
@@ -31,7 +43,7 @@ class ScriptedUser:
     def act(self, observation: str, info: Mapping[str, Any]) -> str:
         """The next action."""
         del observation, info
-        view, rule = self.environment.view, RULES.get(self.environment.page)
+        view, rule = self.episode.view, RULES.get(self.episode.page)
         if rule is not None and self.generator.random() < self.strength:
             action = rule(view, self.memory)
             if action:

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from environments.questions.reading import Guess
-from environments.questions.table import NO, YES
-
-if TYPE_CHECKING:
-    from environments.questions.environment import QuestionGame
+from environments.questions.reading import Guess, Reader
+from environments.questions.table import NO, YES, Table
 
 _GUESS_BELOW = 3
 _LITTLE_WORDS = {"and", "both", "in"}
 
 
+class CurrentEpisode(Protocol):
+    """What the player sees of the game being played.
+
+    Attributes:
+        table: the things, and the facts about them.
+        reader: of questions.
+        history: the questions that were answered, each with its answer.
+    """
+
+    table: Table
+    reader: Reader
+    history: list[tuple[str, str]]
+
+    def guess_question(self, thing: int) -> str:
+        """The question that names a thing."""
+
+
 class ScriptedPlayer:
-    """Plays the environment's current episode; it sees the questions, the answers and the table.
+    """Plays the current episode; it sees the questions, the answers and the table.
 
     Args:
-        environment: the game being played.
+        episode: the one being played.
         strength: probability of the question whose answer has the greatest entropy over the things
             that contradict the fewest answers so far (with less than three left, of naming one of
             them); otherwise it asks any question of the table, or names any thing, with equal
@@ -31,15 +45,15 @@ class ScriptedPlayer:
         seed: of its draws.
     """
 
-    def __init__(self, environment: QuestionGame, strength: float, seed: int) -> None:
-        self.environment = environment
+    def __init__(self, episode: CurrentEpisode, strength: float, seed: int) -> None:
+        self.episode = episode
         self.strength = strength
         self.generator = np.random.default_rng(seed)
 
     def act(self, observation: str, info: Mapping[str, Any]) -> str:
         """The next question or guess, none of which was answered before."""
         del observation, info
-        game, table = self.environment, self.environment.table
+        game, table = self.episode, self.episode.table
         asked = {question for question, _ in game.history}
         unasked = np.array([fact.question not in asked for fact in table.facts])
         costs = self.disagreements()
@@ -60,7 +74,7 @@ class ScriptedPlayer:
 
         With a model as answerer even the thing that is meant may have some.
         """
-        game = self.environment
+        game = self.episode
         counts = np.zeros(len(game.table.names))
         for question, answer in game.history:
             reading = game.reader.read(question)

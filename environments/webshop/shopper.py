@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from rapidfuzz import fuzz, process
 
@@ -13,9 +13,7 @@ from agentrl.errors import ConfigError
 from environments.webshop.goals import Goal
 from environments.webshop.pages import BACK, BUY, NEXT, PREVIOUS, Page, PageKind
 from environments.webshop.products import Product
-
-if TYPE_CHECKING:
-    from environments.webshop.environment import WebShop
+from environments.webshop.session import Session
 
 _PRICE_CLAUSE = re.compile(r", and price lower than [\d.]+ dollars$")
 _OPENING = re.compile(r"^find me ")
@@ -23,8 +21,24 @@ _TURNS_TO_TRY_ANOTHER = 3
 """Back to the results, on to the next page or product, and the click on it."""
 
 
+class CurrentEpisode(Protocol):
+    """What the shopper sees of the episode being played."""
+
+    @property
+    def goal(self) -> Goal:
+        """What to buy."""
+
+    @property
+    def session(self) -> Session:
+        """The visit to the shop, with the open page."""
+
+    @property
+    def turns_left(self) -> float:
+        """Actions until the episode is truncated; infinite without a limit."""
+
+
 class ScriptedShopper:
-    """Shops for the goal of the episode being played; remembers nothing from turn to turn.
+    """Shops for the goal of the current episode; remembers nothing from turn to turn.
 
     With probability `strength` it does what a shopper does who knows which product the goal was
     made from: it searches with the instruction's words (then with the options', too), turns to the
@@ -34,7 +48,7 @@ class ScriptedShopper:
     or an early purchase.
 
     Args:
-        environment: whose page it sees; not stepped by the shopper.
+        episode: the one being played; not stepped by the shopper.
         strength: between 0 and 1, drawn anew at every turn.
         seed: of its own choices.
 
@@ -42,17 +56,17 @@ class ScriptedShopper:
         ConfigError: `strength` is outside 0 to 1.
     """
 
-    def __init__(self, environment: WebShop, strength: float = 1.0, seed: int = 0) -> None:
+    def __init__(self, episode: CurrentEpisode, strength: float = 1.0, seed: int = 0) -> None:
         if not 0 <= strength <= 1:
             raise ConfigError(f"The shopper's strength is {strength}; it lies between 0 and 1.")
-        self._environment = environment
+        self._episode = episode
         self._strength = strength
         self._random = random.Random(seed)
 
     def act(self, observation: str, info: Mapping[str, Any]) -> str:
-        """The next action; reads the environment's open page, whatever its words."""
+        """The next action; reads the open page, whatever its words."""
         del observation, info
-        page = self._environment.session.page
+        page = self._episode.session.page
         skilled = self._random.random() < self._strength
         match page.kind:
             case PageKind.SEARCH:
@@ -65,14 +79,14 @@ class ScriptedShopper:
                 return _click(PREVIOUS)
 
     def _words(self) -> str:
-        return search_words(self._environment.goal, options=False)
+        return search_words(self._episode.goal, options=False)
 
     def _vague_words(self) -> str:
-        return self._random.choice((self._environment.goal.query.lower(), self._words()))
+        return self._random.choice((self._episode.goal.query.lower(), self._words()))
 
     def _choose(self, page: Page) -> str:
         """On a results page: the goal's product, else look further, else the best in sight."""
-        goal, session = self._environment.goal, self._environment.session
+        goal, session = self._episode.goal, self._episode.session
         place = session.page_of(goal.asin)
         if place == page.number:
             return _click(goal.asin)
@@ -95,16 +109,16 @@ class ScriptedShopper:
         """On an item page: back if it does not fit, else the next missing option, else buy."""
         if self._knows_better(page):
             return _click(PREVIOUS)
-        return _click(next(_missing_options(page, self._environment.goal), BUY))
+        return _click(next(_missing_options(page, self._episode.goal), BUY))
 
     def _knows_better(self, page: Page) -> bool:
         """Whether the product does not fit, and the results would be used for something else."""
-        goal = self._environment.goal
+        goal = self._episode.goal
         if page.item.asin == goal.asin or _fit(page.item, goal) == _perfect_fit(goal):
             return False
         if self._spare_turns(len(goal.goal_options) + 1) < _TURNS_TO_TRY_ANOTHER:
             return False
-        results = self._environment.session.results_page()
+        results = self._episode.session.results_page()
         return self._choose(results) != _click(page.item.asin)
 
     def _fumble(self, page: Page) -> str:
@@ -117,7 +131,7 @@ class ScriptedShopper:
 
     def _spare_turns(self, needed: int) -> float:
         """Turns left beyond those `needed` to configure and buy."""
-        return self._environment.turns_left - needed
+        return self._episode.turns_left - needed
 
 
 def search_words(goal: Goal, options: bool) -> str:

@@ -13,7 +13,6 @@ import yaml
 from typer.testing import CliRunner
 
 from agentrl.agents.guidance import Guidance, build_scorer
-from agentrl.config import parse_config
 from agentrl.data.store import TrajectoryStore
 from agentrl.learners.saved_critic import CRITIC
 from agentrl.models.critic import CriticModel
@@ -36,8 +35,8 @@ def run(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's folder with a Q-model and a critic, both with random weights."""
     folder = tmp_path_factory.mktemp("runs") / "guided"
     settings = configuration(tiny_policy, folder)
-    config = parse_config(ArcherConfig, settings, "test")
-    (folder / "latest").mkdir(parents=True)
+    config = ArcherConfig.model_validate(settings)
+    (folder / "latest" / CRITIC.parent).mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(settings), "utf-8")
     generator = torch.Generator().manual_seed(0)
     policy = Policy(config.policy)
@@ -49,7 +48,6 @@ def run(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     critic = CriticModel(config.critic, config.policy, None, load_tokenizer(config.policy), 0)
     for weights in critic.module.parameters():
         torch.nn.init.normal_(weights, std=0.1, generator=generator)
-    (folder / "latest" / CRITIC).parent.mkdir(parents=True)
     torch.save(critic.module.state_dict(), folder / "latest" / CRITIC)
     return folder
 
@@ -145,7 +143,7 @@ def test_another_adapter_replaces_no_results(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_q_model_scores_by_its_values(run: Path, tiny_policy: Path) -> None:
-    config = parse_config(ArcherConfig, configuration(tiny_policy, run), "test")
+    config = ArcherConfig.model_validate(configuration(tiny_policy, run))
     tokenizer = load_tokenizer(config.policy)
     scorer = build_scorer("q_guided", Guidance(q_model=run, read_out="averaged"), config, tokenizer)
     model = QModel(run, config.policy, "averaged")
@@ -157,7 +155,7 @@ def test_with_beta_as_prior_weight_the_q_models_own_policy_chooses(
     run: Path, tiny_policy: Path
 ) -> None:
     """`Q + beta log pi_ref` is `beta log pi`, computed here by the trained policy alone."""
-    config = parse_config(ArcherConfig, configuration(tiny_policy, run), "test")
+    config = ArcherConfig.model_validate(configuration(tiny_policy, run))
     tokenizer = load_tokenizer(config.policy)
 
     def scored(adapter: Path | None, prompt: list[int], ids: tuple[int, ...]) -> list[float]:
@@ -184,7 +182,7 @@ def test_the_critic_scores_by_q_of_what_would_be_said(run: Path, tiny_policy: Pa
     """Its value of a candidate is that of an episode in which it was said."""
     from agentrl.data.segment import Segment, Step
 
-    config = parse_config(ArcherConfig, configuration(tiny_policy, run), "test")
+    config = ArcherConfig.model_validate(configuration(tiny_policy, run))
     tokenizer = load_tokenizer(config.policy)
     scorer = build_scorer("critic_guided", Guidance(critic=run), config, tokenizer)
     critic = CriticModel(config.critic, config.policy, None, tokenizer, 0)
@@ -212,11 +210,7 @@ def test_the_critic_scores_by_q_of_what_would_be_said(run: Path, tiny_policy: Pa
         ("mcts", ("--temperature", "0"), "at temperature 0 all are the same"),
         ("mcts", ("search.critic=nowhere",), "nowhere holds no critic"),
         ("mcts", ("search.ends=leave_out",), "is visited once and would never be taken"),
-        (
-            "likeliest",
-            ("--prior-weight", "0.1"),
-            "--prior-weight 0.1 has no effect on",
-        ),
+        ("likeliest", ("--prior-weight", "0.1"), "--prior-weight 0.1 has no effect on"),
     ],
 )
 def test_a_scorer_that_is_missing_is_named(
@@ -236,10 +230,10 @@ def test_a_two_tower_critic_is_refused(run: Path, tiny_policy: Path, tmp_path: P
     from agentrl.errors import ConfigError
 
     settings = configuration(tiny_policy, run) | {"critic": {"kind": "two_tower"}}
-    config = parse_config(ArcherConfig, settings, "test")
+    config = ArcherConfig.model_validate(settings)
     tokenizer = load_tokenizer(config.policy)
     critic = CriticModel(config.critic, config.policy, None, tokenizer, 0)
-    (tmp_path / "latest" / CRITIC).parent.mkdir(parents=True)
+    (tmp_path / "latest" / CRITIC.parent).mkdir(parents=True)
     torch.save(critic.module.state_dict(), tmp_path / "latest" / CRITIC)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings), "utf-8")
     with pytest.raises(ConfigError, match=r"needs critic\.kind=causal"):

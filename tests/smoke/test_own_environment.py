@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agentrl.config import load_config
+from agentrl.config import RunConfig, read_config
 from agentrl.evaluation.metrics import compare
 from agentrl.evaluation.result import read_results
 
@@ -61,7 +61,7 @@ def test_a_small_run(folder: Path) -> None:
 @pytest.mark.slow
 def test_it_learns(folder: Path) -> None:
     run(TRAIN, folder)
-    config = load_config(folder / "hot_and_cold.yaml")
+    config = read_config(RunConfig, folder / "hot_and_cold.yaml")
     start, end = read_results(folder / config.folder / "evaluation" / "results.json")
     gained = compare(start.outcomes, end.outcomes).figures.success
     assert gained.low > 0.0, (start.summary, end.summary)

@@ -14,7 +14,8 @@ from served import Served
 
 from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import SamplerError
-from agentrl.rollout.sampler import Request, Sampler, build_sampler
+from agentrl.rollout.engines import build_sampler
+from agentrl.rollout.sampler import Request, Sampler
 from agentrl.rollout.vllm_sampler import CHOSEN_ONLY
 
 if TYPE_CHECKING:

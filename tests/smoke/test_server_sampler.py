@@ -13,12 +13,13 @@ from transformers import AutoTokenizer
 
 pytest.importorskip("vllm")
 
-from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig, load_config
+from agentrl.config import EnvironmentConfig, PolicyConfig, RunConfig, SamplerConfig, read_config
 from agentrl.errors import ConfigError, SamplerError
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import Request, Sampler, build_sampler
+from agentrl.rollout.sampler import Request, Sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.rollout.weight_sync import Probe, sync_weights
 from agentrl.trajectory import EndReason
@@ -131,7 +132,7 @@ def test_mistakes_are_named(servers: list[Served], tiny_policy: Path, tmp_path: 
     ):
         build(tiny_policy, ["http://127.0.0.1:9/v1"], patience_seconds=1.0)
     with pytest.raises(ConfigError, match=r"servers\.urls is empty"):
-        load_config("wordle.yaml", ["sampler.backend=server"])
+        read_config(RunConfig, "wordle.yaml", ["sampler.backend=server"])
     engine = build(tiny_policy, [servers[1].url])
     try:
         with pytest.raises(SamplerError, match="holds no PEFT adapter"):

@@ -18,7 +18,8 @@ from scipy.stats import chisquare
 from agentrl.config import PolicyConfig, SamplerConfig, VllmConfig
 from agentrl.errors import SamplerError
 from agentrl.rollout.choices import Choices
-from agentrl.rollout.sampler import Completion, Request, Sampler, build_sampler
+from agentrl.rollout.engines import build_sampler
+from agentrl.rollout.sampler import Completion, Request, Sampler
 
 if TYPE_CHECKING:
     from tests.conftest import AdapterMaker

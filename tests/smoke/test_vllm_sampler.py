@@ -23,8 +23,9 @@ from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig, VllmC
 from agentrl.errors import ConfigError, SamplerError, StaleAdapterError, TokenMismatchError
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.runner import Runner
-from agentrl.rollout.sampler import Completion, build_sampler
+from agentrl.rollout.sampler import Completion
 from agentrl.rollout.scripted import draw_specs
 from agentrl.rollout.transformers_sampler import TransformersSampler
 from agentrl.rollout.vllm_sampler import VllmSampler

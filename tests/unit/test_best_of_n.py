@@ -9,7 +9,8 @@ import pytest
 
 from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.rollout.best_of_n import BestOfN, Cost, by_likelihood, candidate_seed, with_prior
-from agentrl.rollout.sampler import Completer, Completion, Request, Sampler, build_sampler
+from agentrl.rollout.engines import build_sampler
+from agentrl.rollout.sampler import Completer, Completion, Request, Sampler
 
 PROMPTS = [[4, 30, 31, 5], [4, 40, 41, 42, 5], [5], list(range(4, 60))]
 

@@ -30,8 +30,9 @@ from agentrl.models.tiny import train_tokenizer
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.choices import Choices, flattened, unflattened
 from agentrl.rollout.context import Context
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.runner import EpisodeSpec, Runner
-from agentrl.rollout.sampler import Completion, Request, Sampler, among, build_sampler
+from agentrl.rollout.sampler import Completion, Request, Sampler, among
 from agentrl.rollout.scripted import play_scripted
 from agentrl.trajectory import EndReason, Turn
 

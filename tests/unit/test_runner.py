@@ -17,8 +17,9 @@ from agentrl.env import TextEnvironment
 from agentrl.errors import ConfigError
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
+from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.runner import EpisodeSpec, Runner, turn_seed
-from agentrl.rollout.sampler import Sampler, build_sampler
+from agentrl.rollout.sampler import Sampler
 from agentrl.rollout.scripted import draw_specs
 from agentrl.trajectory import EndReason, Trajectory
 

@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agentrl.config import PolicyConfig, SamplerConfig
 from agentrl.errors import ConfigError, SamplerError, StaleAdapterError
-from agentrl.rollout.sampler import Sampler, build_sampler
+from agentrl.rollout.engines import build_sampler
+from agentrl.rollout.sampler import Sampler
 from agentrl.rollout.transformers_sampler import draw, probabilities
 from agentrl.rollout.weight_sync import Probe, adapter_digest, sync_weights
 

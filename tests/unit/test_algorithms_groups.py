@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import statistics
+
+import pytest
+import torch
+from torch import Tensor
+
+from agentrl.algorithms.groups import equal_groups, group_advantages
+
+RETURNS = torch.tensor([1.0, 3.0, 0.0, 5.0, 0.0, 0.0])
+GROUPS = torch.tensor([7, 7, 2, 4, 2, 2])
+"""Two of task 7, three of task 2 with equal returns, one of task 4."""
+
+
+def loop(returns: Tensor, groups: Tensor, scale: bool) -> list[float]:
+    found = []
+    for value, group in zip(returns.tolist(), groups.tolist(), strict=True):
+        others = [r for r, g in zip(returns.tolist(), groups.tolist(), strict=True) if g == group]
+        advantage = value - statistics.fmean(others)
+        found.append(advantage / (statistics.pstdev(others) + 1e-6) if scale else advantage)
+    return found
+
+
+def test_numbers_on_paper() -> None:
+    assert group_advantages(RETURNS, GROUPS, scale=False).tolist() == [-1, 1, 0, 0, 0, 0]
+    scaled = group_advantages(RETURNS, GROUPS)
+    assert scaled.tolist() == pytest.approx([-1.0, 1.0, 0.0, 0.0, 0.0, 0.0], abs=1e-5)
+    assert equal_groups(RETURNS, GROUPS) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_as_a_loop_over_random_groups(scale: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    returns = torch.randn(60, generator=generator)
+    groups = torch.randint(0, 9, (60,), generator=generator)
+    found = group_advantages(returns, groups, scale=scale)
+    assert found.tolist() == pytest.approx(loop(returns, groups, scale), abs=1e-4)
+
+
+def test_advantages_of_a_group_sum_to_zero_whatever_the_returns_add() -> None:
+    shifted = group_advantages(RETURNS + 100.0, GROUPS, scale=False)
+    assert torch.allclose(shifted, group_advantages(RETURNS, GROUPS, scale=False), atol=1e-5)
+    for group in GROUPS.unique():
+        assert float(shifted[group == GROUPS].sum()) == pytest.approx(0.0, abs=1e-5)
