@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from agentrl.config import (
     EncoderPretrainConfig,
+    EvaluatingConfig,
     OfflineConfig,
     PretrainConfig,
     RunConfig,
@@ -79,6 +80,7 @@ SHARED: tuple[tuple[type[BaseModel], str], ...] = (
     (TrainingConfig, "Iterations"),
     (OfflineConfig, "Episodes to learn from"),
     (SearchingConfig, "Tree search"),
+    (EvaluatingConfig, "Agents of an evaluation"),
 )
 """Schemas of several commands, and the chapters of what each adds to those before it."""
 
@@ -183,7 +185,7 @@ def chapter(schema: type[BaseModel], rows: Iterable[Row]) -> Iterator[str]:
 def readers(schema: type[BaseModel]) -> str:
     """Which commands read a schema's sections."""
     names = [f"`trainers/{name}.py`" for name, its in TRAINERS if issubclass(its, schema)]
-    names += ["`python -m eval`"] if issubclass(SearchingConfig, schema) else []
+    names += ["`python -m eval`"] if issubclass(EvaluatingConfig, schema) else []
     return f"Read by {listed(names)}."
 
 
