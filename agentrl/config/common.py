@@ -162,10 +162,10 @@ class SearchingConfig(RunConfig):
 
 
 class EvaluatingConfig(SearchingConfig):
-    """An evaluation: the sections of a run, and those of agents that are no policy of a run."""
+    """An evaluation: the sections that every run has, and those of single agents."""
 
     endpoint: EndpointConfig | None = None
-    """The chat model of the agent ``endpoint``; none has no such agent."""
+    """The chat model that is the agent ``endpoint``; without it there is no such agent."""
     prompting: PromptingConfig = PromptingConfig()
     """The agent ``prompting``."""
 
