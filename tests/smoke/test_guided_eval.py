@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from agentrl.data.store import TrajectoryStore
-from agentrl.evaluation.guidance import Guidance, build_scorer
+from agentrl.agents.guidance import Guidance, build_scorer
 from agentrl.learners.saved_critic import CRITIC
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
