@@ -7,14 +7,18 @@ own sections.
 from __future__ import annotations
 
 import importlib
+import inspect
+import pkgutil
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 from pydantic import BaseModel
 
+import trainers
 from agentrl.config import (
     EncoderPretrainConfig,
+    EvaluatingConfig,
     OfflineConfig,
     PretrainConfig,
     RunConfig,
@@ -23,12 +27,6 @@ from agentrl.config import (
     TrainingConfig,
     describe,
 )
-from trainers.archer import ArcherConfig
-from trainers.bc import BehaviourCloningConfig
-from trainers.dpo import StepDPOConfig
-from trainers.grpo import GRPOConfig
-from trainers.iql import IQLConfig
-from trainers.mcts import AnnotationConfig
 
 Row = tuple[str, str, str]
 """A dotted key, its default, and its sentence."""
@@ -76,19 +74,25 @@ same list for one command:
 SHARED: tuple[tuple[type[BaseModel], str], ...] = (
     (RunConfig, "Every run"),
     (StartingConfig, "Where a run starts"),
-    (TrainingConfig, "Iterations"),
+    (TrainingConfig, "Training in iterations"),
     (OfflineConfig, "Episodes to learn from"),
     (SearchingConfig, "Tree search"),
+    (EvaluatingConfig, "Agents of an evaluation"),
 )
 """Schemas of several commands, and the chapters of what each adds to those before it."""
 
+
+def runs() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Each file of `trainers` that trains a run, and the schema whose `algorithm` is its name."""
+    for module in pkgutil.iter_modules(trainers.__path__):
+        for kind in vars(importlib.import_module(f"trainers.{module.name}")).values():
+            schema = inspect.isclass(kind) and issubclass(kind, RunConfig)
+            if schema and kind.model_fields["algorithm"].default == module.name:
+                yield module.name, kind
+
+
 TRAINERS: tuple[tuple[str, type[BaseModel]], ...] = (
-    ("archer", ArcherConfig),
-    ("grpo", GRPOConfig),
-    ("iql", IQLConfig),
-    ("bc", BehaviourCloningConfig),
-    ("mcts", AnnotationConfig),
-    ("dpo", StepDPOConfig),
+    *runs(),
     ("pretrain", PretrainConfig),
     ("pretrain_encoder", EncoderPretrainConfig),
 )
@@ -125,18 +129,21 @@ def table(rows: Iterable[Row]) -> str:
 def variants_joined(schema: type[BaseModel], rows: Iterable[Row]) -> list[Row]:
     """Make one row of those of each key that tells a section's variants apart, and put it first."""
     joined = list(rows)
-    for name, field in schema.model_fields.items():
-        key = f"{name}.{field.discriminator}"
+    for key in dict.fromkeys(row[0] for row in joined):
         same = [row for row in joined if row[0] == key]
-        if not field.discriminator or not same:
+        tags = [default.strip("'") for _, default, _ in same]
+        told = all(row[2].startswith(f"{tag}: ") for row, tag in zip(same, tags, strict=True))
+        if len(same) == 1 or not told:
             continue
-        values = [default.strip("'") for _, default, _ in same]
-        default = repr(getattr(field.default, str(field.discriminator), None))
-        sentence = same[0][2].removeprefix(f"{values[0]}: ")
-        meaning = f"One of {', '.join(f'`{value}`' for value in values)}. {sentence}"
-        first = next(n for n, row in enumerate(joined) if section(row[0]) == name)
+        name, _, last = key.rpartition(".")
+        usual = getattr(schema.model_fields[name].default, last, None)
+        said = [row[2].removeprefix(f"{tag}: ") for row, tag in zip(same, tags, strict=True)]
+        meaning = f"One of {', '.join(f'`{tag}`' for tag in tags)}. {said[0]}"
+        if len({*said}) > 1:
+            meaning = " ".join(f"`{tag}`: {each}" for tag, each in zip(tags, said, strict=True))
+        first = next(n for n, row in enumerate(joined) if row[0].startswith(f"{name}."))
         joined = [row for row in joined if row not in same]
-        joined.insert(first, (key, "required" if default == "None" else default, meaning))
+        joined.insert(first, (key, "required" if usual is None else repr(usual), meaning))
     return joined
 
 
@@ -183,7 +190,7 @@ def chapter(schema: type[BaseModel], rows: Iterable[Row]) -> Iterator[str]:
 def readers(schema: type[BaseModel]) -> str:
     """Which commands read a schema's sections."""
     names = [f"`trainers/{name}.py`" for name, its in TRAINERS if issubclass(its, schema)]
-    names += ["`python -m eval`"] if issubclass(SearchingConfig, schema) else []
+    names += ["`python -m eval`"] if issubclass(EvaluatingConfig, schema) else []
     return f"Read by {listed(names)}."
 
 
@@ -205,7 +212,10 @@ def render() -> str:
     parts, known = [HEAD], list[Row]()
     for schema, title in SHARED:
         rows = own_rows(schema, known)
-        parts += [f"## {title}\n\n{readers(schema)}\n", *chapter(schema, rows)]
+        parts += [
+            f"## {title}\n\n{readers(schema)}\n",
+            *chapter(schema, sections_joined(rows, known)),
+        ]
         known += rows
     for name, schema in TRAINERS:
         parts += trainer_chapter(name, schema, known)

@@ -208,7 +208,7 @@ class TrainingConfig(StartingConfig):
 
     iterations: PositiveInt = 50
     """Iterations of the main loop."""
-    rewards: RewardsConfig | None = None
+    rewards: RewardsConfig | None = Field(None, discriminator="type")
     """Who decides what the policy's actions earn; none leaves that to the environment."""
     mixture: MixtureConfig = Field(default_factory=dict)
     """Further environments to play, by names of your choice. Demonstrations are of the main one."""
@@ -218,6 +218,18 @@ class TrainingConfig(StartingConfig):
         """The main environment, then those of the mixture in the order of their names."""
         others = {name: self.mixture[name].environment for name in sorted(self.mixture)}
         return {MAIN: self.environment, **others}
+
+    def require_groups(self) -> None:
+        """Refuse groups of one episode, which has no others to be compared with.
+
+        Raises:
+            ValueError: `rollout.group_size` is 1.
+        """
+        if self.rollout.group_size < 2:
+            raise ValueError(
+                f"rollout.group_size={self.rollout.group_size}: {self.algorithm} compares the "
+                "episodes of a group; set rollout.group_size to 2 or more, such as 8"
+            )
 
 
 class OfflineConfig(TrainingConfig):

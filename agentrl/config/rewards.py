@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -44,7 +44,5 @@ class OwnRewarderConfig(Section):
     """Keyword arguments of what makes it."""
 
 
-RewardsConfig: TypeAlias = Annotated[
-    PenaltiesConfig | OwnRewarderConfig, Field(discriminator="type")
-]
+RewardsConfig: TypeAlias = PenaltiesConfig | OwnRewarderConfig
 """Who decides the rewards: ``type`` says which of the two."""

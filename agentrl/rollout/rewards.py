@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from agentrl.config import OwnRewarderConfig, PenaltiesConfig
+from agentrl.config import PenaltiesConfig, RewardsConfig
 from agentrl.errors import AgentrlError, ConfigError, RewarderError
 from agentrl.importing import import_user_object
 from agentrl.rollout.ending import described
@@ -132,7 +132,7 @@ class NamedRewarder:
         return numbers
 
 
-def build_rewarder(config: PenaltiesConfig | OwnRewarderConfig) -> NamedRewarder:
+def build_rewarder(config: RewardsConfig) -> NamedRewarder:
     """The rewarder that a configuration names.
 
     Raises:
