@@ -56,7 +56,8 @@ def refused(function: Callable[..., None], *arguments: Any) -> str:
         ("policy.model=./tests", "policy.model='./tests' holds no tokenizer"),
         ("critic.model=./tests", "critic.model='./tests' holds no model"),
         ("policy.dtype=float64", "- policy.dtype: Input should be 'float32' or 'bfloat16'"),
-        ("policy.adapter=/nowhere", "/nowhere is no checkpoint"),
+        ("cloning=null policy.adapter=/nowhere", "/nowhere is no checkpoint"),
+        ("policy.adapter=/nowhere", "cloning has no effect with policy.adapter"),
         ("policy.context_length=1000", "has positions for 256 tokens"),
         ("deepspeed=zero7.json", "There is no file 'zero7.json'"),
         ("deepspeed=zero3.json", "ZeRO stages 0 to 2 are possible, stage 3 is not"),
@@ -76,7 +77,7 @@ def test_a_setting_that_cannot_be_used(
     override: str, message: str, tiny_policy: Path, tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, tiny_policy)
-    assert message.format(config=config) in refused(archer, config, override)
+    assert message.format(config=config) in refused(archer, config, *override.split())
     assert not (tmp_path / "runs").exists(), "found only after the run had begun"
 
 
@@ -156,6 +157,7 @@ def test_a_checkpoint_of_another_model(tiny_policy: Path, tmp_path: Path) -> Non
         "name=second",
         f"policy.model={tmp_path / 'other'}",
         f"policy.adapter={adapter}",
+        "cloning=null",
     )
     assert "CheckpointError" in output and "was made for the model" in output
 
