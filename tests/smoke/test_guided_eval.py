@@ -14,10 +14,6 @@ from typer.testing import CliRunner
 
 from agentrl.agents.guidance import Guidance, build_scorer
 from agentrl.data.store import TrajectoryStore
-<<<<<<< HEAD
-=======
-from agentrl.agents.guidance import Guidance, build_scorer
->>>>>>> tests-move
 from agentrl.learners.saved_critic import CRITIC
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
