@@ -228,7 +228,7 @@ class TrainingConfig(StartingConfig):
         if self.rollout.group_size < 2:
             raise ValueError(
                 f"rollout.group_size={self.rollout.group_size}: {self.algorithm} compares the "
-                "episodes of a group; set rollout.group_size to 2 or more, such as 8"
+                "episodes of a group; set rollout.group_size=8, or another number above 1"
             )
 
 
