@@ -25,12 +25,9 @@ the second leaves value behind: learners bootstrap over it.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import gymnasium
@@ -39,6 +36,7 @@ from gymnasium.spaces import Text
 
 from agentrl.config import EnvironmentConfig
 from agentrl.errors import ConfigError, SnapshotUnsupportedError, nearest
+from agentrl.importing import import_user_module
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -203,17 +201,8 @@ def check_environment_config(config: EnvironmentConfig) -> None:
 
 
 def _register(config: EnvironmentConfig) -> None:
-    """Import what registers the environment; modules beside which a command is called, too."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    try:
-        importlib.import_module(config.module)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"environment.module={config.module!r} cannot be imported: {error}. Expected a module "
-            f"that is installed, lies in {here} or in a folder of PYTHONPATH."
-        ) from error
+    """Import the module that registers the environment, and look whether it did."""
+    import_user_module(config.module, "environment.module")
     if config.id not in gymnasium.registry:
         known = [name for name in gymnasium.registry if name.startswith(config.id.split("/")[0])]
         raise ConfigError(

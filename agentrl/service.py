@@ -17,7 +17,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -29,6 +29,9 @@ from agentrl.errors import ConfigError, EnvironmentFaultError, require
 TIMEOUT = 30.0
 RETRIES = 2
 """Defaults of the arguments `timeout` and `retries` of every environment with such a model."""
+
+Read = Callable[[str], str]
+"""From the text of a reply to the answer in it; empty if there is none."""
 
 _SECONDS_FOR_THE_LOCK = 60.0
 _TABLES = """
@@ -55,11 +58,14 @@ class ReplyStore:
 
     Args:
         path: of the file; None keeps nothing but the cost, in memory.
+
+    Attributes:
+        spent_here: by this object alone.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._spent = Spent()
+        self.spent_here = Spent()
         self._lock = threading.Lock()
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +97,7 @@ class ReplyStore:
     def add(self, key: str | None, reply: str, cost: Spent) -> None:
         """Count what a reply cost, and keep it if it has a key."""
         with self._lock:
-            self._spent = Spent(*(a + b for a, b in zip(self._spent, cost, strict=True)))
+            self.spent_here = Spent(*(a + b for a, b in zip(self.spent_here, cost, strict=True)))
         if self._path is None:
             return
         with self._open() as database:
@@ -105,7 +111,7 @@ class ReplyStore:
     def spent(self) -> Spent:
         """By all who use the file since it was made; without a file, by this object."""
         if self._path is None:
-            return self._spent
+            return self.spent_here
         with self._open() as database:
             return Spent(*database.execute("select prompt, completion from spent").fetchone())
 
@@ -118,12 +124,14 @@ class Counts:
         requests: sent, repetitions included.
         timeouts: given up after `timeout`.
         failures: failed in another way (no connection, status 429 or 500 and up).
+        empty: replies without an answer, where one was needed.
         kept: answered from the store.
     """
 
     requests: int = 0
     timeouts: int = 0
     failures: int = 0
+    empty: int = 0
     kept: int = 0
 
 
@@ -188,36 +196,33 @@ class LanguageService:
             max_retries=0,
         )
 
-    def submit(self, system: str, said: Sequence[str]) -> Future[str]:
+    def submit(self, system: str, said: Sequence[str], read: Read | None = None) -> Future[str]:
         """As `reply`, in a thread of the service."""
-        return self._threads.submit(self.reply, system, said)
+        return self._threads.submit(self.reply, system, said, read)
 
-    def reply(self, system: str, said: Sequence[str]) -> str:
+    def reply(self, system: str, said: Sequence[str], read: Read | None = None) -> str:
         """The model's reply, without lone surrogates and outer blanks; empty if it gave none.
 
         Args:
-            system: the model's instructions.
+            system: the model's instructions; empty sends none.
             said: what was said so far in turns, the one who asks first and last.
+            read: finds the answer in a reply's text, which is then returned in its place. A reply
+                without one is a failed attempt. None takes every reply, an empty one too.
 
         Raises:
             EnvironmentFaultError: every attempt failed, or the server refused the request.
             ConfigError: the budget is used up, or the store is no such file.
         """
-        messages = [{"role": "system", "content": system}]
+        messages = [{"role": "system", "content": system}] if system else []
         for turn, text in enumerate(said):
             messages.append({"role": "assistant" if turn % 2 else "user", "content": text})
         key = self._key(messages) if self.temperature == 0 else None
         kept = self.store.find(key) if key is not None else None
-        if kept is not None:
+        answer = _answer(kept, read)
+        if answer is not None:
             self._count("kept")
-            return kept
-        self._check_budget()
-        completion = self._attempt(messages)
-        text = encodable(str(completion.choices[0].message.content or "")).strip()
-        usage = completion.usage
-        cost = Spent(usage.prompt_tokens, usage.completion_tokens) if usage else Spent()
-        self.store.add(key, text, cost)
-        return text
+            return answer
+        return self._attempt(messages, key, read)
 
     def _key(self, messages: list[dict[str, str]]) -> str:
         asked = json.dumps([self.model, self.max_new_tokens, messages])
@@ -231,21 +236,18 @@ class LanguageService:
                 "was answered so far is kept if the service has a store."
             )
 
-    def _attempt(self, messages: list[dict[str, str]]) -> Any:
-        """A completion, after as many attempts as it takes."""
-        last: Exception | None = None
+    def _attempt(self, messages: list[dict[str, str]], key: str | None, read: Read | None) -> str:
+        """The answer, after as many attempts as it takes; its reply is kept if there is a key."""
+        last: str | Exception = ""
         for _ in range(self.attempts):
+            self._check_budget()
             self._count("requests")
             try:
-                return self._client.chat.completions.create(
-                    model=self.model,
-                    messages=messages,
-                    temperature=self.temperature,
-                    max_tokens=self.max_new_tokens,
-                )
+                completion = self._request(messages)
             except self._openai.APITimeoutError as error:
                 self._count("timeouts")
                 last = error
+                continue
             except (
                 self._openai.APIConnectionError,
                 self._openai.RateLimitError,
@@ -253,9 +255,27 @@ class LanguageService:
             ) as error:
                 self._count("failures")
                 last = error
+                continue
             except self._openai.OpenAIError as error:
                 raise self._fault(f"refused the request: {error}") from error
-        raise self._fault(f"gave no reply in {self.attempts} attempts: {last}") from last
+            text, cost = _text(completion), _cost(completion)
+            answer = _answer(text, read)
+            if answer is not None:
+                self.store.add(key, text, cost)
+                return answer
+            self.store.add(None, text, cost)
+            self._count("empty")
+            last = f"the latest one is without an answer: {text[:200]!r}"
+        cause = last if isinstance(last, Exception) else None
+        raise self._fault(f"gave no reply in {self.attempts} attempts: {last}") from cause
+
+    def _request(self, messages: list[dict[str, str]]) -> Any:
+        return self._client.chat.completions.create(
+            model=self.model,
+            messages=messages,
+            temperature=self.temperature,
+            max_tokens=self.max_new_tokens,
+        )
 
     def _count(self, what: str) -> None:
         with self._lock:
@@ -270,6 +290,26 @@ class LanguageService:
         """Wait for what is under way and close the connections; twice is fine."""
         self._threads.shutdown()
         self._client.close()
+
+
+def _text(completion: Any) -> str:
+    """The text of a completion; empty if it has none."""
+    choices = completion.choices or []
+    content = choices[0].message.content if choices else None
+    return encodable(str(content or "")).strip()
+
+
+def _cost(completion: Any) -> Spent:
+    """The tokens of a completion, as far as the server counts them."""
+    usage = completion.usage
+    return Spent(usage.prompt_tokens, usage.completion_tokens) if usage else Spent()
+
+
+def _answer(text: str | None, read: Read | None) -> str | None:
+    """What a reply's text answers; None if that is nothing, where something is needed."""
+    if text is None or read is None:
+        return text
+    return read(text) or None
 
 
 def encodable(text: str) -> str:

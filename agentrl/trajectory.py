@@ -60,13 +60,16 @@ class Turn:
         log_probabilities: of each token of `action_ids` under the sampling policy, before any
             truncation of the distribution (top-k, top-p); same length as `action_ids`, each <= 0.
         finish_reason: ``"stop"`` if a stop token or text ended it, ``"length"`` if a limit did.
-        reward: what the environment paid for this action.
+        reward: what a learner is told that this action earned: what the environment paid, unless a
+            rewarder decided otherwise.
         valid: whether the environment understood and allowed the action.
         policy_version: number of the adapter that sampled the action; 0 is the start.
         choices: the ids of every utterance that could be said, where the policy had to choose among
             them (``policy.actions: admissible``); empty if it could say anything.
         allowed_ids: for each of `action_ids` the tokens that it was drawn from, under which
             `log_probabilities` are normalised; empty if from the whole vocabulary.
+        environment_reward: what the environment paid, where a rewarder decided `reward`; None where
+            `reward` is the environment's own.
     """
 
     observation: str
@@ -80,6 +83,12 @@ class Turn:
     policy_version: int = 0
     choices: tuple[tuple[int, ...], ...] = ()
     allowed_ids: tuple[tuple[int, ...], ...] = ()
+    environment_reward: float | None = None
+
+    @property
+    def paid(self) -> float:
+        """What the environment paid for this action, whatever a rewarder made of it."""
+        return self.reward if self.environment_reward is None else self.environment_reward
 
     def __post_init__(self) -> None:
         if len(self.action_ids) != len(self.log_probabilities):
@@ -135,5 +144,10 @@ class Trajectory:
 
     @property
     def total_reward(self) -> float:
-        """Undiscounted return of the episode."""
+        """Undiscounted return that is learned from: the sum of `Turn.reward`."""
         return sum(turn.reward for turn in self.turns)
+
+    @property
+    def environment_return(self) -> float:
+        """Undiscounted return that the environment paid, whatever a rewarder made of it."""
+        return sum(turn.paid for turn in self.turns)

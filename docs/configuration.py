@@ -1,10 +1,35 @@
-"""Print docs/configuration.md: every key of a run's configuration, from the schema itself."""
+"""Print docs/configuration.md: every key of every trainer's configuration, from the schemas.
+
+The sections that several commands read are printed once; then each trainer has a chapter with its
+own sections.
+"""
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
-from agentrl.config import describe
+from pydantic import BaseModel
+
+import trainers
+from agentrl.config import (
+    EncoderPretrainConfig,
+    EvaluatingConfig,
+    OfflineConfig,
+    PretrainConfig,
+    RunConfig,
+    SearchingConfig,
+    StartingConfig,
+    TrainingConfig,
+    describe,
+)
+
+Row = tuple[str, str, str]
+"""A dotted key, its default, and its sentence."""
 
 HEAD = """\
 # Configuration
@@ -15,33 +40,185 @@ checks:
 
     deepspeed trainers/archer.py --config wordle.yaml actor.objective=dpo iterations=20
 
-An unknown key is an error that names the nearest one. The resolved configuration, every default
-included, is saved with the run. *The paper* is ArCHer (Zhou et al. 2024).
+The resolved configuration, every default included, is saved with the run. This page is written by
+`make docs` from the sentences in `agentrl/config` and in the trainers' files. `--keys` prints the
+same list for one command:
 
-This page is written by `make docs` from the sentences in `agentrl/config`.
+    python trainers/grpo.py --keys
+
+## How a file is read
+
+- **Each trainer owns its configuration.** Some sections are the same for several commands; the
+  first chapters below have them. The others belong to one trainer and stand in its file, so that
+  `actor` of ArCHer and `actor` of GRPO have different keys.
+- **`algorithm: NAME` says which trainer a file is for** (`trainers/NAME.py`). A file without it
+  belongs to the command that reads it.
+- **A command reads another trainer's file in part.** It leaves out the sections that it does not
+  know, and prints which: `trainers/bc.py --config wordle.yaml` says `Not read of wordle.yaml:
+  iterations, critic, actor`. It does read a section whose name it knows, and then it must know
+  every key there.
+- **An unknown key is an error** that names the nearest known one; a key with an older name is an
+  error that says how it is called now. On the command line there is no other trainer's key:
+  `trainers/dpo.py ... critic.updates=3` is refused.
+- **A setting without effect is an error.** Where another setting switches a key off
+  (`environment.isolation.seconds` with mode `none`), the key must be left out or have its default.
+- **Some sections have variants**, told apart by one key, such as `actor.objective`. A key that only
+  some variants have names them before its sentence: "*ppo:* ...".
+- **An override takes away what loses its effect.** If `actor.objective=dpo` overrides a file that
+  sets `actor.advantage`, which only the file's variant knew, the command drops that key and prints
+  it. Two overrides that contradict each other are an error.
+- *required* in a section that may be missing means: required if the section is there.
+- *The paper* is the one that the trainer, or the section, is named after.
 """
+
+SHARED: tuple[tuple[type[BaseModel], str], ...] = (
+    (RunConfig, "Every run"),
+    (StartingConfig, "Where a run starts"),
+    (TrainingConfig, "Training in iterations"),
+    (OfflineConfig, "Episodes to learn from"),
+    (SearchingConfig, "Tree search"),
+    (EvaluatingConfig, "Agents of an evaluation"),
+)
+"""Schemas of several commands, and the chapters of what each adds to those before it."""
+
+
+def runs() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Each file of `trainers` that trains a run, and the schema whose `algorithm` is its name."""
+    for module in pkgutil.iter_modules(trainers.__path__):
+        for kind in vars(importlib.import_module(f"trainers.{module.name}")).values():
+            schema = inspect.isclass(kind) and issubclass(kind, RunConfig)
+            if schema and kind.model_fields["algorithm"].default == module.name:
+                yield module.name, kind
+
+
+TRAINERS: tuple[tuple[str, type[BaseModel]], ...] = (
+    *runs(),
+    ("pretrain", PretrainConfig),
+    ("pretrain_encoder", EncoderPretrainConfig),
+)
 
 
 def section(key: str) -> str:
     """The first part of a dotted key, empty for a key of the run itself."""
-    return key.rpartition(".")[0].partition(".")[0]
+    return key.partition(".")[0] if "." in key else ""
 
 
-def table(rows: list[tuple[str, str, str]]) -> str:
+def code(text: str) -> str:
+    """A docstring's or a sentence's code, as Markdown writes it; on one line."""
+    return " ".join(text.split()).replace("``", "`")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a list in a sentence.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
+
+
+def table(rows: Iterable[Row]) -> str:
     """Rows of key, default and meaning as a Markdown table."""
     lines = ["| key | default | meaning |", "|---|---|---|"]
     for key, default, meaning in rows:
-        shown = default if default == "required" else f"`{default}`"
-        lines.append(f"| `{key}` | {shown} | {meaning.replace('``', '`')} |")
+        shown = default if default in ("required", "") else f"`{default}`"
+        lines.append(f"| `{key}` | {shown} | {code(meaning)} |")
     return "\n".join(lines)
+
+
+def variants_joined(schema: type[BaseModel], rows: Iterable[Row]) -> list[Row]:
+    """Make one row of those of each key that tells a section's variants apart, and put it first."""
+    joined = list(rows)
+    for key in dict.fromkeys(row[0] for row in joined):
+        same = [row for row in joined if row[0] == key]
+        tags = [default.strip("'") for _, default, _ in same]
+        told = all(row[2].startswith(f"{tag}: ") for row, tag in zip(same, tags, strict=True))
+        if len(same) == 1 or not told:
+            continue
+        name, _, last = key.rpartition(".")
+        usual = getattr(schema.model_fields[name].default, last, None)
+        said = [row[2].removeprefix(f"{tag}: ") for row, tag in zip(same, tags, strict=True)]
+        meaning = f"One of {', '.join(f'`{tag}`' for tag in tags)}. {said[0]}"
+        if len({*said}) > 1:
+            meaning = " ".join(f"`{tag}`: {each}" for tag, each in zip(tags, said, strict=True))
+        first = next(n for n, row in enumerate(joined) if row[0].startswith(f"{name}."))
+        joined = [row for row in joined if row not in same]
+        joined.insert(first, (key, "required" if usual is None else repr(usual), meaning))
+    return joined
+
+
+def own_rows(schema: type[BaseModel], known: Iterable[Row]) -> list[Row]:
+    """The rows of a schema that are not known; `algorithm` is explained with the common ones."""
+    told = {*known}
+    rows = [row for row in variants_joined(schema, describe(schema)) if row not in told]
+    return [row for row in rows if row[0] != "algorithm" or not told]
+
+
+def sections_joined(rows: Iterable[Row], known: Iterable[Row]) -> list[Row]:
+    """Let one row stand for a section within others whose keys are known by themselves."""
+    told = {*known}
+    found: dict[Row, None] = {}
+    for key, default, meaning in rows:
+        parts, row = key.split("."), (key, default, meaning)
+        for place in range(1, len(parts) - 1):
+            if (".".join(parts[place:]), default, meaning) in told:
+                name = ".".join(parts[: place + 1])
+                row = (f"{name}.*", "", f"The keys of the section `{parts[place]}`.")
+                break
+        found[row] = None
+    return list(found)
+
+
+def about(schema: type[BaseModel], name: str) -> str:
+    """What a section is for, and whether it may be missing."""
+    field = schema.model_fields[name]
+    kind: Any = field.annotation
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return code((kind.__doc__ or "").partition("\n\n")[0])
+    missing = "" if field.is_required() or field.default else " The section may be missing."
+    return f"{code(field.description or '')}{missing}"
+
+
+def chapter(schema: type[BaseModel], rows: Iterable[Row]) -> Iterator[str]:
+    """A part for the keys of the run itself, and one for each section."""
+    ordered = sorted(rows, key=lambda row: section(row[0]) != "")
+    for name, group in groupby(ordered, key=lambda row: section(row[0])):
+        head = f"### {name}\n\n{about(schema, name)}\n\n" if name else ""
+        yield f"{head}{table(group)}\n"
+
+
+def readers(schema: type[BaseModel]) -> str:
+    """Which commands read a schema's sections."""
+    names = [f"`trainers/{name}.py`" for name, its in TRAINERS if issubclass(its, schema)]
+    names += ["`python -m eval`"] if issubclass(EvaluatingConfig, schema) else []
+    return f"Read by {listed(names)}."
+
+
+def trainer_chapter(name: str, schema: type[BaseModel], known: Sequence[Row]) -> Iterator[str]:
+    """What a trainer is, which of the chapters before it reads, and its own keys."""
+    docstring = importlib.import_module(f"trainers.{name}").__doc__ or ""
+    rows = sections_joined(own_rows(schema, known), known)
+    reads = listed(
+        [f"*{title}*" for common, title in SHARED if issubclass(schema, common)] or ["-"]
+    )
+    own = "and has keys of its own:" if rows else "and has no keys of its own."
+    told = f"It reads {reads}, {own}\n" if reads != "-" else "It has keys of its own alone:\n"
+    yield f"## trainers/{name}.py\n\n{code(docstring.partition(chr(10) * 2)[0])}\n\n{told}"
+    yield from chapter(schema, rows)
 
 
 def render() -> str:
     """The whole page."""
-    rows = sorted(describe(), key=lambda row: section(row[0]) != "")
-    parts = [HEAD]
-    for name, group in groupby(rows, key=lambda row: section(row[0])):
-        parts.append(f"## {name or 'The run'}\n\n{table(list(group))}\n")
+    parts, known = [HEAD], list[Row]()
+    for schema, title in SHARED:
+        rows = own_rows(schema, known)
+        parts += [
+            f"## {title}\n\n{readers(schema)}\n",
+            *chapter(schema, sections_joined(rows, known)),
+        ]
+        known += rows
+    for name, schema in TRAINERS:
+        parts += trainer_chapter(name, schema, known)
     return "\n".join(parts)
 
 

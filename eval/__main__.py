@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from agentrl.config import SearchingConfig, read_config
+from agentrl.agents.guidance import Guidance
+from agentrl.agents.player import digest
+from agentrl.agents.table import AGENTS, readers_of
+from agentrl.config import EvaluatingConfig, read_config
 from agentrl.errors import ConfigError, EnvironmentFaultError, reported_errors
 from agentrl.evaluation.curves import write_curves
-from agentrl.evaluation.guidance import Guidance
 from agentrl.evaluation.report import (
     comparison_table,
     costs_table,
@@ -21,7 +23,7 @@ from agentrl.evaluation.report import (
     write_episodes,
 )
 from agentrl.evaluation.result import Evaluation, read_results, write_results
-from agentrl.evaluation.run import AgentKind, evaluate
+from agentrl.evaluation.run import Evaluator
 from agentrl.models.adapter import find_adapter, run_folder
 from agentrl.quiet import quieten
 
@@ -37,6 +39,49 @@ class ReadOut(StrEnum):
 
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Agents = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"Who plays: {', '.join(AGENTS)}, or module:name for one of your own; repeat for "
+        "several. Default: policy, or start without a checkpoint.",
+    ),
+]
+Samples = Annotated[int | None, typer.Option(help="How often each of them is played, for pass@k.")]
+Candidates = Annotated[
+    int | None, typer.Option(min=1, help="Proposals of guided agents; default: 5.")
+]
+QModel = Annotated[
+    Path | None, typer.Option(help="Run of trainers/dpo.py, for the agent q_guided.")
+]
+HowReadOut = Annotated[
+    ReadOut | None,
+    typer.Option(help="Of the Q-model: the paper's sum (default), or its code's average."),
+]
+Critic = Annotated[
+    Path | None,
+    typer.Option(help="Run of ArCHer, for critic_guided; default: the checkpoint's."),
+]
+PriorWeight = Annotated[
+    float | None,
+    typer.Option(min=0, help="Of the policy's log-probability beside the scorer's Q; default: 0."),
+]
+Shots = Annotated[int | None, typer.Option(help="Demonstrations in the prompt of prompting.")]
+EndpointUrl = Annotated[
+    str | None, typer.Option(help="Of the agent endpoint, e.g. http://localhost:8000/v1.")
+]
+EndpointModel = Annotated[str | None, typer.Option(help="The model's name at that address.")]
+
+KEYS = {
+    **{name: f"evaluation.{name}" for name in ("split", "episodes", "samples", "temperature")},
+    "seed": "evaluation.seed",
+    "shots": "prompting.shots",
+    "endpoint_url": "endpoint.base_url",
+    "endpoint_model": "endpoint.model",
+}
+"""Options of `run` that set a key of the configuration."""
+GUIDANCE = ("candidates", "q_model", "read_out", "critic", "prior_weight")
+"""Options of `run` that are attributes of `Guidance`."""
 
 
 @app.command()
@@ -50,33 +95,22 @@ def run(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Run folder, its 'latest', a checkpoint or an adapter.")
     ] = None,
-    agent: Annotated[
-        list[AgentKind] | None,
-        typer.Option(help="Who plays; repeat for several. Default: policy, or start without one."),
-    ] = None,
+    agent: Agents = None,
     split: Annotated[str | None, typer.Option(help="train, dev or test.")] = None,
     episodes: Annotated[
         int | None, typer.Option(help="How many episodes of the split, of unlike task or seed.")
     ] = None,
-    samples: Annotated[
-        int | None, typer.Option(help="How often each of them is played, for pass@k.")
-    ] = None,
+    samples: Samples = None,
     temperature: Annotated[float | None, typer.Option(help="Of the policy; 0 is greedy.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides which episodes are played.")] = None,
-    candidates: Annotated[int, typer.Option(min=1, help="Proposals of guided agents.")] = 5,
-    q_model: Annotated[
-        Path | None, typer.Option(help="Run of trainers/dpo.py, for the agent q_guided.")
-    ] = None,
-    read_out: Annotated[
-        ReadOut, typer.Option(help="Of the Q-model: the paper's sum, or its code's average.")
-    ] = ReadOut.SUM,
-    critic: Annotated[
-        Path | None,
-        typer.Option(help="Run of ArCHer, for critic_guided; default: the checkpoint's."),
-    ] = None,
-    prior_weight: Annotated[
-        float, typer.Option(min=0, help="Of the policy's log-probability beside the scorer's Q.")
-    ] = 0.0,
+    candidates: Candidates = None,
+    q_model: QModel = None,
+    read_out: HowReadOut = None,
+    critic: Critic = None,
+    prior_weight: PriorWeight = None,
+    shots: Shots = None,
+    endpoint_url: EndpointUrl = None,
+    endpoint_model: EndpointModel = None,
     json: Annotated[Path | None, typer.Option(help="Also write the results here.")] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder of the results; default: in the run's folder.")
@@ -88,18 +122,18 @@ def run(
     Example: python -m eval run --config wordle.yaml --checkpoint runs/wordle --agent start --agent
     policy --episodes 400
     """
-    names = ("split", "episodes", "samples", "temperature", "seed")
-    chosen = zip(names, (split, episodes, samples, temperature, seed), strict=True)
-    settings = [f"evaluation.{name}={value}" for name, value in chosen if value is not None]
+    given = {name: value for name, value in locals().items() if value is not None}
     quieten()
     with reported_errors(debug):
+        agents = list(dict.fromkeys(agent or ["policy" if checkpoint else "start"]))
+        _require_use(given, agents)
+        settings = [f"{key}={given[name]}" for name, key in KEYS.items() if name in given]
         resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
-        default = AgentKind.POLICY if checkpoint else AgentKind.START
-        agents = list(dict.fromkeys(agent or [default]))
-        _require_use(prior_weight, agents)
-        guidance = Guidance(candidates, q_model, read_out.value, critic, prior_weight)
-        evaluations = evaluate(resolved, agents, checkpoint, guidance)
-        folder = output or _default_folder(resolved, checkpoint, evaluations, guidance)
+        guidance = _guidance(given)
+        with Evaluator(resolved, agents, checkpoint, guidance) as evaluator:
+            folder = output or _default_folder(resolved, checkpoint, agents, evaluator)
+            _require_folder(folder)
+            evaluations = evaluator.play()
         _save(evaluations, folder, json)
         if broken := [each.agent for each in evaluations if not each.summary.episodes]:
             raise EnvironmentFaultError(
@@ -108,13 +142,35 @@ def run(
             )
 
 
-def _require_use(prior_weight: float, agents: list[AgentKind]) -> None:
-    """Refuse a weight that no agent reads."""
-    if prior_weight and not {AgentKind.Q_GUIDED, AgentKind.CRITIC_GUIDED} & set(agents):
+def _guidance(given: Mapping[str, Any]) -> Guidance:
+    """How guided agents choose, by the options of `run` that are given."""
+    chosen = {name: given[name] for name in GUIDANCE if name in given}
+    if "read_out" in chosen:
+        chosen["read_out"] = chosen["read_out"].value
+    return Guidance(**chosen)
+
+
+def _require_use(given: Mapping[str, Any], agents: Sequence[str]) -> None:
+    """Refuse an option that none of these agents reads."""
+    for name, value in given.items():
+        readers = readers_of(name)
+        if readers and not set(readers) & set(agents):
+            adding = " or ".join(f"--agent {reader}" for reader in readers)
+            raise ConfigError(
+                f"--{name.replace('_', '-')} {value} has no effect on {', '.join(agents)}: add "
+                f"{adding}, or leave it out."
+            )
+
+
+def _require_folder(folder: Path) -> None:
+    """Make the folder of the results before anybody plays."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
         raise ConfigError(
-            f"--prior-weight {prior_weight:g} is for agents with a scorer: add --agent q_guided "
-            "or --agent critic_guided, or leave it out."
-        )
+            f"The results cannot be written to {folder}: {error.strerror}. Name another folder "
+            "with --output."
+        ) from error
 
 
 @app.command()
@@ -167,7 +223,7 @@ def _curves_file(runs: list[Path]) -> Path:
     return first.parent / f"curves-{'-'.join(folder.resolve().name for folder in runs)}.html"
 
 
-def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) -> SearchingConfig:
+def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) -> EvaluatingConfig:
     if config is None:
         folder = run_folder(checkpoint) if checkpoint else None
         if folder is None:
@@ -175,36 +231,32 @@ def _resolve(config: str | None, checkpoint: Path | None, overrides: list[str]) 
                 "Give --config FILE, or a --checkpoint that has a config.yaml in its run's folder."
             )
         config = str(folder / "config.yaml")
-    return read_config(SearchingConfig, config, overrides)
+    return read_config(EvaluatingConfig, config, overrides)
 
 
 def _default_folder(
-    config: SearchingConfig,
+    config: EvaluatingConfig,
     checkpoint: Path | None,
-    evaluations: list[Evaluation],
-    guidance: Guidance,
+    agents: Sequence[str],
+    evaluator: Evaluator,
 ) -> Path:
-    """A folder for each panel, agents, weights, guidance, search, temperature: none is replaced."""
+    """A folder for each panel, agents, weights, settings of agents, temperature: none replaced."""
     run = run_folder(checkpoint) if checkpoint else None
-    panel = evaluations[0].panel
+    panel = evaluator.panel
     of_panel = f"{panel.split}-{len(panel.specs)}-{panel.fingerprint[:8]}"
-    parts = [evaluation.agent for evaluation in evaluations]
+    parts = [_file_name(agent) for agent in agents]
     if checkpoint:
         adapter = find_adapter(checkpoint).resolve()
         parts.append((adapter.parent if adapter.name == "adapter" else adapter).name)
     if config.policy.adapter and not checkpoint:
-        parts.append(f"adapter-{_digest(config.policy.adapter)}")
-    if any("guidance" in evaluation.settings for evaluation in evaluations):
-        parts.append(f"best-of-{guidance.candidates}-{_digest(repr(guidance))}")
-    if any("search" in evaluation.settings for evaluation in evaluations):
-        search = config.search
-        parts.append(f"search-{search.iterations}-{_digest(search.model_dump_json())}")
-    parts.append(f"temperature-{config.evaluation.temperature:g}")
+        parts.append(f"adapter-{digest(config.policy.adapter)}")
+    parts += [*evaluator.variants, f"temperature-{config.evaluation.temperature:g}"]
     return (run or config.folder) / "evaluation" / of_panel / "-".join(parts)
 
 
-def _digest(settings: str) -> str:
-    return f"{zlib.crc32(settings.encode()):08x}"
+def _file_name(agent: str) -> str:
+    """An agent's name without the colon of ``module:name``."""
+    return agent.replace(":", "-")
 
 
 def _save(evaluations: list[Evaluation], folder: Path, json: Path | None) -> None:
@@ -212,7 +264,7 @@ def _save(evaluations: list[Evaluation], folder: Path, json: Path | None) -> Non
 
     store = TrajectoryStore(folder / "trajectories")
     for evaluation in evaluations:
-        store.append(evaluation.agent, evaluation.trajectories)
+        store.append(_file_name(evaluation.agent), evaluation.trajectories)
     written = [path for path in (folder / "results.json", json) if path is not None]
     for path in written:
         write_results(evaluations, path)

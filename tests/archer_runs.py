@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 WORDLE: dict[str, Any] = {
+    "algorithm": "archer",
     "name": "tiny",
     "iterations": 2,
     "environment": {
@@ -32,7 +33,7 @@ WORDLE: dict[str, Any] = {
         "pretraining_updates": 3,
         "warmup": {"max_iterations": 0},
     },
-    "actor": {"epochs": 2, "batch_size": 24, "micro_batch_size": 4, "updates": 2},
+    "actor": {"epochs": 2, "batch_size": 24, "micro_batch_size": 4},
     "evaluation": {"episodes": 6},
     "checkpoint": {"every": 1},
     "logging": {"tensorboard": False},
@@ -65,7 +66,7 @@ def archer(config: Path, *arguments: str, kill_at: tuple[str, int] | None = None
 
 
 def kill_at_call(place: str, call: int) -> None:
-    """SIGKILL instead of the so manyth call of a function, given as ``module:name``."""
+    """SIGKILL instead of call number `call` of a function, given as ``module:name``."""
     calls = 0
     module, _, name = place.partition(":")
     owner: Any = importlib.import_module(module)

@@ -8,12 +8,14 @@ from typing import Any
 
 from search_rooms import DISCOUNT, rooms_context, world
 
-from agentrl.config import RunConfig, save_config
+from agentrl.config import save_config
 from agentrl.data.labels import LABELS, LabelStore
 from agentrl.models.tiny import new_decoder
 from agentrl.rollout.context import Context
 from agentrl.search.labels import Source, step_rows, tree_row
 from agentrl.search.tree import Tree
+from trainers.archer import ArcherConfig
+from trainers.mcts import AnnotationConfig
 
 
 def rooms_model(folder: Path) -> Context:
@@ -26,28 +28,38 @@ def rooms_model(folder: Path) -> Context:
     return context
 
 
-def rooms_run(model: Path, output: Path, **sections: Any) -> RunConfig:
-    """A run in the rooms.
+def _settings(model: Path, output: Path) -> dict[str, Any]:
+    return {
+        "name": "run",
+        "output": str(output),
+        "environment": world("SavedRooms").model_dump(),
+        "policy": {"model": str(model), "device": "cpu", "context_length": 96},
+        "sampler": {"backend": "transformers", "max_new_tokens": 4},
+        "logging": {"tensorboard": False},
+    }
+
+
+def rooms_run(model: Path, output: Path, **sections: Any) -> ArcherConfig:
+    """A run of ArCHer in the rooms.
 
     Args:
         model: the policy's folder.
         output: of the run.
         sections: more of the configuration; whole ones.
     """
-    given: dict[str, Any] = {
-        "name": "run",
-        "output": str(output),
-        "environment": world("SavedRooms").model_dump(),
-        "policy": {"model": str(model), "device": "cpu", "context_length": 96},
-        "sampler": {"backend": "transformers", "max_new_tokens": 4},
-        "critic": {"discount": DISCOUNT},
-        "search": {"discount": DISCOUNT},
-        "logging": {"tensorboard": False},
-    }
-    return RunConfig.model_validate({**given, **sections})
+    critic = {"discount": DISCOUNT}
+    given = {**_settings(model, output), "critic": critic, **sections}
+    return ArcherConfig.model_validate(given)
 
 
-def write_job(run: RunConfig, trees: Sequence[Tree], policy: str | None = None) -> str:
+def rooms_job(model: Path, output: Path, **sections: Any) -> AnnotationConfig:
+    """A search of the rooms; arguments as for `rooms_run`."""
+    search = {"discount": DISCOUNT}
+    given = {**_settings(model, output), "search": search, **sections}
+    return AnnotationConfig.model_validate(given)
+
+
+def write_job(run: AnnotationConfig, trees: Sequence[Tree], policy: str | None = None) -> str:
     """Write a job's labels and its configuration; gives its folder.
 
     Args:

@@ -16,8 +16,6 @@ JOB: dict[str, Any] = {
     },
     "demonstrations": None,
     "cloning": None,
-    "critic": {},
-    "actor": {},
     "rollout": {"concurrent": 3},
     "search": {"trees": 7, "iterations": 8, "candidates": 3},
 }

@@ -35,7 +35,7 @@ from agentrl.data.replay import Replay
 from agentrl.data.segment import segments_of
 from agentrl.learners.policy import normalized_over_ranks, policy_objective
 from agentrl.training.algorithm import Metrics, OnlineAlgorithm
-from agentrl.training.checks import require_fitting_critic, require_plain_sampling
+from agentrl.training.checks import require_fitting_critic
 from agentrl.training.command import command
 from agentrl.training.labelled import draw, labelled_steps, require_labels_for_critic
 from agentrl.training.loop import stopwatch, train
@@ -213,7 +213,7 @@ class Archer(OnlineAlgorithm):
     @classmethod
     def check(cls, config: ArcherConfig, tokenizer: PreTrainedTokenizerBase) -> None:
         """Sampling, the critic's model and labels fit."""
-        require_plain_sampling(config)
+        super().check(config, tokenizer)
         require_fitting_critic(config.critic, config.policy, tokenizer)
         require_labels_for_critic(config, config.critic.labels, config.critic.discount)
 

@@ -47,8 +47,7 @@ class GRPOConfig(TrainingConfig):
 
     @model_validator(mode="after")
     def _groups_have_several(self) -> GRPOConfig:
-        if self.rollout.group_size < 2:
-            raise ValueError("GRPO compares the episodes of a group: set rollout.group_size=8")
+        self.require_groups()
         return self
 
 

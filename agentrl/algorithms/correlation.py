@@ -84,6 +84,27 @@ def _lower_bound(sums: Sequence[Array], confidence: float) -> float:
     return float(interval.low)
 
 
+def explained_variance(predicted: ArrayLike, observed: ArrayLike) -> float:
+    """`1 - Var(y - x) / Var(y)`: how much of what happened the prediction accounts for.
+
+    At most 1, which is a perfect prediction up to a constant; 0 is as good as a constant, and below
+    0 is worse. A correlation forgives a wrong scale, this does not.
+
+    Args:
+        predicted: n numbers x, e.g. V(s).
+        observed: n numbers y, e.g. the returns that then came.
+
+    Returns:
+        NaN where the observed numbers are all alike.
+
+    >>> explained_variance([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
+    0.75
+    """
+    x, y = np.asarray(predicted, dtype=float), np.asarray(observed, dtype=float)
+    variance = float(y.var()) if len(y) else 0.0
+    return 1.0 - float((y - x).var()) / variance if variance > _TINY else math.nan
+
+
 def _standard(series: ArrayLike) -> Array:
     """Mean 0 and deviation 1, so that sums of squares keep their digits; a constant becomes 0."""
     x: Array = np.asarray(series, dtype=float)

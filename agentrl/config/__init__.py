@@ -13,8 +13,10 @@ from agentrl.config.acting import (
     SamplerConfig,
     VllmConfig,
 )
+from agentrl.config.agents import EndpointConfig, PromptingConfig
 from agentrl.config.common import (
     CheckpointConfig,
+    EvaluatingConfig,
     EvaluationConfig,
     LoggingConfig,
     OfflineConfig,
@@ -33,6 +35,7 @@ from agentrl.config.learning import (
     UpdateConfig,
     WarmupConfig,
 )
+from agentrl.config.mixture import MAIN, MixedEnvironmentConfig, MixtureConfig
 from agentrl.config.preferring import PreferencesConfig
 from agentrl.config.pretraining import (
     EncoderPretrainConfig,
@@ -52,12 +55,14 @@ from agentrl.config.reading import (
     save_config,
     settings_left_out,
 )
+from agentrl.config.rewards import OwnRewarderConfig, PenaltiesConfig, RewardsConfig
 from agentrl.config.searching import PairsConfig, SearchConfig
 from agentrl.config.section import OnlyWith, Section, default_variant, require_effect
 from agentrl.config.start import CloningConfig, DemonstrationsConfig
 
 __all__ = [
     "CONFIG_FOLDER",
+    "MAIN",
     "CheckpointConfig",
     "CloningConfig",
     "CloningLabelsConfig",
@@ -65,22 +70,30 @@ __all__ = [
     "CriticLabelsConfig",
     "DemonstrationsConfig",
     "EncoderPretrainConfig",
+    "EndpointConfig",
     "EnvironmentConfig",
     "EpisodesConfig",
+    "EvaluatingConfig",
     "EvaluationConfig",
     "HistoryConfig",
     "IsolationConfig",
     "LoggingConfig",
     "LoraConfig",
     "MessagesConfig",
+    "MixedEnvironmentConfig",
+    "MixtureConfig",
     "OfflineConfig",
     "OnlyWith",
+    "OwnRewarderConfig",
     "PairsConfig",
+    "PenaltiesConfig",
     "PolicyConfig",
     "PolicyGradientConfig",
     "PreferencesConfig",
     "PretrainConfig",
+    "PromptingConfig",
     "ReplayConfig",
+    "RewardsConfig",
     "RolloutConfig",
     "RunConfig",
     "SamplerConfig",

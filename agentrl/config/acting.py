@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from agentrl.config.section import OnlyWith, Section, require_effect
+from agentrl.config.section import OnlyWith, Section
 
 
 class IsolationConfig(Section):
@@ -103,10 +103,15 @@ class LaggingMaskConfig(Section):
 class PolicyConfig(Section):
     """The language model that acts: a frozen base with a LoRA adapter."""
 
+    only_with: ClassVar[OnlyWith] = {
+        "lora.alpha": ("adapter", (None,)),
+        "lora.target_modules": ("adapter", (None,)),
+    }
     model: str
     """Hub name, local folder, or ``embedded/NAME`` for a model that comes with the project."""
     adapter: str | None = None
-    """Folder of a PEFT adapter to start from; none starts from the base itself."""
+    """Folder of a PEFT adapter to start from, whose own file decides `lora.alpha` and
+    `lora.target_modules`; none starts from the base itself."""
     lora: LoraConfig = LoraConfig()
     """The adapter to train."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -128,13 +133,6 @@ class PolicyConfig(Section):
     """NLPO's mask, in training and evaluation; none lets every token be said."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
-
-    @model_validator(mode="after")
-    def _adapter_decides(self) -> PolicyConfig:
-        if self.adapter is not None:
-            why = "adapter, whose own file decides it"
-            require_effect(self, {"lora.alpha": why, "lora.target_modules": why})
-        return self
 
 
 class VllmConfig(Section):

@@ -16,7 +16,10 @@ from agentrl.config.acting import (
     RolloutConfig,
     SamplerConfig,
 )
+from agentrl.config.agents import EndpointConfig, PromptingConfig
 from agentrl.config.episodes import EpisodesConfig
+from agentrl.config.mixture import MAIN, MixtureConfig
+from agentrl.config.rewards import RewardsConfig
 from agentrl.config.searching import SearchConfig
 from agentrl.config.section import Section, require_effect
 from agentrl.config.start import CloningConfig, DemonstrationsConfig
@@ -135,7 +138,7 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _order_needs_threads(self) -> RunConfig:
         threads = self.rollout.threads
-        elsewhere = self.environment.isolation.mode != "none"
+        elsewhere = any(each.isolation.mode != "none" for each in self.environments.values())
         if not (elsewhere if threads is None else threads > 0):
             require_effect(self, {"rollout.in_order": "no threads"})
         return self
@@ -145,12 +148,26 @@ class RunConfig(Section):
         """Where the run is written."""
         return Path(self.output) / self.name
 
+    @property
+    def environments(self) -> dict[str, EnvironmentConfig]:
+        """The environments that the policy plays, by name; the main one first."""
+        return {MAIN: self.environment}
+
 
 class SearchingConfig(RunConfig):
     """A run that searches, or an evaluation, whose agent ``mcts`` does."""
 
     search: SearchConfig = SearchConfig()
     """Tree search."""
+
+
+class EvaluatingConfig(SearchingConfig):
+    """An evaluation: the sections that every run has, and those of single agents."""
+
+    endpoint: EndpointConfig | None = None
+    """The chat model that is the agent ``endpoint``; without it there is no such agent."""
+    prompting: PromptingConfig = PromptingConfig()
+    """The agent ``prompting``."""
 
 
 class StartingConfig(RunConfig):
@@ -191,6 +208,28 @@ class TrainingConfig(StartingConfig):
 
     iterations: PositiveInt = 50
     """Iterations of the main loop."""
+    rewards: RewardsConfig | None = Field(None, discriminator="type")
+    """Who decides what the policy's actions earn; none leaves that to the environment."""
+    mixture: MixtureConfig = Field(default_factory=dict)
+    """Further environments to play, by names of your choice. Demonstrations are of the main one."""
+
+    @property
+    def environments(self) -> dict[str, EnvironmentConfig]:
+        """The main environment, then those of the mixture in the order of their names."""
+        others = {name: self.mixture[name].environment for name in sorted(self.mixture)}
+        return {MAIN: self.environment, **others}
+
+    def require_groups(self) -> None:
+        """Refuse groups of one episode, which has no others to be compared with.
+
+        Raises:
+            ValueError: `rollout.group_size` is 1.
+        """
+        if self.rollout.group_size < 2:
+            raise ValueError(
+                f"rollout.group_size={self.rollout.group_size}: {self.algorithm} compares the "
+                "episodes of a group; set rollout.group_size=8, or another number above 1"
+            )
 
 
 class OfflineConfig(TrainingConfig):
@@ -202,6 +241,12 @@ class OfflineConfig(TrainingConfig):
     @model_validator(mode="after")
     def _plays_in_evaluations_alone(self) -> OfflineConfig:
         why = "an offline algorithm, whose policy plays in evaluations alone"
-        unused = ("episodes", "group_size", "staleness", "max_failed_share")
-        require_effect(self, {f"rollout.{key}": why for key in unused})
+        rollout = ("episodes", "group_size", "staleness", "max_failed_share")
+        unused = (
+            *(f"rollout.{key}" for key in rollout),
+            "policy.lagging_mask",
+            "rewards",
+            "mixture",
+        )
+        require_effect(self, dict.fromkeys(unused, why))
         return self

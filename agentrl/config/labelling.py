@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from agentrl.config.section import Section
 
@@ -24,6 +24,15 @@ class CriticLabelsConfig(Section):
     """Labelled steps an update, over all ranks."""
     min_visits: PositiveInt = 1
     """Steps with fewer visits are left out; the value of their state still counts them."""
+
+    @model_validator(mode="after")
+    def _something_learns_from_them(self) -> CriticLabelsConfig:
+        if not self.updates and not self.coefficient:
+            raise ValueError(
+                "labels have no effect with updates=0 and coefficient=0: set one of them above 0, "
+                "or leave critic.labels out"
+            )
+        return self
 
 
 class CloningLabelsConfig(Section):

@@ -40,21 +40,21 @@ class CriticConfig(UpdateConfig):
     """Utterance-level Q and V with a target network (ArCHer section 3.2)."""
 
     kind: Literal["causal", "two_tower"] = "causal"
-    """causal: one pass of a decoder over the episode gives all turns' values; two_tower: the
-    paper's encoder, observation and action encoded apart."""
+    """causal: one pass of a decoder over the episode gives all turns' values; two_tower: ArCHer's
+    encoder, observation and action encoded apart."""
     model: str | None = None
     """Trunk: hub name, folder or ``embedded/NAME``; none starts a causal critic from the policy's
-    own start (the paper: roberta-base)."""
+    own start (ArCHer: roberta-base)."""
     learning_rate: float = Field(3e-4, gt=0)
-    """Constant (the paper: 2e-5 for RoBERTa)."""
+    """Constant (ArCHer: 2e-5 for RoBERTa)."""
     updates: PositiveInt = 40
-    """Optimizer steps an iteration (the paper: 50)."""
+    """Optimizer steps an iteration (ArCHer: 50)."""
     batch_size: PositiveInt = 256
-    """Transitions an optimizer step, over all ranks (the paper: 256)."""
+    """Transitions an optimizer step, over all ranks (ArCHer: 256)."""
     discount: float = Field(0.95, ge=0.0, le=1.0)
-    """Per turn (the paper: 0.9 to 0.98 by task)."""
+    """Per turn (ArCHer: 0.9 to 0.98 by task)."""
     polyak: float = Field(0.1, gt=0.0, le=1.0)
-    """Share of the online weights that enters the target after each step (the paper: 0.1)."""
+    """Share of the online weights that enters the target after each step (ArCHer: 0.1)."""
     expectile: float = Field(0.5, gt=0.0, lt=1.0)
     """0.5 is the mean (ArCHer online); above it, V leans towards the best actions of the data
     (implicit Q-learning: 0.7 to 0.9)."""
@@ -70,7 +70,7 @@ class WarmupConfig(Section):
     """
 
     min_iterations: int = Field(0, ge=0)
-    """Iterations for which only the critic learns, whatever it shows (the paper: 10 or 20)."""
+    """Iterations for which only the critic learns, whatever it shows (ArCHer: 10 or 20)."""
     max_iterations: int | None = Field(20, ge=0)
     """Begin after this many iterations at the latest; none waits for the measurement, perhaps for
     ever."""
@@ -93,7 +93,7 @@ class ReplayConfig(Section):
     """What an off-policy critic learns from."""
 
     capacity: PositiveInt = 10_000
-    """Transitions that each rank keeps in memory, oldest out first (the paper: 10,000; its code:
+    """Transitions that each rank keeps in memory, oldest out first (ArCHer: 10,000; its code:
     100,000)."""
     demonstrations: bool = True
     """Whether the demonstrations are the buffer's first content."""

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from agentrl.errors import ConfigError, nearest
 
@@ -18,6 +19,8 @@ _MISSPELT = 0.8
 """Likeness, 0 to 1, above which a section of another command's file is a misspelt one of ours."""
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
+
+_ABSENT = object()
 
 RENAMED = {
     "actor.gae_decay": "actor.gae_lambda",
@@ -96,14 +99,23 @@ def _drop_without_effect(
         variants = _sections(field.annotation) if field else []
         if not variants or not isinstance(data, dict):
             return []
-    chosen = [v for v in variants if len(variants) > 1 and str(value) in _tags(v)]
+    chosen = [v for v in variants if len(variants) > 1 and _tag(v, last) == value]
     useless = [name for name in data if chosen and name not in chosen[0].model_fields]
     for name, (other, values) in getattr((chosen or variants)[0], "only_with", {}).items():
-        if name in data and other == last and value not in values:
+        if other == last and value not in values:
             useless.append(name)
-    for name in useless:
-        del data[name]
-    return [".".join((*sections, name)) for name in useless]
+    return [".".join((*sections, name)) for name in useless if _removed(data, name)]
+
+
+def _removed(data: dict[str, Any], key: str) -> bool:
+    """Remove a dotted key from settings; False where it is not there."""
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = data.get(section)
+        if not isinstance(inner, dict):
+            return False
+        data = inner
+    return data.pop(last, _ABSENT) is not _ABSENT
 
 
 def read_saved(schema: type[AnyConfig], path: Path) -> AnyConfig:
@@ -154,9 +166,13 @@ def _known_part(schema: type[BaseModel], data: Mapping[str, Any]) -> dict[str, A
     part: dict[str, Any] = {}
     for key, value in data.items():
         if key in schema.model_fields:
-            inner = _sections(schema.model_fields[key].annotation)
+            annotation = schema.model_fields[key].annotation
+            inner = _sections(annotation)
             nested = len(inner) == 1 and isinstance(value, Mapping)
-            part[key] = _known_part(inner[0], value) if nested else value
+            if nested and _by_name(annotation):
+                part[key] = {name: _known_part(inner[0], each) for name, each in value.items()}
+            else:
+                part[key] = _known_part(inner[0], value) if nested else value
     return part
 
 
@@ -244,8 +260,10 @@ def _explain(schema: type[BaseModel], problem: Mapping[str, Any]) -> str:
         return f"- the key {key!r} is missing."
     if kind == "value_error":
         return f"- {key}: {context['error']}." if key else f"- {context['error']}."
+    tag = str(context.get("discriminator")).strip("'")
+    if kind == "union_tag_not_found":
+        return f"- the key '{key}.{tag}' is missing."
     if kind == "union_tag_invalid":
-        tag = context["discriminator"].strip("'")
         return f"- {key}.{tag}: expected {context['expected_tags']}; found {context['tag']!r}."
     return f"- {key}: {problem['msg']}; found {problem['input']!r}."
 
@@ -280,17 +298,28 @@ def _walk(schema: type[BaseModel], loc: Sequence[Any]) -> tuple[list[str], type[
 
 def _tags(section: type[BaseModel]) -> set[str]:
     """What tells a variant from the others: the defaults of its fields that have one value only."""
-    return {
-        str(field.default)
-        for field in section.model_fields.values()
-        if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
-    }
+    return {tag for name in section.model_fields if (tag := _tag(section, name)) is not None}
+
+
+def _tag(section: type[BaseModel], name: str) -> str | None:
+    """The value of a field that can have one value only; None for any other field or name."""
+    field = section.model_fields.get(name)
+    if field is None or get_origin(field.annotation) is not Literal:
+        return None
+    values = get_args(field.annotation)
+    return str(values[0]) if len(values) == 1 else None
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:
-    """The sections that a field's type names: itself, or in a union or tuple."""
-    options = [annotation, *getattr(annotation, "__args__", ())]
-    return [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+    """The sections that a field's type names: itself, or in a union, a tuple or a dictionary."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [each for inner in getattr(annotation, "__args__", ()) for each in _sections(inner)]
+
+
+def _by_name(annotation: Any) -> bool:
+    """Whether a field holds sections by names that the user chose."""
+    return get_origin(annotation) is dict and bool(_sections(annotation))
 
 
 Row = tuple[str, str, str]
@@ -306,11 +335,22 @@ def describe(model: type[BaseModel], prefix: str = "") -> list[Row]:
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
         if inner := _sections(field.annotation):
-            rows += _describe_variants(inner, f"{key}.")
+            named = "NAME." if _by_name(field.annotation) else ""
+            rows += _describe_variants(inner, f"{key}.{named}")
         else:
-            default = "required" if field.is_required() else repr(field.default)
-            rows.append((key, default, " ".join((field.description or "").split())))
+            rows.append((key, _shown_default(field), _sentence(model, name)))
     return rows
+
+
+def _sentence(model: type[BaseModel], name: str) -> str:
+    """The sentence on a field; where its own declaration has none, that of the one it narrows."""
+    declared = [base.model_fields for base in model.__mro__ if issubclass(base, BaseModel)]
+    written = (fields[name].description for fields in declared if name in fields)
+    return " ".join(next(filter(None, written), "").split())
+
+
+def _shown_default(field: FieldInfo) -> str:
+    return "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
 
 
 def _describe_variants(variants: Sequence[type[BaseModel]], prefix: str) -> list[Row]:

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
-OnlyWith = Mapping[str, tuple[str, tuple[str, ...]]]
-"""A key, to the key of the same section that decides whether it has an effect, and with which
-values of that one it does."""
+OnlyWith = Mapping[str, tuple[str, tuple[str | None, ...]]]
+"""A key, dotted if it stands in an inner section, to the key of the same section that decides
+whether it has an effect, and with which values of that one it does."""
 
 
 class Section(BaseModel):

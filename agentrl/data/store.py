@@ -49,6 +49,7 @@ SCHEMA = pa.schema(
                         ("policy_version", pa.int32()),
                         ("choices", pa.list_(_IDS)),
                         ("allowed_ids", pa.list_(_IDS)),
+                        ("environment_reward", pa.float64()),
                     ]
                 )
             ),
@@ -84,7 +85,9 @@ order.
 | turns.prompt_ids, turns.action_ids | tokens the policy was given and those it sampled |
 | turns.log_probabilities | of each action token under the sampling policy, natural logarithm |
 | turns.finish_reason | `stop` or `length` |
-| turns.reward, turns.valid | what the environment paid; whether it understood the action |
+| turns.reward | what the action earned: what the environment paid, or a rewarder decided |
+| turns.environment_reward | what the environment paid, where a rewarder decided; else null |
+| turns.valid | whether the environment understood the action |
 | turns.policy_version | number of the adapter that spoke |
 | turns.choices | tokens of every utterance that could be said; empty if any could |
 | turns.allowed_ids | for each action token those that it was drawn from; empty if from all |

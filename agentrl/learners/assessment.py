@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agentrl.algorithms.correlation import Agreement, agreement
+from agentrl.algorithms.correlation import Agreement, agreement, explained_variance
 
 Array = NDArray[np.float64]
 
@@ -20,11 +20,14 @@ class Assessment:
     Attributes:
         advantage: of A(s, a) with the discounted return beyond V(s), given V(s).
         value: of V(s) with the discounted return.
+        explained_variance: of the discounted return by V(s), at most 1; NaN where all returns are
+            alike.
         sizes: means and spreads, named ``critic/...``.
     """
 
     advantage: Agreement
     value: Agreement
+    explained_variance: float
     sizes: dict[str, float]
 
     @classmethod
@@ -34,6 +37,7 @@ class Assessment:
         return cls(
             agreement(a, paid - value, episode, confidence, given=value),
             agreement(value, paid, episode, confidence),
+            explained_variance(value, paid),
             {
                 "critic/advantage_mean": float(a.mean()),
                 "critic/advantage_std": float(a.std()),
@@ -42,8 +46,9 @@ class Assessment:
         )
 
     def metrics(self) -> dict[str, float]:
-        """All of it, named ``critic/...``; a bound that cannot be told is left out."""
-        bounds = {
+        """All of it, named ``critic/...``; what cannot be told is left out."""
+        told = {
+            "critic/explained_variance": self.explained_variance,
             "critic/advantage_correlation_lower": self.advantage.lower_bound,
             "critic/value_correlation_lower": self.value.lower_bound,
         }
@@ -51,5 +56,5 @@ class Assessment:
             **self.sizes,
             "critic/advantage_correlation": self.advantage.correlation,
             "critic/value_correlation": self.value.correlation,
-            **{name: bound for name, bound in bounds.items() if not math.isnan(bound)},
+            **{name: found for name, found in told.items() if not math.isnan(found)},
         }

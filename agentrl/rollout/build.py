@@ -82,6 +82,46 @@ def ask_environment(config: EnvironmentConfig, *, look: bool = False) -> Environ
         return EnvironmentFacts.of(environment, look=look)
 
 
+@dataclass(frozen=True)
+class EnvironmentSetup:
+    """One environment of a run, asked what it says of itself and ready to be played.
+
+    Attributes:
+        config: of the run; its section `environment` is this environment.
+        facts: what it says of itself, and shows first.
+        chat: tells the policy its rules.
+        pool: its instances; the one that was asked waits there for the first episode.
+    """
+
+    config: RunConfig
+    facts: EnvironmentFacts
+    chat: Chat
+    pool: EnvironmentPool
+
+    @classmethod
+    def of(
+        cls, config: RunConfig, environment: EnvironmentConfig, tokenizer: PreTrainedTokenizerBase
+    ) -> EnvironmentSetup:
+        """Build an environment and ask it.
+
+        Args:
+            config: of the run.
+            environment: one of those that it plays.
+            tokenizer: of the policy.
+
+        Raises:
+            ConfigError: the environment cannot be built.
+            EnvironmentFaultError: its worker or server does not answer.
+        """
+        config = config.model_copy(update={"environment": environment})
+        pool = EnvironmentPool(played_environment(config))
+        instance = make_environment(pool.config)
+        with pool.discarding_on_error(instance):
+            facts = EnvironmentFacts.of(instance, look=True)
+        pool.give_back(instance)
+        return cls(config, facts, build_chat(config, tokenizer, facts.instructions), pool)
+
+
 def build_chat(config: RunConfig, tokenizer: PreTrainedTokenizerBase, instructions: str) -> Chat:
     """The chat adapter of a run.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentrl.config import MAIN
 from agentrl.env import TextEnvironment
 from agentrl.errors import ConfigError, EnvironmentFaultError
 from agentrl.rollout.context import Context
@@ -24,11 +25,13 @@ class EpisodeSpec:
         seed: of the environment and, with task, sample and turn, of every sampled utterance.
         sample: number of the episode in its group: the episodes of a group have task and seed in
             common, begin with the same observation, and differ in what the agent says.
+        environment: name of its environment among those of the run.
     """
 
     task: int
     seed: int
     sample: int = 0
+    environment: str = MAIN
 
 
 class Episode:

@@ -111,6 +111,7 @@ class Runner:
         self.environment, self.sampler, self.context = environment, sampler, context
         self.concurrent, self.retries, self.in_order = concurrent, retries, in_order
         self._pool = pool or EnvironmentPool(environment)
+        self._own_pool = pool is None
         self._stopped = False
         self._threads = Threads(environment, concurrent, threads)
 
@@ -233,8 +234,9 @@ class Runner:
         self._stopped = True
 
     def close(self) -> None:
-        """Close the environments; `play` builds new ones."""
-        self._pool.close()
+        """Close the environments, unless their pool was given; `play` builds new ones."""
+        if self._own_pool:
+            self._pool.close()
         self._threads.close()
 
     def __enter__(self) -> Runner:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import replace
+from contextlib import closing
 from typing import Any, Literal
 
 import numpy as np
 
 from agentrl.config import DemonstrationsConfig, EnvironmentConfig
 from agentrl.env import Agent, Split, TextEnvironment
-from agentrl.errors import ConfigError, EnvironmentFaultError
+from agentrl.errors import ConfigError
 from agentrl.isolation import listing_actions, make_environment
 from agentrl.rollout.context import Context
 from agentrl.rollout.environment_pool import EnvironmentPool
-from agentrl.rollout.episode import Episode, EpisodeSpec
-from agentrl.rollout.runner import report_failures, turn_seed
-from agentrl.rollout.sampler import Completion
+from agentrl.rollout.episode import EpisodeSpec
+from agentrl.rollout.text_agents import agent_seed, play_agents
 from agentrl.trajectory import Trajectory
-
-_AGENT_TURN = -1
-"""Stands for the turn in the seed of a script: no turn of a policy has this number."""
 
 
 class RandomAgent:
@@ -79,64 +74,22 @@ def play_scripted(
     """
     chooses = agent == "random" or (context is not None and context.actions == "admissible")
     config = listing_actions(environment) if chooses else environment
-    trajectories = []
-    with ExitStack() as stack:
-        if pool is None or pool.config != config:
-            pool = stack.enter_context(EnvironmentPool(config))
-        for spec in specs:
-            for begun in range(1 + retries):
-                world = pool.take(new=begun > 0)
-                with pool.discarding_on_error(world):
-                    episode = Episode(world, environment.id, spec, context)
-                    _play(episode, agent, strength)
-                if not episode.broken:
-                    pool.give_back(world)
-                    break
-                pool.discard(world)
-            assert episode.trajectory is not None
-            trajectories.append(replace(episode.trajectory, retries=begun))
-    report_failures(trajectories)
-    return trajectories
+
+    def make(world: TextEnvironment, spec: EpisodeSpec) -> Agent:
+        seed = agent_seed(spec)
+        return RandomAgent(seed) if agent == "random" else _expert(world, strength, seed)
+
+    return play_agents(config, specs, make, context, retries=retries, pool=pool)
 
 
-def _play(episode: Episode, kind: str, strength: float) -> None:
-    """Play an episode to its end; it also fails if the environment cannot give its agent."""
-    if episode.trajectory is None:
-        try:
-            seed = turn_seed(episode.spec, _AGENT_TURN)
-            _play_with(episode, _agent(episode.environment, kind, strength, seed))
-        except EnvironmentFaultError as error:
-            episode.fail(error)
-
-
-def _play_with(episode: Episode, agent: Agent) -> None:
-    while episode.trajectory is None:
-        action = agent.act(episode.observation, episode.info)
-        ids: tuple[int, ...] = ()
-        if episode.context is not None:
-            ids = tuple(episode.context.chat.action_ids(action))
-            _check_length(action, len(ids), episode.context.max_new_tokens, episode.spec)
-        episode.act(action, Completion(ids, (0.0,) * len(ids), "stop"))
-
-
-def _check_length(action: str, tokens: int, limit: int, spec: EpisodeSpec) -> None:
-    if tokens > limit:
-        raise ConfigError(
-            f"A scripted action of task {spec.task} has {tokens} tokens, more than "
-            f"sampler.max_new_tokens={limit}, so no policy could learn to say it: {action!r}. "
-            "Raise the setting."
-        )
-
-
-def _agent(world: TextEnvironment, agent: str, strength: float, seed: int) -> Agent:
-    if agent == "random":
-        return RandomAgent(seed)
+def _expert(world: TextEnvironment, strength: float, seed: int) -> Agent:
     try:
         return world.scripted_agent(strength, seed)
     except NotImplementedError as error:
         raise ConfigError(
             f"{error} A run needs none: set demonstrations=null cloning=null "
-            "critic.pretraining_updates=0. An evaluation can do without the agent 'scripted'."
+            "critic.pretraining_updates=0. An evaluation can do without the agents 'scripted' "
+            "and 'prompting'."
         ) from error
 
 

@@ -64,12 +64,8 @@ class BatchedSearch:
         threads: number of threads that environments act in; 0 is the caller's thread. None is
             `concurrent` for environments that run elsewhere, and 0 for others.
         in_order: wait for all environments that are acting before the sampler goes on.
-    <<<<<<< HEAD
         temperature: of what is sampled; None is the sampler's own.
         pool: of this environment, to search in; None makes one for this search.
-    =======
-        temperature: of the sampled utterances; None is the sampler's own.
-    >>>>>>> names
 
     Attributes:
         cost: what the episodes of `play` took so far.
@@ -96,6 +92,7 @@ class BatchedSearch:
         self.cost = Cost()
         self._threads = Threads(environment, concurrent, threads)
         self._pool = pool or EnvironmentPool(environment)
+        self._own_pool = pool is None
         self._growing: list[_Growing] = []
         self._asked: dict[int, tuple[_Growing, int]] = {}
         self._acting: dict[Future[StepResult], _Growing] = {}
@@ -231,8 +228,9 @@ class BatchedSearch:
         self._growing, self._asked, self._acting, self._over = [], {}, {}, []
 
     def close(self) -> None:
-        """Close the environments; `grow` builds new ones."""
-        self._pool.close()
+        """Close the environments, unless their pool was given; `grow` builds new ones."""
+        if self._own_pool:
+            self._pool.close()
         self._threads.close()
 
 
@@ -250,14 +248,9 @@ def configured_search(
         config: of the run.
         sampler: completes the prompts; nothing else may use it while trees grow.
         chat: of the policy's tokenizer.
-    <<<<<<< HEAD
         value_function: the critic's value of a state; None if there is none.
         temperature: of what is sampled; None is the sampler's own.
         pool: environments to search in; None makes one for these searches.
-    =======
-        value_function: predicts the return from a state on; None if there is no critic.
-        temperature: of the sampled utterances; None is the sampler's own.
-    >>>>>>> names
     """
     return BatchedSearch(
         played_environment(config),

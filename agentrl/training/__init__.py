@@ -1,1 +1,1 @@
-"""Engines, target networks, checkpoints, metrics."""
+"""Runs: what every trainer needs, the loops around an algorithm, checkpoints, command lines."""

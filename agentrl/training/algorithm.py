@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agentrl.data.replay import Replay
 from agentrl.learners.policy import PolicyLearner
 from agentrl.training.checkpoint import Saved
+from agentrl.training.checks import require_plain_sampling
 from agentrl.training.rollouts import Played
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ class Algorithm(ABC):
 
 class OnlineAlgorithm(Algorithm):
     """An algorithm that learns from what its policy plays."""
+
+    @classmethod
+    def check(cls, config: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+        """The policy samples from the distribution that is trained; see `Algorithm.check`."""
+        del tokenizer
+        require_plain_sampling(config)
 
     @abstractmethod
     def learn(self, played: Played, iteration: int) -> Metrics:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,9 @@ from pathlib import Path
 from agentrl.config import RunConfig
 from agentrl.distributed import barrier, rank
 from agentrl.learners.policy import PolicyLearner
-from agentrl.rollout.build import EnvironmentFacts
-from agentrl.rollout.chat import Chat
-from agentrl.rollout.environment_pool import EnvironmentPool
+from agentrl.rollout.build import EnvironmentSetup
 from agentrl.rollout.episode import EpisodeSpec
+from agentrl.rollout.rewards import NamedRewarder
 from agentrl.rollout.weight_sync import adapter_digest, sync_weights
 from agentrl.training.rollouts import Play, Played, Rollouts
 from agentrl.trajectory import Trajectory
@@ -57,23 +56,21 @@ class AsynchronousRollouts(Rollouts):
 
     Args:
         config: of the run; ``rollout.staleness`` says how far ahead.
-        chat: of the policy's tokenizer.
+        environments: as in `Rollouts`.
         folder: begins the names of the adapters' folders.
-        facts: of the environment, with the first observation.
-        pool: environments to play in.
+        rewarder: as in `Rollouts`.
         iterations: the last iteration to play.
     """
 
     def __init__(
         self,
         config: RunConfig,
-        chat: Chat,
+        environments: Mapping[str, EnvironmentSetup],
         folder: Path,
-        facts: EnvironmentFacts,
-        pool: EnvironmentPool,
+        rewarder: NamedRewarder | None,
         iterations: int,
     ) -> None:
-        super().__init__(config, chat, folder, facts, pool)
+        super().__init__(config, environments, folder, rewarder)
         self.iterations = iterations
         self._thread = ThreadPoolExecutor(1, "rollouts")
         self._plays: dict[int, Future[tuple[float, Play]]] = {}
@@ -198,6 +195,7 @@ class AsynchronousRollouts(Rollouts):
 
     def close(self) -> None:
         """Stop what is being played, end the environments and the sampler."""
-        self.runner.stop()
+        for runner in self.runners.values():
+            runner.stop()
         self._thread.shutdown(cancel_futures=True)
         super().close()

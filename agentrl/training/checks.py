@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 
 def require_known_environment(config: RunConfig) -> None:
-    """Find mistakes in the environment's section.
+    """Find mistakes in the sections of environments.
 
     Raises:
         ConfigError: no such module, environment or argument. A server's is asked later.
     """
-    if config.environment.isolation.mode != "http":
-        check_environment_config(config.environment)
+    for environment in config.environments.values():
+        if environment.isolation.mode != "http":
+            check_environment_config(environment)
 
 
 def require_plain_sampling(config: RunConfig) -> None:

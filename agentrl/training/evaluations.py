@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from agentrl.config import RunConfig, SearchingConfig
+from agentrl.config import MAIN, EvaluatingConfig, RunConfig
 from agentrl.data.store import TrajectoryStore
 from agentrl.distributed import gather, rank
 from agentrl.errors import AgentrlError
@@ -17,18 +17,24 @@ from agentrl.evaluation.curves import run_evaluations, write_curves
 from agentrl.evaluation.panel import Panel
 from agentrl.evaluation.report import comparison_table, results_table, write_episodes
 from agentrl.evaluation.result import Evaluation, read_results, write_results
-from agentrl.evaluation.run import AgentKind, evaluate
+from agentrl.evaluation.run import evaluate
 from agentrl.rollout.groups import join_groups
 from agentrl.training.rollouts import Rollouts
 
 
 def evaluate_now(
-    config: RunConfig, rollouts: Rollouts, panel: Panel, iteration: int, name: str = ""
+    config: RunConfig,
+    rollouts: Rollouts,
+    panel: Panel,
+    iteration: int,
+    name: str = "",
+    environment: str = MAIN,
 ) -> Evaluation:
     """Play the configured panel with the policy as it stands, shared over the ranks.
 
-    Result and episodes are kept in the run's folder ``evaluation``; those that the run left there
-    before are read instead if they are of the same adapter, digit for digit.
+    Result and episodes are kept in the run's folder ``evaluation``, those of other environments
+    than the main one in ``evaluation/ENVIRONMENT``; those that the run left there before are read
+    instead if they are of the same adapter, digit for digit.
 
     Args:
         config: of the run.
@@ -36,8 +42,9 @@ def evaluate_now(
         panel: what is played.
         iteration: 0 is the start.
         name: of the agent, and of its file; by default after the iteration.
+        environment: that is played; its name among those of the run.
     """
-    path = _path(config, name or f"iteration-{iteration:06d}")
+    path = _folder(config, environment) / f"{name or f'iteration-{iteration:06d}'}.json"
     settings = _settings(config, iteration) | {"adapter_digest": rollouts.adapter_digest}
     found = _earlier_result(path, panel, settings)
     if all(gather(found is not None)):
@@ -45,21 +52,25 @@ def evaluate_now(
         return found
     name = name or (f"iteration {iteration}" if iteration else "start")
     temperature = config.evaluation.temperature
+    title = f"evaluating {name}" if environment == MAIN else f"evaluating {name} in {environment}"
     if rank() == 0:
-        print(f"evaluating {name}: {len(panel.specs)} episodes", flush=True)
-    mine = rollouts.play_specs(panel.specs, temperature, f"evaluating {name}")
+        print(f"{title}: {len(panel.specs)} episodes", flush=True)
+    specs = [replace(spec, environment=environment) for spec in panel.specs]
+    mine = rollouts.play_specs(specs, temperature, title)
     trajectories = join_groups(panel.specs, gather(mine))
     evaluation = Evaluation.of(name, panel, trajectories, settings)
     if rank() == 0:
-        _episodes(config).append(path.stem, trajectories)
+        _episodes(path.parent).append(path.stem, trajectories)
         write_results([evaluation], path)
     return evaluation
 
 
-def evaluations_before(config: RunConfig, panel: Panel, iteration: int) -> list[Evaluation]:
+def evaluations_before(
+    config: RunConfig, panel: Panel, iteration: int, environment: str = MAIN
+) -> list[Evaluation]:
     """The results on a panel that a resumed run left before an iteration, in order."""
-    numbers = range(iteration)
-    paths = [_path(config, f"iteration-{number:06d}") for number in numbers]
+    numbers, folder = range(iteration), _folder(config, environment)
+    paths = [folder / f"iteration-{number:06d}.json" for number in numbers]
     found = [
         _earlier_result(path, panel, _settings(config, number))
         for path, number in zip(paths, numbers, strict=True)
@@ -67,12 +78,14 @@ def evaluations_before(config: RunConfig, panel: Panel, iteration: int) -> list[
     return [evaluation for evaluation in found if evaluation is not None]
 
 
-def _path(config: RunConfig, stem: str) -> Path:
-    return config.folder / "evaluation" / f"{stem}.json"
+def _folder(config: RunConfig, environment: str) -> Path:
+    """Where the results of an environment are kept."""
+    folder = config.folder / "evaluation"
+    return folder if environment == MAIN else folder / environment
 
 
-def _episodes(config: RunConfig) -> TrajectoryStore:
-    return TrajectoryStore(config.folder / "evaluation" / "trajectories")
+def _episodes(folder: Path) -> TrajectoryStore:
+    return TrajectoryStore(folder / "trajectories")
 
 
 def _settings(config: RunConfig, iteration: int) -> dict[str, Any]:
@@ -88,7 +101,7 @@ def _earlier_result(path: Path, panel: Panel, settings: dict[str, Any]) -> Evalu
     same_panel = found.panel.fingerprint == panel.fingerprint
     if not same_panel or not settings.items() <= found.settings.items():
         return None
-    episodes = TrajectoryStore(path.parent / "trajectories").read([path.stem])
+    episodes = _episodes(path.parent).read([path.stem])
     return replace(found, trajectories=tuple(episodes))
 
 
@@ -106,9 +119,7 @@ def report(
     if rank() != 0:
         return
     console, folder = Console(), config.folder
-    console.print(results_table([*evaluations, *_scripts(_searching(config))]))
-    if len(evaluations) > 1:
-        console.print(comparison_table(evaluations))
+    _print_tables(console, config, evaluations)
     if others := _played_otherwise(config, evaluations[0].panel):
         console.print(
             f"Not compared, for their panel or temperature differs: {', '.join(others)}. Compare "
@@ -116,13 +127,43 @@ def report(
             "--agent start --agent policy",
             soft_wrap=True,
         )
-    write_results(evaluations, folder / "evaluation" / "results.json")
-    curves, episodes = folder / "curves.html", folder / "evaluation" / "episodes.html"
+    episodes, curves = _write_results(config, evaluations, MAIN), folder / "curves.html"
     write_curves({config.name: metrics}, curves)
-    write_episodes(evaluations, episodes)
     for page in (curves, episodes):
         console.print(f"Open in a browser: {page}", soft_wrap=True)
     console.print(f"Checkpoint: {checkpoint}", soft_wrap=True)
+
+
+def report_beside(config: RunConfig, evaluations: Sequence[Evaluation], environment: str) -> None:
+    """Print the tables of an environment that is played beside the main one; write its results.
+
+    Args:
+        config: of the run, its section `environment` being that environment.
+        evaluations: the start first.
+        environment: its name among those of the run.
+    """
+    if rank() != 0:
+        return
+    console = Console()
+    console.print(f"The environment {environment}:")
+    _print_tables(console, config, evaluations)
+    episodes = _write_results(config, evaluations, environment)
+    console.print(f"Open in a browser: {episodes}", soft_wrap=True)
+
+
+def _print_tables(console: Console, config: RunConfig, evaluations: Sequence[Evaluation]) -> None:
+    """The results with the scripted and the random agent beside, and how they differ."""
+    console.print(results_table([*evaluations, *_scripts(_evaluating(config))]))
+    if len(evaluations) > 1:
+        console.print(comparison_table(evaluations))
+
+
+def _write_results(config: RunConfig, evaluations: Sequence[Evaluation], environment: str) -> Path:
+    """Write the results, and the page of episodes, which comes back."""
+    folder = _folder(config, environment)
+    write_results(evaluations, folder / "results.json")
+    write_episodes(evaluations, folder / "episodes.html")
+    return folder / "episodes.html"
 
 
 def _played_otherwise(config: RunConfig, panel: Panel) -> list[str]:
@@ -136,16 +177,16 @@ def _played_otherwise(config: RunConfig, panel: Panel) -> list[str]:
     ]
 
 
-def _searching(config: RunConfig) -> SearchingConfig:
+def _evaluating(config: RunConfig) -> EvaluatingConfig:
     """The common sections of a run as an evaluation reads them."""
     common = {name: getattr(config, name) for name in RunConfig.model_fields}
-    return SearchingConfig.model_validate(common)
+    return EvaluatingConfig.model_validate(common)
 
 
-def _scripts(config: SearchingConfig) -> list[Evaluation]:
+def _scripts(config: EvaluatingConfig) -> list[Evaluation]:
     """The scripted and the random agent on the same panel, where the environment has them."""
     found = []
-    for agent in (AgentKind.SCRIPTED, AgentKind.RANDOM):
+    for agent in ("scripted", "random"):
         try:
             found += evaluate(config, [agent])
         except AgentrlError as error:

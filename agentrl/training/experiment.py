@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agentrl.config import (
+    MAIN,
     CriticConfig,
     OfflineConfig,
     ReplayConfig,
@@ -23,18 +24,12 @@ from agentrl.data.segment import learnable
 from agentrl.distributed import rank, world_size
 from agentrl.evaluation.run import evaluation_panel
 from agentrl.files import ADAPTER, MASK
-from agentrl.isolation import make_environment
 from agentrl.learners.critic import CriticLearner
 from agentrl.learners.policy import PolicyLearner
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer, vocabulary_size
-from agentrl.rollout.build import (
-    EnvironmentFacts,
-    build_chat,
-    build_context,
-    played_environment,
-)
-from agentrl.rollout.environment_pool import EnvironmentPool
+from agentrl.rollout.build import EnvironmentSetup, build_context
+from agentrl.rollout.rewards import NamedRewarder, build_rewarder
 from agentrl.training.asynchronous import AsynchronousRollouts
 from agentrl.training.checkpoint import PARTS
 from agentrl.training.checks import require_fitting_policy, require_known_environment
@@ -69,9 +64,11 @@ class Experiment:
         config: as given.
         run: the folder, its store, logs, seeds and checkpoints.
         tokenizer: of the policy.
-        chat: turns messages into its tokens.
-        pool: environments to play in, shared by all that plays.
-        facts: of the environment.
+        environments: those that the policy plays, by name; the main one first.
+        chat: turns messages into its tokens, and tells it the rules of the main environment.
+        pool: instances of the main environment, shared by all that plays.
+        facts: of the main environment.
+        rewarder: decides what the policy's actions earn; None leaves that to the environment.
         demonstrations: this rank's share of the scripted episodes that may be learned from.
         start: the adapter that the run begins with; None is the base.
 
@@ -85,15 +82,19 @@ class Experiment:
         self.tokenizer = load_tokenizer(config.policy)
         require_fitting_policy(config, self.tokenizer)
         require_labels_to_clone(config)
+        self.rewarder = _rewarder(config)
         for check in checks:
             check(config, self.tokenizer)
         self.run = run = Run(config, resume)
-        self.pool = EnvironmentPool(played_environment(config))
-        self.facts = self._ask_environment()
-        self.chat = build_chat(config, self.tokenizer, self.facts.instructions)
+        self.environments = {
+            name: EnvironmentSetup.of(config, environment, self.tokenizer)
+            for name, environment in config.environments.items()
+        }
+        main = self.environments[MAIN]
+        self.pool, self.facts, self.chat = main.pool, main.facts, main.chat
         tasks = self.facts.tasks_of("train")
         self.demonstrations = learnable(
-            demonstrations(config, self.chat, run.store, tasks, self.pool)
+            demonstrations(config, self.chat, run.store, tasks, self.pool, self.rewarder)
         )
         self.start: Path | None = cloned_start(
             config,
@@ -103,24 +104,14 @@ class Experiment:
             lambda *update: run.log_start("cloning", "cloning/validation_loss", *update),
         )
 
-    def _ask_environment(self) -> EnvironmentFacts:
-        """What the environment says of itself, and shows first; it stays for whoever plays next."""
-        environment = make_environment(self.pool.config)
-        with self.pool.discarding_on_error(environment):
-            facts = EnvironmentFacts.of(environment, look=True)
-        self.pool.give_back(environment)
-        return facts
-
     @cached_property
     def rollouts(self) -> Rollouts:
         """Sampler and runner, started when they are first asked for."""
         folder = self.run.folder / "sampler_adapter"
+        given = (self.config, self.environments, folder, self.rewarder)
         if self.config.rollout.staleness and isinstance(self.config, TrainingConfig):
-            iterations = self.config.iterations
-            return AsynchronousRollouts(
-                self.config, self.chat, folder, self.facts, self.pool, iterations
-            )
-        return Rollouts(self.config, self.chat, folder, self.facts, self.pool)
+            return AsynchronousRollouts(*given, self.config.iterations)
+        return Rollouts(*given)
 
     @cached_property
     def memory(self) -> Replay:
@@ -144,10 +135,18 @@ class Experiment:
         memory.extend(found.episodes)
         return memory
 
-    @cached_property
+    @property
     def panel(self) -> Panel:
-        """What is played in an evaluation."""
-        return evaluation_panel(self.config, self.facts)
+        """What is played in an evaluation of the main environment."""
+        return self.panels[MAIN]
+
+    @cached_property
+    def panels(self) -> dict[str, Panel]:
+        """What is played in an evaluation of each environment, by its name."""
+        return {
+            name: evaluation_panel(each.config, each.facts)
+            for name, each in self.environments.items()
+        }
 
     def policy_learner(self, config: UpdateConfig) -> PolicyLearner:
         """The policy, which begins with the start, under an engine.
@@ -221,5 +220,16 @@ class Experiment:
         """End the sampler, the environments and the metrics."""
         if "rollouts" in vars(self):
             self.rollouts.close()
-        self.pool.close()
+        for environment in self.environments.values():
+            environment.pool.close()
         self.run.close()
+
+
+def _rewarder(config: StartingConfig) -> NamedRewarder | None:
+    """The rewarder that a configuration names, if it does.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    section = config.rewards if isinstance(config, TrainingConfig) else None
+    return build_rewarder(section) if section is not None else None

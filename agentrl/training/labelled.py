@@ -18,6 +18,7 @@ from agentrl.config import (
     RunConfig,
     SearchingConfig,
     StartingConfig,
+    TrainingConfig,
     read_saved,
 )
 from agentrl.data.labels import LabelStore, check_step, find_labels
@@ -56,11 +57,18 @@ def require_labels_for_critic(
 
     Raises:
         ConfigError: there are none, or they were searched in another environment, with other
-            prompts, from another distribution or discount, or on the tasks of the evaluation.
+            prompts, from another distribution or discount, or on the tasks of the evaluation; or a
+            rewarder decides what the critic learns.
     """
     if labels is None:
         return
     key = "critic.labels.folder"
+    if isinstance(config, TrainingConfig) and config.rewards is not None:
+        raise ConfigError(
+            f"{key}: the Q-values of a search are sums of the environment's rewards, and this "
+            f"run's critic learns those that rewards.type={config.rewards.type} decides. Leave "
+            "one of the two sections out: critic.labels=null or rewards=null."
+        )
     job = _job(key, labels.folder)
     _require_equal(key, job, config, (*_PROMPTS, *_DISTRIBUTION))
     paid = job.search.bootstrap_value

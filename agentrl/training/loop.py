@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from agentrl.config import TrainingConfig
+from agentrl.config import MAIN, TrainingConfig
 from agentrl.errors import TokenMismatchError
 from agentrl.files import MASK
 from agentrl.training.algorithm import Algorithm, Metrics, OfflineAlgorithm, OnlineAlgorithm
-from agentrl.training.evaluations import evaluate_now, evaluations_before, report
+from agentrl.training.evaluations import (
+    evaluate_now,
+    evaluations_before,
+    report,
+    report_beside,
+)
 from agentrl.training.experiment import Experiment
 from agentrl.training.rollouts import Played
 
@@ -51,23 +56,23 @@ class Loop(ABC):
     ) -> None:
         self.experiment, self.config = experiment, config
         self.policy, self.parts_of = algorithm.policy, algorithm
+        self._evaluations: dict[str, list[Evaluation]] = {}
 
     def run(self) -> None:
         """All iterations, evaluated before and after, and the report."""
         run, config = self.experiment.run, self.config
         counters = run.counters
         self._start()
-        panel = self.experiment.panel
-        evaluations = evaluations_before(config, panel, counters.iteration)
-        evaluations += self._evaluate_if_due()
+        self._read_evaluations()
+        self._evaluate_if_due()
         while counters.iteration < config.iterations:
             counters.iteration += 1
             run.seed_torch(counters.iteration)
             run.log(counters.iteration, config.iterations, self.iterate(counters.iteration))
             if self._is_due(config.checkpoint.every):
                 self.experiment.save(self.parts_of)
-            evaluations += self._evaluate_if_due()
-        report(config, evaluations, run.folder, run.folder / "latest")
+            self._evaluate_if_due()
+        self._report()
 
     def _start(self) -> None:
         run = self.experiment.run
@@ -83,14 +88,34 @@ class Loop(ABC):
         iteration = self.experiment.run.counters.iteration
         return iteration == self.config.iterations or bool(every and iteration % every == 0)
 
-    def _evaluate_if_due(self) -> list[Evaluation]:
+    def _read_evaluations(self) -> None:
+        """Begin each environment's results with those that a resumed run left before."""
+        iteration = self.experiment.run.counters.iteration
+        self._evaluations = {
+            name: evaluations_before(self.config, panel, iteration, name)
+            for name, panel in self.experiment.panels.items()
+        }
+
+    def _evaluate_if_due(self) -> None:
         """An evaluation at the start, the end, and every `evaluation.every` iterations."""
         experiment, iteration = self.experiment, self.experiment.run.counters.iteration
         if iteration and not self._is_due(self.config.evaluation.every):
-            return []
+            return
         if self.policy.changed:
             experiment.publish(self.policy)
-        return [evaluate_now(self.config, experiment.rollouts, experiment.panel, iteration)]
+        for name, panel in experiment.panels.items():
+            found = evaluate_now(
+                self.config, experiment.rollouts, panel, iteration, environment=name
+            )
+            self._evaluations[name].append(found)
+
+    def _report(self) -> None:
+        """Show the results of each environment, those of the main one last."""
+        folder, environments = self.experiment.run.folder, self.experiment.environments
+        for name, found in self._evaluations.items():
+            if name != MAIN:
+                report_beside(environments[name].config, found, name)
+        report(self.config, self._evaluations[MAIN], folder, folder / "latest")
 
     @abstractmethod
     def begin(self) -> None:

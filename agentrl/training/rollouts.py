@@ -13,22 +13,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agentrl.config import RunConfig
+from agentrl.config import MAIN, RunConfig
 from agentrl.data.episode_table import EpisodeTable
 from agentrl.data.segment import Segment, candidate, learnable, segments_of, utterance
 from agentrl.distributed import barrier, gather, rank, total, world_size
 from agentrl.errors import EnvironmentFaultError
 from agentrl.files import MASK
 from agentrl.learners.policy import PolicyLearner
-from agentrl.rollout.build import EnvironmentFacts, build_runner
-from agentrl.rollout.chat import Chat
-from agentrl.rollout.environment_pool import EnvironmentPool
+from agentrl.rollout.build import EnvironmentSetup, build_runner, runner_with
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.groups import split_groups
+from agentrl.rollout.rewards import NamedRewarder
 from agentrl.rollout.sampler import Request
-from agentrl.rollout.scripted import draw_specs
+from agentrl.rollout.tasks import TaskSource, task_source
 from agentrl.rollout.weight_sync import Probe, sync_weights
-from agentrl.trajectory import EndReason, Trajectory
+from agentrl.training.rollout_metrics import by_environment, mean_reward, staleness, summary
+from agentrl.trajectory import Trajectory
 
 PROBE_TOKENS = 16
 
@@ -39,12 +39,14 @@ class Play:
 
     Attributes:
         trajectories: in the order of the specs.
+        environments: of each of them the name of its environment among those of the run.
         seconds: from the first prompt to the last answer.
         prompt_tokens: of all prompts.
         cached_tokens: those of them that the engine had computed before.
     """
 
     trajectories: list[Trajectory]
+    environments: list[str]
     seconds: float
     prompt_tokens: int
     cached_tokens: int
@@ -55,19 +57,30 @@ class Played:
 
     Args:
         trajectories: all of them, failed ones included.
+        environments: of each of them the name of its environment among those of the run; by
+            default that of the main one.
         metrics: ``rollout/...``, over all ranks.
         stale: whether an older version of the policy sampled some of them.
 
     Attributes:
         episodes: those that may be learned from: not failed, at least one turn.
+        environments: of each of the episodes the name of its environment.
         segments: of the episodes, in order.
     """
 
     def __init__(
-        self, trajectories: list[Trajectory], metrics: Mapping[str, float], *, stale: bool
+        self,
+        trajectories: list[Trajectory],
+        metrics: Mapping[str, float],
+        *,
+        stale: bool,
+        environments: Sequence[str] | None = None,
     ) -> None:
         self.trajectories, self.metrics, self.stale = trajectories, metrics, stale
         self.episodes: list[Trajectory] = learnable(trajectories)
+        names = environments or [MAIN] * len(trajectories)
+        pairs = zip(trajectories, names, strict=True)
+        self.environments = [name for trajectory, name in pairs if learnable([trajectory])]
         self.segments: list[Segment] = segments_of(self.episodes)
 
     @cached_property
@@ -77,35 +90,44 @@ class Played:
 
     @cached_property
     def groups(self) -> Tensor:
-        """[E], a number for each episode, shared by those of equal task and seed."""
-        names = [(e.environment, e.task, e.seed) for e in self.episodes]
+        """[E], a number for each episode, shared by those of equal environment, task and seed."""
+        pairs = zip(self.environments, self.episodes, strict=True)
+        names = [(environment, e.task, e.seed) for environment, e in pairs]
         numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
         return torch.tensor([numbers[name] for name in names])
 
 
 class Rollouts:
-    """Sampler and runner of this rank, following the policy that is being trained.
+    """Sampler and runners of this rank, following the policy that is being trained.
+
+    There is one sampler, and a runner for each environment.
 
     Args:
         config: of the run.
-        chat: of the policy's tokenizer.
+        environments: those that the policy plays, by name, the main one among them.
         folder: the adapter that the sampler reads is written here.
-        facts: of the environment, with the first observation.
-        pool: environments to play in.
+        rewarder: decides the rewards of an iteration's episodes; None leaves them as they are.
     """
 
     def __init__(
         self,
         config: RunConfig,
-        chat: Chat,
+        environments: Mapping[str, EnvironmentSetup],
         folder: Path,
-        facts: EnvironmentFacts,
-        pool: EnvironmentPool,
+        rewarder: NamedRewarder | None = None,
     ) -> None:
-        self.config, self.chat, self.folder = config, chat, folder
-        self.sampler, self.runner = build_runner(config, chat, pool)
-        self._tasks = facts.tasks_of("train")
-        prompt = tuple(chat.begin(facts.observation))
+        self.config, self.folder, self.rewarder = config, folder, rewarder
+        main = environments[MAIN]
+        self.chat = main.chat
+        self.sampler, runner = build_runner(main.config, main.chat, main.pool)
+        self.runners = {MAIN: runner} | {
+            name: runner_with(each.config, self.sampler, each.chat, each.pool)
+            for name, each in environments.items()
+            if name != MAIN
+        }
+        tasks = {name: each.facts.tasks_of("train") for name, each in environments.items()}
+        self.tasks: TaskSource = task_source(config, tasks)
+        prompt = tuple(main.chat.begin(main.facts.observation))
         length = min(PROBE_TOKENS, config.sampler.max_new_tokens)
         self.probe = Probe(prompt, prompt[-length:])
 
@@ -119,16 +141,14 @@ class Rollouts:
         Raises:
             EnvironmentFaultError: more episodes failed than `rollout.max_failed_share` allows, or
                 all of a rank.
+            RewarderError: the rewarder broke.
         """
         title = f"iteration {iteration}"
         return self.reported(self.play_mine(self.specs(iteration), None, title), version)
 
     def specs(self, iteration: int) -> list[EpisodeSpec]:
         """An iteration's episodes, those of all ranks."""
-        seed = np.random.SeedSequence([self.config.seed, iteration]).generate_state(1)
-        wanted = self.config.rollout
-        groups = wanted.episodes // wanted.group_size
-        return draw_specs(self._tasks, groups, int(seed[0]), wanted.group_size)
+        return self.tasks.specs(iteration)
 
     def play_mine(
         self, specs: Sequence[EpisodeSpec], temperature: float | None, title: str | None
@@ -137,13 +157,28 @@ class Rollouts:
         sampler, begin = self.sampler, time.monotonic()
         read, cached = sampler.prompt_tokens, sampler.cached_tokens
         mine = [specs[position] for position in split_groups(specs, world_size())[rank()]]
-        trajectories = self.runner.play(mine, temperature=temperature, progress=title)
+        trajectories = self._play_each_environment(mine, temperature, title)
         seconds = time.monotonic() - begin
         read, cached = sampler.prompt_tokens - read, sampler.cached_tokens - cached
-        return Play(trajectories, seconds, read, cached)
+        names = [spec.environment for spec in mine]
+        return Play(trajectories, names, seconds, read, cached)
+
+    def _play_each_environment(
+        self, specs: Sequence[EpisodeSpec], temperature: float | None, title: str | None
+    ) -> list[Trajectory]:
+        """Play the specs, one environment after the other; gives the episodes in their order."""
+        played: dict[int, Trajectory] = {}
+        for name in dict.fromkeys(spec.environment for spec in specs):
+            own = {n: spec for n, spec in enumerate(specs) if spec.environment == name}
+            shown = title if title is None or len(self.runners) == 1 else f"{title}, {name}"
+            found = self.runners[name].play(
+                list(own.values()), temperature=temperature, progress=shown
+            )
+            played |= zip(own, found, strict=True)
+        return [played[number] for number in range(len(specs))]
 
     def reported(self, play: Play, version: int) -> Played:
-        """The episodes with their metrics over all ranks, which all call it.
+        """The episodes, rewarded, with their metrics over all ranks, which all call it.
 
         Args:
             play: of this rank.
@@ -151,6 +186,7 @@ class Rollouts:
 
         Raises:
             EnvironmentFaultError: as `play`.
+            RewarderError: the rewarder broke.
         """
         trajectories = play.trajectories
         metrics = summary(trajectories, play.seconds)
@@ -160,7 +196,14 @@ class Rollouts:
         self._check_failures(trajectories, metrics["rollout/failed_fraction"])
         mean, largest = staleness(trajectories, version)
         metrics |= {"rollout/staleness_mean": mean, "rollout/staleness_max": largest}
-        return Played(trajectories, metrics, stale=largest > 0)
+        if len(self.runners) > 1:
+            metrics |= by_environment(trajectories, play.environments, list(self.runners))
+        if self.rewarder is not None:
+            begin = time.monotonic()
+            trajectories = self.rewarder.applied(trajectories)
+            metrics["rewards/seconds"] = max(gather(time.monotonic() - begin))
+            metrics["rewards/return"] = mean_reward(trajectories)
+        return Played(trajectories, metrics, stale=largest > 0, environments=play.environments)
 
     def play_specs(
         self, specs: Sequence[EpisodeSpec], temperature: float | None, title: str
@@ -248,7 +291,8 @@ class Rollouts:
 
     def close(self) -> None:
         """End the environments and the sampler."""
-        self.runner.close()
+        for runner in self.runners.values():
+            runner.close()
         self.sampler.close()
 
     def _check_failures(self, trajectories: Sequence[Trajectory], share: float) -> None:
@@ -266,54 +310,3 @@ class Rollouts:
                 f"{self.config.rollout.episodes} / rollout.group_size="
                 f"{self.config.rollout.group_size} for {world_size()} ranks)."
             )
-
-
-def summary(trajectories: Sequence[Trajectory], seconds: float) -> dict[str, float]:
-    """What an iteration's episodes show, over all ranks; failed ones count only as failed."""
-    valid = [t for t in trajectories if t.end_reason is not EndReason.FAILED]
-    turns = [turn for t in valid for turn in t.turns]
-    sums = total(
-        [
-            len(trajectories),
-            len(valid),
-            sum(t.total_reward for t in valid),
-            sum(t.success for t in valid),
-            len(turns),
-            sum(not turn.valid for turn in turns),
-            sum(len(turn.action_ids) for turn in turns),
-            sum(turn.finish_reason == "length" for turn in turns),
-            sum(t.end_reason is EndReason.TRUNCATED for t in valid),
-            sum(t.retries for t in trajectories),
-            seconds / world_size(),
-        ]
-    )
-    episodes, played, reward, success, all_turns, invalid, tokens, cut, truncated, *rest = sums
-    retries, time_taken = rest
-    played_, turns_ = max(played, 1), max(all_turns, 1)
-    return {
-        "rollout/return": reward / played_,
-        "rollout/success": success / played_,
-        "rollout/turns": all_turns / played_,
-        "rollout/invalid_fraction": invalid / turns_,
-        "rollout/length_limit_fraction": cut / turns_,
-        "rollout/truncated_fraction": truncated / played_,
-        "rollout/failed_fraction": 1.0 - played / max(episodes, 1),
-        "rollout/retries": retries,
-        "rollout/tokens": tokens,
-        "rollout/tokens_per_second": tokens / max(time_taken, 1e-9),
-    }
-
-
-def staleness(trajectories: Sequence[Trajectory], version: int) -> tuple[float, float]:
-    """By how many versions the policy is ahead of those that sampled, over the turns of all ranks.
-
-    Args:
-        trajectories: of this rank.
-        version: of the policy now.
-
-    Returns:
-        Mean and maximum; 0 without turns.
-    """
-    behind = [version - turn.policy_version for t in trajectories for turn in t.turns]
-    summed, turns = total([sum(behind), len(behind)])
-    return summed / max(turns, 1), float(max(gather(max(behind, default=0))))

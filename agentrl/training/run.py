@@ -38,6 +38,7 @@ MAY_CHANGE = (
     "rollout.retries",
     "rollout.threads",
     "environment.isolation",
+    "mixture.*.environment.isolation",
     "sampler.backend",
     "sampler.mismatch_limit",
     "sampler.probe_tolerance",
@@ -234,6 +235,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 _SHOWN = {
     "return": "rollout/return",
+    "rewarded return": "rewards/return",
     "success": "rollout/success",
     "invalid": "rollout/invalid_fraction",
     "loss": "actor/loss",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentrl.config import PolicyConfig, StartingConfig
+from agentrl.config import DemonstrationsConfig, PolicyConfig, StartingConfig
 from agentrl.data.segment import Segment, learnable, segments_of
 from agentrl.data.store import TrajectoryStore
 from agentrl.distributed import barrier, gather, rank, world_size
@@ -19,6 +19,7 @@ from agentrl.models.policy import Policy
 from agentrl.rollout.build import build_context
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.environment_pool import EnvironmentPool
+from agentrl.rollout.rewards import NamedRewarder
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.training.labelled import searched_actions
 from agentrl.trajectory import Trajectory
@@ -36,8 +37,12 @@ def demonstrations(
     store: TrajectoryStore,
     tasks: Sequence[int],
     pool: EnvironmentPool,
+    rewarder: NamedRewarder | None = None,
 ) -> list[Trajectory]:
     """This rank's share of the scripted episodes; played once, then read from the store.
+
+    A rewarder decides their rewards as it does those of the policy's own episodes: a critic learns
+    from both. `trainers/bc.py` has none, so episodes that it stored are rewarded here.
 
     Args:
         config: of the run; without the section ``demonstrations`` there are none.
@@ -45,16 +50,40 @@ def demonstrations(
         store: of the run.
         tasks: that they are drawn from.
         pool: environments to play in.
+        rewarder: of the run, if it has one.
 
     Raises:
         ConfigError: the environment has no scripted agent, or an action is too long.
+        RewarderError: the rewarder broke.
     """
     wanted = config.demonstrations
     if wanted is None:
         return []
     name = f"{DEMONSTRATIONS}-rank-{rank():02d}-of-{world_size():02d}"
     if all(gather(name in store.names())):
-        return list(store.read([name]))
+        played = list(store.read([name]))
+        if rewarder is None or _rewarded(played):
+            return played
+    else:
+        played = _play_demonstrations(config, wanted, chat, tasks, pool)
+    if rewarder is not None:
+        played = rewarder.applied(played)
+    store.append(name, played)
+    return played
+
+
+def _play_demonstrations(
+    config: StartingConfig,
+    wanted: DemonstrationsConfig,
+    chat: Chat,
+    tasks: Sequence[int],
+    pool: EnvironmentPool,
+) -> list[Trajectory]:
+    """This rank's share of the scripted episodes.
+
+    Raises:
+        ConfigError: as `demonstrations`; or a rank has none to learn from.
+    """
     specs = draw_specs(tasks, wanted.episodes, wanted.seed)
     played = play_scripted(
         config.environment,
@@ -70,8 +99,13 @@ def demonstrations(
             "A rank has no demonstration to learn from: raise demonstrations.episodes above the "
             "number of ranks, or look at what the episodes' errors say."
         )
-    store.append(name, played)
     return played
+
+
+def _rewarded(episodes: Sequence[Trajectory]) -> bool:
+    """Whether a rewarder has decided the rewards of the episodes that did not fail."""
+    turns = [turn for episode in learnable(episodes) for turn in episode.turns]
+    return all(turn.environment_reward is not None for turn in turns)
 
 
 def given_adapter(policy: PolicyConfig) -> Path | None:

@@ -38,8 +38,8 @@ def normalised_score(mean_return: float, anchors: Anchors) -> float:
 
     A return outside the anchors goes on along the line of its half.
 
-    >>> normalised_score(-10.0, Anchors(-20.0, -15.0, 0.0))
-    66.66666666666667
+    >>> round(normalised_score(-10.0, Anchors(-20.0, -15.0, 0.0)), 2)
+    66.67
     """
     if mean_return < anchors.data_mean:
         return 50.0 * (mean_return - anchors.minimum) / (anchors.data_mean - anchors.minimum)

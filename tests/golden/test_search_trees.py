@@ -22,7 +22,7 @@ CASES: dict[str, tuple[EpisodeSpec, dict[str, Any]]] = {
     "puct": (EpisodeSpec(1, 2), {"iterations": 30, "selection": "puct", "exploration": 1.0}),
     "ends left out": (
         EpisodeSpec(2, 3),
-        {"iterations": 30, "ends": "leave_out", "max_turns": 3, "beyond": -0.5},
+        {"iterations": 30, "ends": "leave_out", "max_turns": 3, "bootstrap_value": -0.5},
     ),
     "half a critic": (
         EpisodeSpec(0, 4),

@@ -15,11 +15,13 @@ from house import PACKAGES, RunPython
 TORCH_IS_THE_SUBJECT = {
     "agentrl.algorithms.*": "maths on tensors",
     "agentrl.data.collate": "where episodes become tensors",
+    "agentrl.data.episode_table": "tensors over whole episodes",
+    "agentrl.distributed": "the process group",
+    "agentrl.learners.*": "models under the training engine",
     "agentrl.models.critic": "a torch module",
     "agentrl.models.policy": "a torch module",
     "agentrl.models.q_model": "a torch module",
-    "agentrl.training.*": "the training engine and what runs on it",
-    "agentrl.training.evaluations": "evaluation inside a training run",
+    "agentrl.training.*": "what runs on the training engine",
 }
 """Modules that import torch, and why; every other one loads without it."""
 

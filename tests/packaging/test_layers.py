@@ -31,6 +31,42 @@ def _layer(module: str, layers: Layers) -> str | None:
     return next((package for package in layers if _within(module, package)), None)
 
 
+def _graph(module_files: Mapping[str, Path]) -> dict[str, set[str]]:
+    """Each module, to those that it imports, deferred imports and those for types included.
+
+    ``from package import name`` imports the module of that name, or else the package itself.
+    """
+    graph: dict[str, set[str]] = {}
+    for module, file in module_files.items():
+        found = graph[module] = set()
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+                found.update(n if n in module_files else node.module or "" for n in names)
+        found &= module_files.keys() - {module}
+    return graph
+
+
+def _circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that reach each other through their imports."""
+    reached: dict[str, set[str]] = {}
+    for module in graph:
+        reached[module], waiting = set(), list(graph[module])
+        while waiting:
+            found = waiting.pop()
+            if found not in reached[module]:
+                reached[module].add(found)
+                waiting += graph[found]
+    circles = {
+        tuple(sorted(m for m in reached[module] if module in reached[m]))
+        for module in graph
+        if module in reached[module]
+    }
+    return [list(circle) for circle in sorted(circles)]
+
+
 def _imports(file: Path) -> Iterator[tuple[int, str]]:
     """Line and module of every import, wherever in the file it stands."""
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
@@ -63,6 +99,25 @@ def test_imports_keep_to_the_layers(layers: Layers, module_files: Mapping[str, P
     ]
 
     assert offences == []
+
+
+def test_no_modules_import_each_other_in_a_circle(module_files: Mapping[str, Path]) -> None:
+    assert _circles(_graph(module_files)) == []
+
+
+def test_a_circle_through_a_deferred_import_is_found(tmp_path: Path) -> None:
+    texts = {
+        "p.a": "from p import b\n",
+        "p.b": "def late():\n    import p.c\n",
+        "p.c": "if TYPE_CHECKING:\n    from p.a import A\n",
+        "p.d": "from p.a import A\n",
+        "p": "",
+    }
+    files = {name: tmp_path / f"{name}.py" for name in texts}
+    for name, text in texts.items():
+        files[name].write_text(text, "utf-8")
+
+    assert _circles(_graph(files)) == [["p.a", "p.b", "p.c"]]
 
 
 def test_the_package_itself_imports_nothing(module_files: Mapping[str, Path]) -> None:
@@ -99,7 +154,7 @@ def test_every_module_of_the_library_has_its_line(
 
 
 def test_an_import_against_the_layers_is_found(tmp_path: Path) -> None:
-    layers = {"agentrl.errors": (), "agentrl.data": ("agentrl.errors",), "agentrl.training": ()}
+    layers = {"agentrl.errors": (), "agentrl.data": ("agentrl.errors",), "agentrl.learners": ()}
     file = tmp_path / "store.py"
     file.write_text(
         "from agentrl.errors import DataError\n"

@@ -55,7 +55,8 @@ def test_the_unpacked_wheel_finds_its_own_data(
     zipfile.ZipFile(wheel).extractall(installed)
     program = (
         "import agentrl.config, environments, gymnasium\n"
-        "config = agentrl.config.load_config('wordle_smollm2_360m.yaml')\n"
+        "read = agentrl.config.read_config\n"
+        "config = read(agentrl.config.RunConfig, 'wordle_smollm2_360m.yaml')\n"
         "env = gymnasium.make(config.environment.id, **config.environment.arguments)\n"
         "print(agentrl.config.__file__, env.reset(seed=0)[1]['task'])"
     )

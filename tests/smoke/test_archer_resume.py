@@ -18,22 +18,22 @@ from agentrl.evaluation.result import read_results
 from agentrl.metrics import read_metrics
 
 SIGKILLED = -9
-TRAINING = "agentrl.training"
+TRAINING, LEARNERS = "agentrl.training", "agentrl.learners"
 PLACES = {
-    "while cloning": (f"{TRAINING}.run:Run.log_cloning", 3),
-    "while the critic is pretrained": (f"{TRAINING}.run:Run.log_pretraining", 2),
-    "before the evaluation of the start": ("agentrl.training.evaluations:write_results", 1),
-    "after rollouts were stored": (f"{TRAINING}.critic_learner:CriticLearner.assess", 3),
-    "in the middle of the critic": (f"{TRAINING}.critic_learner:CriticLearner.update", 9),
-    "in the middle of the actor": (f"{TRAINING}.actor_learner:PolicyLearner.improve", 2),
-    "half way through a checkpoint": (f"{TRAINING}.engine:Engine.save", 4),
+    "while cloning": (f"{TRAINING}.run:Run.log_start", 3),
+    "while the critic is pretrained": (f"{TRAINING}.run:Run.log_start", 8),
+    "before the evaluation of the start": (f"{TRAINING}.evaluations:write_results", 1),
+    "after rollouts were stored": (f"{LEARNERS}.critic:CriticLearner.assess", 3),
+    "in the middle of the critic": (f"{LEARNERS}.critic:CriticLearner.update", 9),
+    "in the middle of the actor": (f"{LEARNERS}.policy:PolicyLearner.improve", 2),
+    "half way through a checkpoint": (f"{LEARNERS}.engine:Engine.save", 4),
     "right before a checkpoint's rename": (f"{TRAINING}.checkpoint:_flush", 2),
     "right after a checkpoint's rename": (
         f"{TRAINING}.checkpoint:Checkpoints._point_latest_at",
         2,
     ),
     "right after a checkpoint": (f"{TRAINING}.checkpoint:Checkpoints._prune", 2),
-    "before the last evaluation": ("agentrl.training.evaluations:write_results", 2),
+    "before the last evaluation": (f"{TRAINING}.evaluations:write_results", 2),
 }
 FAST = ("after rollouts were stored",)
 SETTINGS: dict[str, Any] = {"iterations": 3, "checkpoint": {"every": 2}}
@@ -87,7 +87,7 @@ def test_a_lagging_mask_is_resumed_and_evaluated(tiny_policy: Path, tmp_path: Pa
         folder.mkdir()
     whole, killed = (write_config(folder, tiny_policy, **SETTINGS) for folder in folders)
     succeed(archer, whole, *masked)
-    place = (f"{TRAINING}.actor_learner:PolicyLearner.improve", 2)
+    place = (f"{LEARNERS}.policy:PolicyLearner.improve", 2)
     assert in_process(archer, killed, *masked, kill_at=place)[0] == SIGKILLED
     succeed(archer, killed, *masked, "--resume")
     run = folders[1] / "runs" / "tiny"
@@ -160,9 +160,12 @@ def assert_same_run(found: Path, expected: Path) -> None:
     assert_same_files(found, expected)
     assert weights(found) == weights(expected)
     for name in ("actor", "critic"):
-        state = f"latest/{name}/state/mp_rank_00_model_states.pt"
+        state = f"latest/parts/{name}/state/mp_rank_00_model_states.pt"
         assert_same_values(load(found / state), load(expected / state))
-    assert_same_values(load(found / "latest/target.pt"), load(expected / "latest/target.pt"))
+    target = "latest/parts/critic/target.pt"
+    assert_same_values(load(found / target), load(expected / target))
+    done = "latest/parts/warmup/warmup.json"
+    assert (found / done).read_bytes() == (expected / done).read_bytes()
     for part in (".", "start/cloning", "start/critic"):
         assert untimed(found / part) == untimed(expected / part)
     stores = [TrajectoryStore(folder / "trajectories") for folder in (found, expected)]

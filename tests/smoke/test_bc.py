@@ -44,13 +44,17 @@ def test_cloned_then_trained(tiny_policy: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [["cloning=null", "demonstrations=null"], ["policy.adapter=somewhere"]]
+    ("settings", "message"),
+    [
+        (["cloning=null", "demonstrations=null"], "Behaviour cloning needs the sections"),
+        (["policy.adapter=somewhere"], "cloning has no effect with policy.adapter"),
+        (["demonstrations=null"], "cloning can do nothing without demonstrations"),
+    ],
 )
-def test_nothing_to_clone(settings: list[str], tiny_policy: Path, tmp_path: Path) -> None:
-    config = write_config(
-        tmp_path, tiny_policy, **({} if len(settings) == 1 else {"cloning": None})
-    )
-    code, output = in_process(bc, config, "critic.pretraining_updates=0", *settings)
+def test_nothing_to_clone(
+    settings: list[str], message: str, tiny_policy: Path, tmp_path: Path
+) -> None:
+    code, output = in_process(bc, write_config(tmp_path, tiny_policy), *settings)
     assert code == 2
-    assert "Behaviour cloning needs the sections" in output and "Traceback" not in output
+    assert message in output and "Traceback" not in output
     assert not (tmp_path / "runs").exists()

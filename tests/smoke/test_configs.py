@@ -10,8 +10,16 @@ from pathlib import Path
 import gymnasium
 import pytest
 from gymnasium.envs.registration import load_env_creator
+from trainer_schemas import trainer_schemas
 
-from agentrl.config import CONFIG_FOLDER, RunConfig, find_file, load_config
+from agentrl.config import (
+    CONFIG_FOLDER,
+    RunConfig,
+    find_file,
+    read_config,
+    read_yaml,
+    settings_left_out,
+)
 from agentrl.errors import ConfigError
 
 RUNS = sorted(path.name for path in CONFIG_FOLDER.glob("*.yaml"))
@@ -26,9 +34,14 @@ DECIDED_BY_THE_RUN = {
 }
 
 
+def of_its_trainer(name: str) -> RunConfig:
+    """A configuration as the trainer that it names reads it."""
+    return read_config(trainer_schemas()[read_yaml(CONFIG_FOLDER / name)["algorithm"]], name)
+
+
 @pytest.fixture(params=RUNS)
 def config(request: pytest.FixtureRequest) -> RunConfig:
-    return load_config(request.param)
+    return of_its_trainer(request.param)
 
 
 def test_there_are_configurations_for_models_of_several_sizes() -> None:
@@ -38,9 +51,14 @@ def test_there_are_configurations_for_models_of_several_sizes() -> None:
         assert any(part in name for name in RUNS), f"no configuration for {size}"
 
 
+def test_every_configuration_names_its_trainer_and_is_read_whole() -> None:
+    for name in RUNS:
+        assert settings_left_out(type(of_its_trainer(name)), name) == []
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_is_named_as_its_file(name: str) -> None:
-    assert load_config(name).name == Path(name).stem
+    assert of_its_trainer(name).name == Path(name).stem
 
 
 def test_the_environment_knows_every_argument(config: RunConfig) -> None:
@@ -75,4 +93,4 @@ def test_deepspeed_files_leave_the_update_to_the_run(name: str) -> None:
 
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"Did you mean 'webshop_smollm2_cpu.yaml'"):
-        load_config("webshop_smolm2_cpu.yaml")
+        read_config(RunConfig, "webshop_smolm2_cpu.yaml")

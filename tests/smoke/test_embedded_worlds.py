@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agentrl.config import PolicyConfig, SamplerConfig, load_config
+from agentrl.config import PolicyConfig, RunConfig, SamplerConfig, read_config
 from agentrl.isolation import make_environment
 from agentrl.models.locate import model_path
 from agentrl.models.policy import load_tokenizer
@@ -49,7 +49,7 @@ def test_most_replies_are_understood(
 
     (The two games of questions begin with the same text: the model asks for either at first.)
     """
-    config = load_config(name)
+    config = read_config(RunConfig, name)
     assert config.policy.model == POLICY.model
     with make_environment(config.environment) as world:
         specs = draw_specs(world.tasks("dev"), EPISODES, seed=0)

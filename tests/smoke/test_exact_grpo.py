@@ -85,14 +85,14 @@ def value_of(best_doors: dict[str, float]) -> float:
 
 @pytest.mark.slow
 def test_grpo_finds_the_optimum(base: Path, tmp_path: Path) -> None:
-    succeed(finds_the_optimum, base, tmp_path, "tokens")
+    print(succeed(finds_the_optimum, base, tmp_path, "tokens"))
 
 
 @pytest.mark.slow
 def test_grpo_finds_the_optimum_with_utterances(base: Path, tmp_path: Path) -> None:
-    succeed(finds_the_optimum, base, tmp_path, "utterances")
+    print(succeed(finds_the_optimum, base, tmp_path, "utterances"))
 
 
 @pytest.mark.slow
 def test_grpo_as_published_comes_near_the_optimum(base: Path, tmp_path: Path) -> None:
-    succeed(comes_near_the_optimum, base, tmp_path)
+    print(succeed(comes_near_the_optimum, base, tmp_path))

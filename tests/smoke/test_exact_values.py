@@ -18,7 +18,7 @@ import torch
 from processes import succeed
 from tabular import BEST_DOOR, DOORS, ROOMS, Array, exact_values, optimum, rooms, texts, visits
 
-from agentrl.config import CloningConfig, CriticConfig, HistoryConfig, PolicyConfig, RunConfig
+from agentrl.config import CloningConfig, CriticConfig, HistoryConfig, PolicyConfig
 from agentrl.data.replay import Replay
 from agentrl.data.segment import Segment, Step, candidate, learnable, segments_of
 from agentrl.distributed import initialize_distributed
@@ -133,7 +133,7 @@ class CriticProof:
         """As the trainer does: draws from the replay buffer, one update each.
 
         Args:
-            target_policy: V learns from doors drawn anew from it; None keeps the stored ones.
+            target_policy: V learns from doors freshly drawn from it; None keeps the stored ones.
         """
         replay = Replay(capacity=100_000)
         replay.extend(self.episodes)
@@ -142,10 +142,10 @@ class CriticProof:
             drawn = replay.draw_episodes(self.config.batch_size, generator)
             fresh = None
             if target_policy is not None:
-                fresh = self.anew(drawn, target_policy, generator)
+                fresh = self.fresh(drawn, target_policy, generator)
             self.learner.update(segments_of(drawn), fresh)
 
-    def anew(
+    def fresh(
         self, episodes: Sequence[Trajectory], policy: Array, generator: np.random.Generator
     ) -> list[Segment]:
         """A door from the policy for every turn of the episodes."""
@@ -220,7 +220,7 @@ def truncation_as_end_is_wrong(base: Path) -> None:
 def fresh_actions_value_another_policy(base: Path) -> None:
     """From a random agent's episodes, the values of a policy that mostly takes second doors."""
     policy = np.array([[0.2, 0.8]] * 4)
-    proof = CriticProof(base, 400, {}, value_target="fresh")
+    proof = CriticProof(base, 400, {})
     proof.learn(policy)
     found = proof.means()
     assert max(errors(found, exact_values(policy, DISCOUNT))) < TOLERANCE
@@ -284,9 +284,11 @@ def loop_finds_the_optimum(
     **actor: Any,
 ) -> None:
     """The trainer, from `START`: every room's best door gets a probability above 0.9."""
-    from trainers.archer import Archer
+    from agentrl.training.experiment import Experiment
+    from agentrl.training.loop import OnlineLoop
+    from trainers.archer import Archer, ArcherConfig
 
-    config = RunConfig.model_validate(
+    config = ArcherConfig.model_validate(
         {
             "name": objective,
             "output": str(output),
@@ -321,10 +323,11 @@ def loop_finds_the_optimum(
             "logging": {"tensorboard": False},
         }
     )
-    with closing(Archer(config, resume=False)) as archer:
+    with closing(Experiment(config, False, Archer.check)) as experiment:
+        archer = Archer(experiment, config)
         before = best_door_probabilities(archer)
         assert all(abs(p - START) < 0.1 for p in before.values())
-        archer.train()
+        OnlineLoop(experiment, archer, config).run()
         after = best_door_probabilities(archer) if mask is None else best_door_shares(archer)
     print({room: round(p, 3) for room, p in after.items()})
     assert after.keys() == set(ROOMS)
@@ -333,24 +336,26 @@ def loop_finds_the_optimum(
 
 def best_door_probabilities(archer: Any) -> dict[str, float]:
     """Mean probability of each room's best door over the states of new episodes."""
-    archer.synchronize()
+    rollouts, version = archer.experiment.rollouts, archer.experiment.run.counters.version
+    archer.experiment.synchronize(archer.policy)
     found: dict[str, list[float]] = {}
-    for episode in archer.rollouts.play(999_999, {}):
+    for episode in rollouts.play(999_999, version).trajectories:
         for turn in episode.turns:
-            action = archer.rollouts.chat.action_ids(BEST_DOOR[turn.observation])
+            action = rollouts.chat.action_ids(BEST_DOOR[turn.observation])
             ids = (*turn.prompt_ids, *action)
             allowed = Choices(turn.choices).along(action) if turn.choices else ()
             scores = (0.0,) * len(action)
             step = Step(0, len(turn.prompt_ids), len(ids), 0, 0.0, False, scores, allowed)
-            score = sum(archer.actor.score(Segment(ids, (step,), ())))
+            score = sum(archer.policy.score(Segment(ids, (step,), ())))
             found.setdefault(turn.observation, []).append(float(np.exp(score)))
     return {room: float(np.mean(chances)) for room, chances in found.items()}
 
 
 def best_door_shares(archer: Any) -> dict[str, float]:
     """How often each room's best door is said: a mask that leaves nothing else lets it alone."""
+    rollouts, version = archer.experiment.rollouts, archer.experiment.run.counters.version
     found: dict[str, list[bool]] = {}
-    for episode in archer.rollouts.play(999_999, {}):
+    for episode in rollouts.play(999_999, version).trajectories:
         for turn in episode.turns:
             right = turn.action == BEST_DOOR[turn.observation]
             found.setdefault(turn.observation, []).append(right)

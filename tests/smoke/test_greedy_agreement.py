@@ -9,17 +9,20 @@ import pytest
 import torch
 from processes import succeed
 
-from agentrl.config import RunConfig, load_config
-from agentrl.isolation import make_environment
+from agentrl.config import RunConfig, read_config
 from agentrl.models.locate import model_path
 from agentrl.models.policy import Policy, load_tokenizer
-from agentrl.rollout.build import build_chat, build_context
+from agentrl.rollout.build import ask_environment, build_chat, build_context
 from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.runner import Runner
 from agentrl.rollout.scripted import draw_specs
 from agentrl.trajectory import Trajectory
 
 GAMES = 200
+
+
+def wordle(*overrides: str) -> RunConfig:
+    return read_config(RunConfig, "wordle.yaml", ["policy.device=cpu", *overrides])
 
 
 def save_adapter(config: RunConfig, folder: Path) -> None:
@@ -34,9 +37,9 @@ def save_adapter(config: RunConfig, folder: Path) -> None:
 
 
 def play(config: RunConfig, adapter: Path) -> list[Trajectory]:
-    chat = build_chat(config, load_tokenizer(config.policy))
-    with closing(make_environment(config.environment)) as world:
-        specs = draw_specs(world.tasks("train"), GAMES, seed=0)
+    facts = ask_environment(config.environment)
+    chat = build_chat(config, load_tokenizer(config.policy), facts.instructions)
+    specs = draw_specs(facts.tasks_of("train"), GAMES, seed=0)
     path = model_path(config.policy.model)
     with closing(build_sampler(config.policy, config.sampler, path, chat.stop_id)) as sampler:
         sampler.load_adapter(adapter, 1)
@@ -47,12 +50,9 @@ def play(config: RunConfig, adapter: Path) -> list[Trajectory]:
 
 
 def engines_agree(folder: Path) -> None:
-    config = load_config("wordle.yaml", ["policy.device=cpu"])
+    config = wordle()
     save_adapter(config, folder)
-    games = [
-        play(load_config("wordle.yaml", ["policy.device=cpu", f"sampler.backend={engine}"]), folder)
-        for engine in ("vllm", "transformers")
-    ]
+    games = [play(wordle(f"sampler.backend={e}"), folder) for e in ("vllm", "transformers")]
     largest, same = 0.0, 0
     for ours, theirs in zip(*games, strict=True):
         said = [[turn.action_ids for turn in game.turns] for game in (ours, theirs)]

@@ -12,14 +12,15 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from agentrl.config import RunConfig
+from agentrl.agents.guidance import Guidance, build_scorer
 from agentrl.data.store import TrajectoryStore
-from agentrl.evaluation.guidance import Guidance, build_scorer
+from agentrl.learners.saved_critic import CRITIC
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
 from agentrl.models.q_model import QModel, save_q_model
 from agentrl.rollout.sampler import Completion
 from eval.__main__ import app
+from trainers.archer import ArcherConfig
 
 LORA = {"rank": 4, "alpha": 8}
 PROMPTS = [[4, 30, 31, 5], list(range(4, 40))]
@@ -34,8 +35,8 @@ def run(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's folder with a Q-model and a critic, both with random weights."""
     folder = tmp_path_factory.mktemp("runs") / "guided"
     settings = configuration(tiny_policy, folder)
-    config = RunConfig.model_validate(settings)
-    (folder / "latest").mkdir(parents=True)
+    config = ArcherConfig.model_validate(settings)
+    (folder / "latest" / CRITIC.parent).mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(settings), "utf-8")
     generator = torch.Generator().manual_seed(0)
     policy = Policy(config.policy)
@@ -47,12 +48,13 @@ def run(tiny_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     critic = CriticModel(config.critic, config.policy, None, load_tokenizer(config.policy), 0)
     for weights in critic.module.parameters():
         torch.nn.init.normal_(weights, std=0.1, generator=generator)
-    torch.save(critic.module.state_dict(), folder / "latest" / "target.pt")
+    torch.save(critic.module.state_dict(), folder / "latest" / CRITIC)
     return folder
 
 
 def configuration(model: Path, folder: Path) -> dict[str, Any]:
     return {
+        "algorithm": "archer",
         "name": folder.name,
         "output": str(folder.parent),
         "environment": {"id": "agentrl/Wordle-v0", "arguments": {"words": 40, "tries": 3}},
@@ -141,7 +143,7 @@ def test_another_adapter_replaces_no_results(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_q_model_scores_by_its_values(run: Path, tiny_policy: Path) -> None:
-    config = RunConfig.model_validate(configuration(tiny_policy, run))
+    config = ArcherConfig.model_validate(configuration(tiny_policy, run))
     tokenizer = load_tokenizer(config.policy)
     scorer = build_scorer("q_guided", Guidance(q_model=run, read_out="averaged"), config, tokenizer)
     model = QModel(run, config.policy, "averaged")
@@ -153,7 +155,7 @@ def test_with_beta_as_prior_weight_the_q_models_own_policy_chooses(
     run: Path, tiny_policy: Path
 ) -> None:
     """`Q + beta log pi_ref` is `beta log pi`, computed here by the trained policy alone."""
-    config = RunConfig.model_validate(configuration(tiny_policy, run))
+    config = ArcherConfig.model_validate(configuration(tiny_policy, run))
     tokenizer = load_tokenizer(config.policy)
 
     def scored(adapter: Path | None, prompt: list[int], ids: tuple[int, ...]) -> list[float]:
@@ -180,11 +182,11 @@ def test_the_critic_scores_by_q_of_what_would_be_said(run: Path, tiny_policy: Pa
     """Its value of a candidate is that of an episode in which it was said."""
     from agentrl.data.segment import Segment, Step
 
-    config = RunConfig.model_validate(configuration(tiny_policy, run))
+    config = ArcherConfig.model_validate(configuration(tiny_policy, run))
     tokenizer = load_tokenizer(config.policy)
     scorer = build_scorer("critic_guided", Guidance(critic=run), config, tokenizer)
     critic = CriticModel(config.critic, config.policy, None, tokenizer, 0)
-    critic.module.load_state_dict(torch.load(run / "latest" / "target.pt"))
+    critic.module.load_state_dict(torch.load(run / "latest" / CRITIC))
     critic.module.float().eval()
     for prompt, found, values in zip(PROMPTS, CANDIDATES, scorer(PROMPTS, CANDIDATES), strict=True):
         for completion, value in zip(found, values, strict=True):
@@ -208,7 +210,7 @@ def test_the_critic_scores_by_q_of_what_would_be_said(run: Path, tiny_policy: Pa
         ("mcts", ("--temperature", "0"), "at temperature 0 all are the same"),
         ("mcts", ("search.critic=nowhere",), "nowhere holds no critic"),
         ("mcts", ("search.ends=leave_out",), "is visited once and would never be taken"),
-        ("likeliest", ("--prior-weight", "0.1"), "is for agents with a scorer"),
+        ("likeliest", ("--prior-weight", "0.1"), "--prior-weight 0.1 has no effect on"),
     ],
 )
 def test_a_scorer_that_is_missing_is_named(
@@ -228,11 +230,11 @@ def test_a_two_tower_critic_is_refused(run: Path, tiny_policy: Path, tmp_path: P
     from agentrl.errors import ConfigError
 
     settings = configuration(tiny_policy, run) | {"critic": {"kind": "two_tower"}}
-    config = RunConfig.model_validate(settings)
+    config = ArcherConfig.model_validate(settings)
     tokenizer = load_tokenizer(config.policy)
     critic = CriticModel(config.critic, config.policy, None, tokenizer, 0)
-    (tmp_path / "latest").mkdir()
-    torch.save(critic.module.state_dict(), tmp_path / "latest" / "target.pt")
+    (tmp_path / "latest" / CRITIC.parent).mkdir(parents=True)
+    torch.save(critic.module.state_dict(), tmp_path / "latest" / CRITIC)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings), "utf-8")
     with pytest.raises(ConfigError, match=r"needs critic\.kind=causal"):
         build_scorer("critic_guided", Guidance(critic=tmp_path), config, tokenizer)

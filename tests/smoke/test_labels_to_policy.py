@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 from archer_runs import WORDLE, archer, launch, write_config
-from label_jobs import rooms_run, write_job
+from label_jobs import rooms_job, rooms_run, write_job
 from mcts_runs import job_config, mcts
 from processes import in_process, succeed
 from search_rooms import DISCOUNT, LIKELIER, finite_values, grow
@@ -33,10 +33,10 @@ from test_exact_values import (
 )
 from test_token_gradients import THREE_TURNS, TWO_TURNS, episode, gradients
 
-from agentrl.config import CriticConfig, PolicyConfig
+from agentrl.config import CriticConfig, CriticLabelsConfig, PolicyConfig
 from agentrl.data.collate import policy_batch
 from agentrl.data.labels import find_labels
-from agentrl.data.searched import searched_states
+from agentrl.data.searched import LabelledStep, searched_states
 from agentrl.data.segment import Segment, utterance
 from agentrl.distributed import initialize_distributed
 from agentrl.evaluation.result import read_results
@@ -50,7 +50,7 @@ from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.scripted import draw_specs
 from agentrl.search.labels import Source, step_rows
 from agentrl.search.tree import Tree
-from agentrl.training.labelled import LabelledStep, draw, labelled_steps
+from agentrl.training.labelled import draw, labelled_steps
 
 
 @pytest.fixture(scope="module")
@@ -84,20 +84,21 @@ def a_critic_of_labels_is_exact(
     context = Context(Chat(tokenizer), CONTEXT, UTTERANCE)
     specs = draw_specs(range(400), trees, seed=0)
     grown = grow(context, specs, concurrent=64, iterations=2, candidates=20)
-    folder = write_job(rooms_run(base, output, name="job"), grown)
+    folder = write_job(rooms_job(base, output, name="job"), grown)
     settings = {"learning_rate": 1.5e-3, "discount": DISCOUNT, **critic}
-    run = rooms_run(base, output, critic={**settings, "labels": {"folder": folder}})
-    labelled = labelled_steps(run, None)
-    built = CriticModel(run.critic, run.policy, None, tokenizer, seed=0)
-    learner = CriticLearner(built, run.critic, "zero0.json")
+    policy = rooms_run(base, output).policy
+    labelled = labelled_steps(policy, CriticLabelsConfig(folder=folder), None)
+    config = CriticConfig.model_validate(settings)
+    built = CriticModel(config, policy, None, tokenizer, seed=0)
+    learner = CriticLearner(built, config, "zero0.json")
     generator = np.random.default_rng(0)
     for _ in range(updates):
         learner.fit(draw(labelled, 128, generator))
     q, v = np.zeros((len(ROOMS), 2)), np.zeros(len(ROOMS))
     rooms_seen = [EpisodeSpec(task, seed=10_000) for task in range(len(ROOMS))]
     for room, doors in first_states(grow(context, rooms_seen, iterations=2, candidates=40)):
-        [(_, judged, value)] = learner.values(doors)
-        q[room], v[room] = judged.mean(dim=-1).numpy(), float(value.mean())
+        [(_, found, value)] = learner.values(doors)
+        q[room], v[room] = found.mean(dim=-1).numpy(), float(value.mean())
     assert max(errors((q, v), finite_values(SEARCHED))) < TOLERANCE
 
 
@@ -123,12 +124,10 @@ LABELLED = [
 ]
 
 
-def critic(model: Path, coefficient: float, size: int) -> CriticLearner:
+def critic(model: Path, size: int) -> CriticLearner:
     initialize_distributed()
     policy = PolicyConfig(model=str(model), device="cpu", context_length=64)
-    config = CriticConfig.model_validate(
-        {"micro_batch_size": size, "labels": {"folder": "x", "coefficient": coefficient}}
-    )
+    config = CriticConfig(micro_batch_size=size)
     model_ = CriticModel(config, policy, None, load_tokenizer(policy), seed=0)
     learner = CriticLearner(model_, config, "zero0.json")
     torch.manual_seed(1)
@@ -142,20 +141,20 @@ def an_update_adds_the_mean_of_the_labels(model: Path) -> None:
     segments = [episode(THREE_TURNS), episode(TWO_TURNS)]
     found = {}
     for size in (64, 2, 1):
-        both = critic(model, 0.5, size)
+        both = critic(model, size)
         metrics: list[dict[str, float]] = []
         found[size] = gradients(
             both,
             lambda learner=both, log=metrics: log.append(  # type: ignore[misc]
-                learner.update(segments, labelled=LABELLED)
+                learner.update(segments, labelled=LABELLED, label_coefficient=0.5)
             ),
         )
         [shown] = metrics
         td = shown["critic/q_loss"] + shown["critic/v_loss"]
         labels = shown["critic/label_q_loss"] + shown["critic/label_v_loss"]
         assert shown["critic/loss"] == pytest.approx(td + 0.5 * labels, rel=1e-5)
-        assert labels == pytest.approx(mean_error(critic(model, 0.5, size)), rel=1e-4)
-    stored, alone = critic(model, 0.5, 64), critic(model, 0.5, 64)
+        assert labels == pytest.approx(mean_error(critic(model, size)), rel=1e-4)
+    stored, alone = critic(model, 64), critic(model, 64)
     parts = [gradients(stored, partial(stored.update, segments))]
     parts.append(gradients(alone, partial(alone.fit, LABELLED)))
     for size, both_ in found.items():
@@ -179,10 +178,11 @@ def test_an_update_adds_the_mean_of_the_labels(tiny_policy: Path) -> None:
     succeed(an_update_adds_the_mean_of_the_labels, tiny_policy)
 
 
-def rooms_job(folder: Path, base: Path, name: str, **sections: Any) -> Path:
+def rooms_file(folder: Path, base: Path, name: str, **sections: Any) -> Path:
     """A YAML file of a run in the rooms whose prompts show a room's name and nothing else."""
     policy = {"model": str(base), "device": "cpu", "context_length": CONTEXT}
     settings = {
+        "algorithm": "mcts",
         "name": name,
         "output": str(folder),
         "environment": rooms().model_dump(),
@@ -232,13 +232,13 @@ def expert_iteration(base: Path, folder: Path, target: str) -> list[float]:
     values = [policy_value(base, None, folder)]
     adapter: dict[str, Any] = {}
     for number in range(2):
-        succeed(mcts, rooms_job(folder, base, f"search-{number}", policy=adapter))
+        succeed(mcts, rooms_file(folder, base, f"search-{number}", policy=adapter))
         cloning = {
             "updates": 60,
             "learning_rate": 5e-3,
             "labels": {"folder": str(folder / f"search-{number}"), "target": target},
         }
-        succeed(bc, rooms_job(folder, base, f"clone-{number}", policy=adapter, cloning=cloning))
+        succeed(bc, rooms_file(folder, base, f"clone-{number}", policy=adapter, cloning=cloning))
         clone = folder / f"clone-{number}" / "start" / "adapter"
         values.append(policy_value(base, clone, folder))
         adapter = {"adapter": str(clone)}
@@ -298,21 +298,21 @@ def test_without_a_coefficient_an_iteration_has_no_labels(
     tiny_policy: Path, searched: Path, tmp_path: Path
 ) -> None:
     config = with_labels(tmp_path, tiny_policy, searched)
-    output = succeed(archer, config, "critic.labels.coefficient=0", "iterations=1")
-    assert "critic.labels (" not in output
+    succeed(archer, config, "critic.labels.coefficient=0", "iterations=1")
     [record] = read_metrics(tmp_path / "runs" / "tiny")
     assert "critic/label_q_loss" not in record
     config = with_labels(tmp_path / "off", tiny_policy, searched)
     off = ("critic.labels.coefficient=0", "critic.labels.updates=0", "iterations=1")
-    output = succeed(archer, config, *off)
-    assert "critic.labels (neither updates nor a coefficient)" in output.replace("\n", " ")
+    code, output = in_process(archer, config, *off)
+    assert code == 2
+    assert "labels have no effect with updates=0 and coefficient=0" in output.replace("\n", " ")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "place",
     [
-        ("agentrl.training.run:Run.log_labels", 3),
+        ("agentrl.training.run:Run.log_start", 12),
         ("agentrl.learners.critic:CriticLearner.update", 6),
     ],
 )

@@ -42,3 +42,4 @@ def test_its_keys_are_shown(folder: Path) -> None:
     shown = run(KEYS, folder)
     assert "actor.kl_coefficient" in shown
     assert "critic" not in shown
+    assert re.search(r"environment\.arguments +\{\} ", shown)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from agentrl.config import RunConfig, read_config
+from agentrl.config import read_config
 from agentrl.evaluation.metrics import compare
 from agentrl.evaluation.result import read_results
+from trainers.archer import ArcherConfig
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "environments" / "own.md").read_text("utf-8")
@@ -55,13 +56,16 @@ def test_the_environment_keeps_the_contract(folder: Path) -> None:
 
 
 def test_a_small_run(folder: Path) -> None:
-    assert "Checkpoint:" in run(f"{TRAIN} {SMALL}", folder)
+    printed = run(f"{TRAIN} {SMALL}", folder)
+    assert "Checkpoint:" in printed
+    rows = re.findall(r"^ (start|iteration 1|scripted|random) ", printed, re.MULTILINE)
+    assert rows[:4] == ["start", "iteration 1", "scripted", "random"]
 
 
 @pytest.mark.slow
 def test_it_learns(folder: Path) -> None:
     run(TRAIN, folder)
-    config = read_config(RunConfig, folder / "hot_and_cold.yaml")
+    config = read_config(ArcherConfig, folder / "hot_and_cold.yaml")
     start, end = read_results(folder / config.folder / "evaluation" / "results.json")
     gained = compare(start.outcomes, end.outcomes).figures.success
     assert gained.low > 0.0, (start.summary, end.summary)

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 pytest.importorskip("vllm")
 
-from agentrl.config import EnvironmentConfig, PolicyConfig, SamplerConfig, load_config
+from agentrl.config import EnvironmentConfig, PolicyConfig, RunConfig, SamplerConfig, read_config
 from agentrl.errors import ConfigError, SamplerError
 from agentrl.rollout.chat import Chat
 from agentrl.rollout.context import Context
@@ -132,7 +132,7 @@ def test_mistakes_are_named(servers: list[Served], tiny_policy: Path, tmp_path: 
     ):
         build(tiny_policy, ["http://127.0.0.1:9/v1"], patience_seconds=1.0)
     with pytest.raises(ConfigError, match=r"servers\.urls is empty"):
-        load_config("wordle.yaml", ["sampler.backend=server"])
+        read_config(RunConfig, "wordle.yaml", ["sampler.backend=server"])
     engine = build(tiny_policy, [servers[1].url])
     try:
         with pytest.raises(SamplerError, match="holds no PEFT adapter"):

@@ -19,13 +19,15 @@ import torch
 from processes import succeed
 from torch import Tensor
 
-from agentrl.algorithms.importance import effective_share
-from agentrl.config import ActorConfig, CriticConfig, PolicyConfig
+from agentrl.algorithms.importance import effective_sample_ratio
+from agentrl.algorithms.policy_gradient import PolicyObjective, clipped, reinforce
+from agentrl.algorithms.preference import PreferenceObjective
+from agentrl.config import CriticConfig, PolicyConfig, UpdateConfig
 from agentrl.data.collate import PolicyBatch, policy_batch
 from agentrl.data.segment import Segment, Step
 from agentrl.distributed import initialize_distributed
 from agentrl.learners.critic import CriticLearner
-from agentrl.learners.policy import Judged, PolicyLearner
+from agentrl.learners.policy import PolicyLearner, ScoredBatch
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
 
@@ -34,9 +36,9 @@ THREE_TURNS = ((4, 20, 31, 5), (22, 40, STOP), (4, 33, 5), (21, STOP), (4, 35, 3
 """Observations and actions in turn, in tokens."""
 TWO_TURNS = ((4, 25, 5), (30, 31), (4, 26, 5), (41, 42, STOP))
 """The first action was cut by the limit: it has no stop token."""
-SIZES = {"objective": "ppo", "kl_coefficient": 0.0, "normalize_advantages": False}
+SURROGATES = {"reinforce": reinforce, "ppo": clipped(0.2)}
 
-Loss = Callable[[Judged], tuple[Tensor, dict[str, Tensor]]]
+Loss = Callable[[ScoredBatch], tuple[Tensor, dict[str, Tensor]]]
 
 
 def episode(parts: tuple[tuple[int, ...], ...], scores: list[float] | None = None) -> Segment:
@@ -68,8 +70,7 @@ def build(model: Path, **settings: Any) -> PolicyLearner:
     initialize_distributed()
     lora = {"rank": 4, "alpha": 8}
     config = PolicyConfig.model_validate({"model": str(model), "lora": lora, "device": "cpu"})
-    actor = ActorConfig.model_validate({**SIZES, **settings})
-    return PolicyLearner(Policy(config), actor, "zero0.json", PADDING)
+    return PolicyLearner(Policy(config), UpdateConfig(**settings), "zero0.json", PADDING)
 
 
 def scored(learner: PolicyLearner, *rows: tuple[tuple[int, ...], ...]) -> list[Segment]:
@@ -90,24 +91,26 @@ def perturbed(learner: PolicyLearner, change: Tensor) -> Any:
     hook.remove()
 
 
-def check(learner: PolicyLearner, loss: Loss, judged: Judged, acting: list[list[bool]]) -> Tensor:
+def check(
+    learner: PolicyLearner, loss: Loss, batch: ScoredBatch, acting: list[list[bool]]
+) -> Tensor:
     """The loss moves with the log-probabilities and logits of action tokens, and no others."""
     expected = torch.tensor(acting)
-    at_scores, at_logits = loss_gradients(learner, loss, judged)
+    at_scores, at_logits = loss_gradients(learner, loss, batch)
     assert torch.equal(at_scores != 0, expected)
     assert torch.equal(at_logits > 0, expected)
     with torch.no_grad():
-        before = float(loss(judged)[0])
+        before = float(loss(batch)[0])
         for place in torch.ones_like(expected).nonzero().tolist():
             change = torch.zeros(expected.shape)
             change[tuple(place)] = 0.1
             with perturbed(learner, change):
-                moved = abs(float(loss(judged)[0]) - before) > 1e-4
+                moved = abs(float(loss(batch)[0]) - before) > 1e-4
             assert moved == bool(expected[tuple(place)]), place
     return at_scores
 
 
-def loss_gradients(learner: PolicyLearner, loss: Loss, judged: Judged) -> tuple[Tensor, Tensor]:
+def loss_gradients(learner: PolicyLearner, loss: Loss, batch: ScoredBatch) -> tuple[Tensor, Tensor]:
     """Gradient [B, T] at each token's log-probability; its norm at the logits it came from."""
     logits: list[Tensor] = []
 
@@ -115,11 +118,11 @@ def loss_gradients(learner: PolicyLearner, loss: Loss, judged: Judged) -> tuple[
         output.retain_grad()
         logits.append(output)
 
-    mask = judged.batch.action_mask
+    mask = batch.batch.action_mask
     change = torch.zeros(mask.shape, requires_grad=True)
     hook = learner.policy.model.get_output_embeddings().register_forward_hook(keep)
     with perturbed(learner, change):
-        learner.engine.engine.backward(loss(judged)[0])
+        learner.engine.engine.backward(loss(batch)[0])
     hook.remove()
     assert change.grad is not None
     assert logits[0].grad is not None
@@ -128,46 +131,50 @@ def loss_gradients(learner: PolicyLearner, loss: Loss, judged: Judged) -> tuple[
     return change.grad, norms
 
 
-def judged_episodes(learner: PolicyLearner) -> tuple[Judged, Tensor]:
+def scored_episodes(
+    learner: PolicyLearner, objective: PolicyObjective
+) -> tuple[ScoredBatch, Tensor]:
     """Three turns and two, with advantages of their own; and what the gradient should be."""
     segments = scored(learner, THREE_TURNS, TWO_TURNS)
     advantages = [torch.tensor([1.0, -2.0, 0.5]), torch.tensor([3.0, -0.25])]
-    [judged] = learner._judge(segments, advantages, None)
-    wanted = torch.zeros(judged.batch.input_ids.shape)
+    [batch] = learner._scored(segments, advantages, [1.0, 1.0], objective, None)
+    wanted = torch.zeros(batch.batch.input_ids.shape)
     for row, (segment, values) in enumerate(zip(segments, advantages, strict=True)):
         for step, value in zip(segment.steps, values.tolist(), strict=True):
             wanted[row, step.state_end : step.action_end] = -value
-    return judged, wanted
+    return batch, wanted
 
 
 def policy_gradient(model: Path, objective: str) -> None:
-    learner = build(model, objective=objective)
-    judged, wanted = judged_episodes(learner)
-    acting = action_tokens([THREE_TURNS, TWO_TURNS], judged.batch.input_ids.shape[1])
-    gradient = check(learner, learner._policy_loss, judged, acting)
+    learner, asked = build(model), PolicyObjective(SURROGATES[objective])
+    batch, wanted = scored_episodes(learner, asked)
+    acting = action_tokens([THREE_TURNS, TWO_TURNS], batch.batch.input_ids.shape[1])
+    gradient = check(learner, partial(learner._loss, asked), batch, acting)
     torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-5)
 
 
 def regularised(model: Path) -> None:
     """Divergence and entropy look at action tokens only, too."""
-    learner = build(model, kl_coefficient=0.5, entropy_coefficient=0.1)
+    learner = build(model)
+    objective = PolicyObjective(clipped(0.2), kl_coefficient=0.5, entropy_coefficient=0.1)
     with torch.no_grad():
         for name, weights in learner.policy.named_parameters():
             if "lora_B" in name:
                 weights.normal_(std=0.1, generator=torch.Generator().manual_seed(0))
-    judged, _ = judged_episodes(learner)
-    acting = action_tokens([THREE_TURNS, TWO_TURNS], judged.batch.input_ids.shape[1])
-    assert float(learner._policy_loss(judged)[1]["kl"].detach()) > 0
-    check(learner, learner._policy_loss, judged, acting)
+    batch, _ = scored_episodes(learner, objective)
+    acting = action_tokens([THREE_TURNS, TWO_TURNS], batch.batch.input_ids.shape[1])
+    loss = partial(learner._loss, objective)
+    assert float(loss(batch)[1]["kl"].detach()) > 0
+    check(learner, loss, batch, acting)
 
 
 def preference(model: Path, likelihood: float) -> None:
-    learner = build(model, objective="dpo", beta=0.5, likelihood_coefficient=likelihood)
+    learner, objective = build(model), PreferenceObjective(0.5, likelihood)
     prompt = (*THREE_TURNS[0], *THREE_TURNS[1], *THREE_TURNS[2])
     better, worse = (prompt, (21, STOP)), (prompt, (24, 43, 44, STOP))
-    judged = learner._pair_batch([(episode(better), episode(worse))])
-    acting = action_tokens([better, worse], judged.batch.input_ids.shape[1])
-    gradient = check(learner, learner._pair_loss, judged, acting)
+    batch = learner._pair_batch([(episode(better), episode(worse))])
+    acting = action_tokens([better, worse], batch.batch.input_ids.shape[1])
+    gradient = check(learner, partial(learner._pair_loss, objective), batch, acting)
     # At the reference the margin is 0: beta * sigmoid(0), upwards for the better one.
     wanted = torch.tensor(acting) * torch.tensor([[-0.25 - likelihood], [0.25]])
     torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-5)
@@ -216,6 +223,13 @@ def assert_equal_but_for_rounding(found: dict[int, list[Tensor]]) -> None:
             assert (gradient - expected).norm() <= 1e-4 * expected.norm()
 
 
+def update_on(
+    learner: PolicyLearner, segments: list[Segment], advantages: Tensor, objective: PolicyObjective
+) -> Callable[[], dict[str, float]]:
+    """One pass over some segments."""
+    return partial(learner.improve, segments, advantages, objective, epochs=1, generator=order())
+
+
 def actor_splits(model: Path) -> None:
     pairs = [
         (episode(((4, 5), (better, STOP))), episode(((4, 5), (worse, 9, STOP))))
@@ -223,12 +237,14 @@ def actor_splits(model: Path) -> None:
     ]
     improved, preferred = {}, {}
     for size in (8, 4, 2):
-        learner = build(model, micro_batch_size=size, kl_coefficient=0.1)
+        learner = build(model, micro_batch_size=size)
         segments = scored(learner, THREE_TURNS, TWO_TURNS, TWO_TURNS, THREE_TURNS)
-        update = partial(learner.improve, segments, torch.linspace(-1, 2, 10), 1, order())
-        improved[size] = gradients(learner, update)
-        learner = build(model, micro_batch_size=size, objective="dpo")
-        preferred[size] = gradients(learner, partial(learner.prefer, pairs))
+        objective = PolicyObjective(clipped(0.2), kl_coefficient=0.1)
+        advantages = torch.linspace(-1, 2, 10)
+        improved[size] = gradients(learner, update_on(learner, segments, advantages, objective))
+        learner = build(model, micro_batch_size=size)
+        prefer = partial(learner.prefer, pairs, PreferenceObjective(0.1))
+        preferred[size] = gradients(learner, prefer)
     for found in (improved, preferred):
         assert_equal_but_for_rounding(found)
 
@@ -246,19 +262,19 @@ def corrected_for_the_sampler(model: Path, objective: str) -> None:
     """Weights of exp(0.3) where the trainer's are 0.3 higher; cut at the limit; never clipped."""
     found = {}
     for name, by, limit in (("alike", 0.0, 1e9), ("off", -0.3, 1e9), ("cut", -0.3, 1.25)):
-        learner = build(model, objective=objective, importance_limit=limit)
+        learner = build(model)
+        asked = PolicyObjective(SURROGATES[objective], importance_cap=limit)
         segments = [shifted(s, by) for s in scored(learner, THREE_TURNS, TWO_TURNS)]
         advantages = torch.tensor([1.0, -2.0, 0.5, 3.0, -0.25])
-        update = partial(learner.improve, segments, advantages, 1, order())
-        found[name] = gradients(learner, update)
+        found[name] = gradients(learner, update_on(learner, segments, advantages, asked))
     for one, other, factor in (("off", "alike", math.exp(0.3)), ("cut", "alike", 1.25)):
         for left, right in zip(found[one], found[other], strict=True):
             assert (left - factor * right).norm() <= 1e-3 * left.norm()
-    learner = build(model, objective=objective)
+    learner = build(model)
     metrics = learner.mismatch([shifted(s, -0.3) for s in scored(learner, THREE_TURNS, TWO_TURNS)])
     assert metrics["sampler/log_probability_difference"] == pytest.approx(0.3, abs=1e-4)
     lengths = torch.tensor([3.0, 2.0, 2.0, 2.0, 3.0])
-    share = effective_share(0.3 * lengths)
+    share = effective_sample_ratio(0.3 * lengths)
     assert metrics["sampler/effective_sample_ratio"] == pytest.approx(share, abs=1e-4)
 
 
@@ -295,8 +311,11 @@ def bfloat16_updates(model: Path, deepspeed: str) -> None:
     assert {p.dtype for p in learner.target.parameters()} == {torch.float32}
     assert {p.dtype for p in learner.engine.module.parameters()} == {torch.bfloat16}
     assert learner.advantages(segments).dtype == torch.float32
-    actor = PolicyLearner(Policy(policy), ActorConfig(), deepspeed, PADDING)
-    improved = actor.improve(segments, torch.linspace(-1, 1, 5), 2, order())
+    actor = PolicyLearner(Policy(policy), UpdateConfig(), deepspeed, PADDING)
+    objective = PolicyObjective(clipped(0.2), kl_coefficient=0.01)
+    improved = actor.improve(
+        segments, torch.linspace(-1, 1, 5), objective, epochs=2, generator=order()
+    )
     assert all(torch.isfinite(torch.tensor(value)) for value in improved.values())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from agentrl.algorithms.correlation import Agreement, agreement
+from agentrl.algorithms.correlation import Agreement, agreement, explained_variance
 
 
 def of_single_turns(
@@ -102,3 +102,12 @@ def test_noise_seldom_passes_for_meaning(turns: int, given: bool) -> None:
         found = agreement(x, y, episodes, 0.95, given=z if given else None)
         passed += found.lower_bound > 0
     assert abs(passed - 0.05 * trials) < 4 * math.sqrt(trials * 0.05 * 0.95)
+
+
+def test_explained_variance_on_paper() -> None:
+    assert explained_variance([1.0, 3.0], [1.0, 3.0]) == 1.0
+    assert explained_variance([0.0, 0.0], [1.0, 3.0]) == 0.0
+    assert explained_variance([6.0, 2.0], [1.0, 3.0]) == -8.0  # var([-5, 1]) = 9, var([1, 3]) = 1
+    assert explained_variance([101.0, 103.0], [1.0, 3.0]) == 1.0, "a constant is forgiven"
+    assert math.isnan(explained_variance([1.0, 2.0], [5.0, 5.0]))
+    assert math.isnan(explained_variance([], []))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import doctest
-
 import pytest
 import torch
 from torch import tensor
 
-import agentrl.algorithms.labels
 from agentrl.algorithms.labels import label_loss, policy_value, visit_distribution
 
 
@@ -51,7 +48,3 @@ def test_the_loss_is_that_of_a_plain_loop_and_its_gradient_leaves_the_labels_alo
 
 def test_the_visit_distribution_sums_to_one() -> None:
     assert visit_distribution(tensor([3, 1, 4])).tolist() == [0.375, 0.125, 0.5]
-
-
-def test_the_examples_hold() -> None:
-    assert doctest.testmod(agentrl.algorithms.labels).failed == 0

@@ -1,4 +1,4 @@
-"""Adapters of rollouts beside the learner: what a resumed run loads is not written any more."""
+"""Adapters of asynchronous rollouts: a file that a play may read is not written again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agentrl.training.asynchronous import AHEAD, AsynchronousRollouts
+from agentrl.training.asynchronous import UNDER_WAY, AsynchronousRollouts, PublishedAdapter
 
 WEIGHTS = "adapter_model.safetensors"
 READ = b"a play may be reading this"
@@ -30,11 +30,11 @@ class Watched(AsynchronousRollouts):
 
 
 def kept(checkpoint: Path, iteration: int, version: int) -> None:
-    folder = checkpoint / AHEAD / f"{iteration:06d}"
+    folder = checkpoint / UNDER_WAY / f"{iteration:06d}"
     folder.mkdir(parents=True)
     (folder / WEIGHTS).write_bytes(b"weights of %d" % version)
     facts: dict[str, Any] = {"version": version, "expected": [-1.0]}
-    (folder / "handed.json").write_text(json.dumps(facts), "utf-8")
+    (folder / "published.json").write_text(json.dumps(facts), "utf-8")
 
 
 def test_no_adapter_is_written_once_a_play_may_read_it(tmp_path: Path) -> None:

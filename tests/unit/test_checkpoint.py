@@ -4,18 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
 
 from agentrl.errors import CheckpointError
-from agentrl.training.checkpoint import Checkpoints, Counters, load_weights
+from agentrl.training.checkpoint import PARTS, Checkpoints, Counters
 
 
 def write(folder: Path) -> None:
-    for part in ("adapter", "actor"):
-        (folder / part).mkdir()
+    for part in ("adapter", f"{PARTS}/actor", f"{PARTS}/critic"):
+        (folder / part).mkdir(parents=True)
         (folder / part / "weights").write_text(f"{folder.name} {part}")
-    (folder / "target.pt").write_text("target")
 
 
 def names(folder: Path) -> set[str]:
@@ -25,10 +22,11 @@ def names(folder: Path) -> set[str]:
 def test_a_checkpoint_reads_back(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     assert checkpoints.latest() is None
-    counters = Counters(iteration=7, version=3, actor_moves=True)
+    counters = Counters(iteration=7, version=3)
     saved = checkpoints.save(counters, write)
     assert saved == tmp_path / "checkpoint-000007"
-    assert names(saved) == {"adapter", "actor", "target.pt", "state.json"}
+    assert names(saved) == {"adapter", "parts", "state.json"}
+    assert names(saved / PARTS) == {"actor", "critic"}
     assert checkpoints.latest() == saved
     assert checkpoints.read(saved) == counters
     assert (tmp_path / "latest").readlink() == Path("checkpoint-000007")
@@ -49,7 +47,7 @@ def test_a_crash_while_writing_leaves_the_one_before(tmp_path: Path) -> None:
     first = checkpoints.save(Counters(iteration=1), write)
 
     def crash(folder: Path) -> None:
-        (folder / "target.pt").write_text("half")
+        (folder / PARTS).write_text("half")
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
@@ -58,7 +56,7 @@ def test_a_crash_while_writing_leaves_the_one_before(tmp_path: Path) -> None:
     assert not (tmp_path / "checkpoint-000002").exists()
     second = checkpoints.save(Counters(iteration=2), write)
     assert checkpoints.latest() == second
-    assert (second / "target.pt").read_text() == "target"
+    assert names(second / PARTS) == {"actor", "critic"}
     assert names(tmp_path) == {"checkpoint-000001", "checkpoint-000002", "latest"}
 
 
@@ -87,7 +85,7 @@ def test_older_ones_keep_their_adapters_only(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     for iteration in (0, 5, 10, 15):
         checkpoints.save(Counters(iteration=iteration), write)
-    full = {"adapter", "actor", "target.pt", "state.json"}
+    full = {"adapter", "parts", "state.json"}
     found = {path.name: names(path) for path in tmp_path.glob("checkpoint-*")}
     assert found == {
         "checkpoint-000000": {"adapter"},
@@ -130,20 +128,5 @@ def test_the_counters_are_plain_json(tmp_path: Path) -> None:
     assert json.loads((saved / "state.json").read_text()) == {
         "iteration": 2,
         "version": 9,
-        "actor_moves": False,
         "world_size": 1,
     }
-
-
-def test_weights_of_another_model(tmp_path: Path) -> None:
-    torch.save(nn.Linear(2, 3).state_dict(), tmp_path / "target.pt")
-    same = nn.Linear(2, 3)
-    load_weights(tmp_path / "target.pt", same)
-    saved = torch.load(tmp_path / "target.pt", weights_only=True)
-    assert torch.equal(same.weight, saved["weight"])
-    with pytest.raises(
-        CheckpointError, match=r"does not fit this run's Linear[\s\S]*size mismatch"
-    ):
-        load_weights(tmp_path / "target.pt", nn.Linear(2, 4))
-    with pytest.raises(CheckpointError, match="does not fit"):
-        load_weights(tmp_path / "missing.pt", same)

@@ -1,33 +1,54 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from trainer_schemas import trainer_schemas
 
 from agentrl.config import (
     PretrainConfig,
     RunConfig,
-    load_config,
+    SearchingConfig,
     parse_config,
     read_config,
+    read_saved,
     save_config,
-    without_effect,
+    settings_left_out,
 )
 from agentrl.errors import ConfigError
+from trainers.archer import ArcherConfig, DPOConfig, PPOConfig, ReinforceConfig
+from trainers.bc import BehaviourCloningConfig
+from trainers.dpo import StepDPOConfig
+from trainers.iql import IQLConfig
+from trainers.mcts import AnnotationConfig
 
-MINIMAL = {"name": "x", "environment": {"id": "agentrl/Wordle-v0"}, "policy": {"model": "m"}}
+MINIMAL: dict[str, Any] = {
+    "name": "x",
+    "environment": {"id": "agentrl/Wordle-v0"},
+    "policy": {"model": "m"},
+}
+
+
+def write(folder: Path, **sections: Any) -> Path:
+    """A file with no more than a run must have, and these sections."""
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump({**MINIMAL, **sections}), "utf-8")
+    return path
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump(MINIMAL), "utf-8")
-    return path
+    return write(tmp_path)
+
+
+def archer(file: str | Path, *overrides: str) -> ArcherConfig:
+    return read_config(ArcherConfig, file, overrides)
 
 
 def test_defaults_fill_up_what_a_file_leaves_out(file: Path) -> None:
-    config = load_config(file)
+    config = archer(file)
     assert config.actor.objective == "ppo"
     assert config.critic.warmup.confidence == 0.95
     assert config.cloning is None
@@ -35,7 +56,7 @@ def test_defaults_fill_up_what_a_file_leaves_out(file: Path) -> None:
 
 
 def test_a_name_is_looked_up_in_the_projects_configs() -> None:
-    assert load_config("wordle.yaml").environment.id == "agentrl/Wordle-v0"
+    assert archer("wordle.yaml").environment.id == "agentrl/Wordle-v0"
 
 
 def test_overrides_win_and_have_yaml_values(file: Path) -> None:
@@ -49,7 +70,8 @@ def test_overrides_win_and_have_yaml_values(file: Path) -> None:
         "critic.model=null",
         "demonstrations.episodes=7",
     ]
-    config = load_config(file, overrides)
+    config = archer(file, *overrides)
+    assert isinstance(config.actor, PPOConfig)
     assert config.actor.learning_rate == 3e-5
     assert config.actor.normalize_advantages is False
     assert config.environment.arguments == {"words": 40}
@@ -68,7 +90,7 @@ def test_overrides_win_and_have_yaml_values(file: Path) -> None:
         ("critic.warmup.min_iteration=1", r"Did you mean 'min_iterations'\?"),
         ("sampler.zzz=1", r"unknown key 'sampler\.zzz'\. Known here: backend, temperature"),
         ("cloning.zzz=1", r"unknown key 'cloning\.zzz'\. Known here: updates"),
-        ("actor.objective=a2c", r"actor\.objective: .*'reinforce', 'ppo' or 'dpo'; found 'a2c'"),
+        ("actor.objective=a2c", r"actor\.objective: .*'ppo', 'reinforce', 'dpo'; found 'a2c'"),
         ("iterations=0", r"iterations: .*greater than 0; found 0"),
         ("iterations=many", r"iterations: .*integer.*; found 'many'"),
         ("critic.discount=1.5", r"critic\.discount: .*less than or equal to 1; found 1\.5"),
@@ -80,54 +102,235 @@ def test_overrides_win_and_have_yaml_values(file: Path) -> None:
         ("cloning.updates=9", r"cloning can do nothing without demonstrations"),
         ("critic.warmup={min_iterations: 3, max_iterations: 2}", r"longest wait ends before"),
         ("critic.pretraining_updates=1", r"pretraining_updates can do nothing without demonst"),
+    ],
+)
+def test_what_is_wrong_with_an_override(override: str, message: str, file: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        archer(file, override)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
         ("search.samples=4", r"search\.samples=4 cannot find search\.candidates=5"),
         ("search.critic_weight=0.5", r"critic_weight=0\.5 needs a critic: name the run"),
         ("search.pairs.rul=code", r"unknown key 'search\.pairs\.rul'\. Did you mean 'rule'\?"),
     ],
 )
-def test_what_is_wrong_with_an_override(override: str, message: str, file: Path) -> None:
-    with pytest.raises(ConfigError, match=message):
-        load_config(file, [override])
+def test_what_is_wrong_with_a_search(override: str, message: str, file: Path) -> None:
+    for schema in (AnnotationConfig, SearchingConfig):
+        with pytest.raises(ConfigError, match=message):
+            read_config(schema, file, [override])
 
 
 @pytest.mark.parametrize(
     ("overrides", "unused"),
     [
-        (["actor.clip=0.3", "actor.epochs=2", "actor.kl_coefficient=0.1"], []),
-        (["actor.objective=reinforce", "actor.clip=0.3"], ["actor.clip"]),
-        (["actor.objective=dpo", "actor.beta=0.3", "actor.updates=4"], []),
-        (["actor.objective=dpo", "actor.epochs=2"], ["actor.epochs"]),
-        (["actor.objective=dpo", "actor.advantage=gae"], ["actor.advantage"]),
-        (["actor.actions=fresh", "actor.updates=4", "actor.gae_decay=1"], ["actor.gae_decay"]),
-        (["actor.updates=4"], ["actor.updates"]),
-        (["policy.adapter=x", "policy.lora.rank=4"], []),
-        (["policy.adapter=x", "policy.lora.alpha=4"], ["policy.lora.alpha"]),
-        (["actor.objective=dpo", "actor.kl_coefficient=0.01"], []),
-        (["environment.isolation.memory_gib=2"], ["environment.isolation.memory_gib"]),
-        (["environment.isolation={mode: worker, memory_gib: 2, seconds: 9}"], []),
+        (["actor.clip=0.3", "actor.epochs=2", "actor.kl_coefficient=0.1"], None),
+        (["actor.objective=dpo", "actor.beta=0.3", "actor.updates=4"], None),
+        (["actor.updates=4"], "updates has no effect with actions=latest"),
+        (["actor.actions=fresh", "actor.updates=4"], None),
+        (["actor.actions=fresh", "actor.epochs=2"], "epochs has no effect with actions=fresh"),
+        (["actor.gae_lambda=1"], "gae_lambda has no effect with advantage=q_minus_v"),
+        (["actor.advantage=gae", "actor.gae_lambda=1"], None),
+        (["policy.adapter=x", "policy.lora.rank=4"], None),
+        (["policy.adapter=x", "policy.lora.alpha=4"], "lora.alpha has no effect with adapter=x"),
+        (["policy.history.turns=2"], "turns has no effect with keep=all"),
+        (["policy.history={keep: last_turns, turns: 2}"], None),
+        (
+            ["policy.history.first_observation=false"],
+            "first_observation has no effect with keep=all",
+        ),
+        (
+            ["policy.history={keep: last_turns, budget_share: 0.7}"],
+            "budget_share has no effect with keep=last_turns",
+        ),
+        (["rollout.in_order=true"], "rollout.in_order has no effect with no threads"),
+        (["rollout.in_order=true", "rollout.threads=2"], None),
+        (["rollout.in_order=true", "environment.isolation.mode=worker"], None),
+        (
+            ["rollout={in_order: true, threads: 0}", "environment.isolation.mode=worker"],
+            "rollout.in_order has no effect with no threads",
+        ),
+        (["environment.isolation.memory_gib=2"], "memory_gib has no effect with mode=none"),
+        (["environment.isolation={mode: worker, memory_gib: 2, seconds: 9}"], None),
         (
             ["environment.isolation={mode: http, url: 'http://here:1', memory_gib: 2}"],
-            ["environment.isolation.memory_gib"],
+            "memory_gib has no effect with mode=http",
         ),
-        (["sampler.backend=transformers", "sampler.vllm.kv_cache_gib=2"], ["sampler.vllm"]),
-        (["search.beyond=-0.5"], []),
-        (["search.beyond=-0.5", "search.critic=x"], ["search.beyond"]),
+        (
+            ["sampler.backend=transformers", "sampler.vllm.kv_cache_gib=2"],
+            "vllm has no effect with backend=transformers",
+        ),
+        (["sampler.servers.urls=['http://here:1']"], "servers has no effect with backend=vllm"),
     ],
 )
-def test_settings_without_effect(overrides: list[str], unused: list[str], file: Path) -> None:
-    found = without_effect(load_config(file, overrides))
-    assert [line.split()[0] for line in found] == unused
+def test_what_has_no_effect_is_refused(
+    overrides: list[str], unused: str | None, file: Path
+) -> None:
+    if unused is None:
+        archer(file, *overrides)
+        return
+    with pytest.raises(ConfigError) as caught:
+        archer(file, *overrides)
+    assert f"{unused}: leave it out" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (["actor.objective=reinforce", "actor.clip=0.3"], "actor.clip"),
+        (["actor.beta=0.3"], "actor.beta"),
+        (["actor.objective=dpo", "actor.epochs=2"], "actor.epochs"),
+        (["actor.objective=dpo", "actor.advantage=gae"], "actor.advantage"),
+        (["actor.objective=dpo", "actor.kl_coefficient=0.01"], "actor.kl_coefficient"),
+        (["preferences.beta=0.2"], "preferences"),
+        (["search.trees=3"], "search"),
+    ],
+)
+def test_what_another_variant_or_command_reads_is_unknown(
+    overrides: list[str], key: str, file: Path
+) -> None:
+    with pytest.raises(ConfigError, match=rf"unknown key '{key}'\."):
+        archer(file, *overrides)
+
+
+@pytest.mark.parametrize(
+    ("schema", "sections", "key"),
+    [
+        (StepDPOConfig, {"preferences": {"labels": "x"}}, "critic"),
+        (StepDPOConfig, {"preferences": {"labels": "x"}}, "iterations"),
+        (BehaviourCloningConfig, {}, "critic"),
+        (AnnotationConfig, {}, "critic"),
+        (RunConfig, {}, "critic"),
+    ],
+)
+def test_a_key_that_the_command_does_not_read_is_unknown(
+    schema: type[RunConfig], sections: dict[str, Any], key: str, tmp_path: Path
+) -> None:
+    """Typed, in a file of its own, and in a file without an algorithm."""
+    override = {"critic": "critic.updates=3", "iterations": "iterations=3"}[key]
+    in_file = {"critic": {"critic": {"updates": 3}}, "iterations": {"iterations": 3}}[key]
+    read_config(schema, write(tmp_path, **sections))
+    with pytest.raises(ConfigError, match=rf"unknown key '{key}'\. .*algorithm: NAME"):
+        read_config(schema, tmp_path / "mine.yaml", [override])
+    with pytest.raises(ConfigError, match=rf"unknown key '{key}'\."):
+        read_config(schema, write(tmp_path, **sections, **in_file))
+
+
+@pytest.mark.parametrize("unused", ["episodes", "group_size", "staleness", "max_failed_share"])
+def test_an_offline_algorithm_plays_no_iterations(unused: str, tmp_path: Path) -> None:
+    file = write(tmp_path, episodes={"type": "stored", "folder": "somewhere"})
+    values = {"episodes": 64, "group_size": 2, "staleness": 1, "max_failed_share": 0.5}
+    with pytest.raises(ConfigError, match=rf"rollout\.{unused} has no effect with an offline"):
+        read_config(IQLConfig, file, [f"rollout.{unused}={values[unused]}"])
+    with pytest.raises(ConfigError, match=r"policy\.lagging_mask has no effect with an offline"):
+        read_config(IQLConfig, file, ["sampler.backend=transformers", "policy.lagging_mask={}"])
+
+
+def test_anothers_file_is_read_in_part_and_what_is_left_out_is_named(tmp_path: Path) -> None:
+    file = write(tmp_path, algorithm="archer", iterations=3, critic={"updates": 3}, seed=7)
+    config = read_config(SearchingConfig, file)
+    assert (config.algorithm, config.seed) == (None, 7)
+    assert read_config(BehaviourCloningConfig, file).algorithm == "bc"
+    assert settings_left_out(BehaviourCloningConfig, file) == ["critic", "iterations"]
+    assert settings_left_out(ArcherConfig, file) == []
+    with pytest.raises(ConfigError, match="unknown key 'critic'"):
+        read_config(BehaviourCloningConfig, file, ["critic.updates=4"])
+
+
+def test_a_misspelt_section_of_anothers_file_is_no_section_of_its_own(tmp_path: Path) -> None:
+    file = write(tmp_path, algorithm="archer", critic={}, clonning={"updates": 3})
+    with pytest.raises(ConfigError, match=r"unknown key 'clonning'\. Did you mean 'cloning'\?"):
+        read_config(BehaviourCloningConfig, file)
+
+
+def test_another_objective_drops_what_only_the_files_own_reads(tmp_path: Path) -> None:
+    actor = {"objective": "ppo", "clip": 0.3, "epochs": 2, "batch_size": 8}
+    file = write(tmp_path, actor=actor)
+    config = archer(file, "actor.objective=dpo", "actor.updates=4")
+    assert isinstance(config.actor, DPOConfig)
+    assert (config.actor.batch_size, config.actor.updates) == (8, 4)
+    dropped = settings_left_out(ArcherConfig, file, ["actor.objective=dpo"])
+    assert sorted(dropped) == ["actor.clip", "actor.epochs"]
+    assert settings_left_out(ArcherConfig, file, ["actor.objective=reinforce"]) == ["actor.clip"]
+    assert settings_left_out(ArcherConfig, file, ["actor.actions=fresh"]) == ["actor.epochs"]
+    assert settings_left_out(ArcherConfig, file, ["actor.actions=latest"]) == []
+    with pytest.raises(ConfigError, match=r"unknown key 'actor\.clip'"):
+        archer(file, "actor.objective=dpo", "actor.clip=0.4")
+
+
+@pytest.mark.parametrize(
+    ("sections", "override", "dropped"),
+    [
+        ({"sampler": {"vllm": {"max_sequences": 8}}}, "sampler.backend=transformers", "vllm"),
+        (
+            {"environment": {"id": "x", "isolation": {"mode": "worker", "memory_gib": 2}}},
+            "environment.isolation.mode=none",
+            "memory_gib",
+        ),
+        (
+            {"policy": {"model": "m", "history": {"keep": "last_turns", "turns": 2}}},
+            "policy.history.keep=all",
+            "turns",
+        ),
+        ({"policy": {"model": "m", "lora": {"alpha": 8}}}, "policy.adapter=x", "lora.alpha"),
+    ],
+)
+def test_an_override_takes_the_effect_from_settings_of_the_file(
+    sections: dict[str, Any], override: str, dropped: str, tmp_path: Path
+) -> None:
+    file = write(tmp_path, **sections)
+    archer(file, override)
+    section = override.partition("=")[0].rpartition(".")[0]
+    assert settings_left_out(ArcherConfig, file, [override]) == [f"{section}.{dropped}"]
+
+
+def test_another_source_of_episodes_drops_the_settings_of_the_files_own(tmp_path: Path) -> None:
+    file = write(tmp_path, episodes={"type": "stored", "folder": "messages", "limit": 5})
+    overrides = ["episodes.type=messages", "episodes.file=x.jsonl"]
+    assert read_config(IQLConfig, file, overrides).episodes.limit == 5
+    assert settings_left_out(IQLConfig, file, overrides) == ["episodes.folder"]
+    assert settings_left_out(IQLConfig, file, ["episodes.folder=messages"]) == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "key", "new"),
+    [
+        (ArcherConfig, "actor.gae_decay", "actor.gae_lambda"),
+        (ArcherConfig, "actor.importance_limit", "actor.importance_cap"),
+        (AnnotationConfig, "search.beyond", "search.bootstrap_value"),
+        (SearchingConfig, "search.beyond", "search.bootstrap_value"),
+    ],
+)
+def test_an_old_key_names_the_new_one(
+    schema: type[RunConfig], key: str, new: str, file: Path
+) -> None:
+    with pytest.raises(ConfigError, match=rf"unknown key '{key}'\. It is called '{new}' now\."):
+        read_config(schema, file, [f"{key}=2"])
+
+
+def test_what_lies_beyond_a_cut_is_the_critics_to_say(file: Path) -> None:
+    given = ["search.bootstrap_value=-0.5"]
+    assert read_config(AnnotationConfig, file, given).search.bootstrap_value == -0.5
+    with pytest.raises(ConfigError, match=r"bootstrap_value has no effect with search\.critic"):
+        read_config(AnnotationConfig, file, [*given, "search.critic=x"])
 
 
 def test_reinforce_passes_over_its_episodes_once(file: Path) -> None:
-    assert load_config(file).actor.passes == 4
-    assert load_config(file, ["actor.objective=reinforce"]).actor.passes == 1
-    assert load_config(file, ["actor.objective=reinforce", "actor.epochs=2"]).actor.passes == 2
+    found = []
+    for overrides in ([], ["actor.objective=reinforce"]):
+        actor = archer(file, *overrides).actor
+        assert isinstance(actor, ReinforceConfig)
+        found.append(actor.epochs)
+    assert found == [4, 1]
+    twice = archer(file, "actor.objective=reinforce", "actor.epochs=2").actor
+    assert isinstance(twice, ReinforceConfig) and twice.epochs == 2
 
 
 def test_every_problem_is_listed_with_the_file(file: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(file, ["iterations=0", "sampler.top_q=1", "policy=null"])
+        archer(file, "iterations=0", "sampler.top_q=1", "policy=null")
     lines = str(caught.value).splitlines()
     assert lines[0] == f"{file} cannot be used:"
     assert sorted(line.split()[1].strip(":") for line in lines[1:]) == [
@@ -141,7 +344,7 @@ def test_a_missing_section_is_named(tmp_path: Path) -> None:
     path = tmp_path / "empty.yaml"
     path.write_text("name: x\npolicy: {}\n", "utf-8")
     with pytest.raises(ConfigError, match=r"'environment' is missing[\s\S]*'policy\.model' is mis"):
-        load_config(path)
+        archer(path)
 
 
 @pytest.mark.parametrize(
@@ -152,20 +355,42 @@ def test_what_is_no_configuration(text: str, message: str, tmp_path: Path) -> No
     path = tmp_path / "broken.yaml"
     path.write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=message):
-        load_config(path)
+        archer(path)
 
 
 def test_a_missing_file_names_its_neighbours() -> None:
     with pytest.raises(ConfigError, match=r"no file 'wordel\.yaml'.*Did you mean 'wordle\.yaml'\?"):
-        load_config("wordel.yaml")
+        archer("wordel.yaml")
 
 
 def test_a_saved_configuration_reads_back_the_same(tmp_path: Path) -> None:
-    config = load_config("wordle.yaml", ["actor.clip=0.3", "policy.lora.target_modules=[q, v]"])
+    config = archer("wordle.yaml", "actor.clip=0.3", "policy.lora.target_modules=[q, v]")
     save_config(config, tmp_path / "saved.yaml")
-    assert load_config(tmp_path / "saved.yaml") == config
+    assert archer(tmp_path / "saved.yaml") == config
     saved = yaml.safe_load((tmp_path / "saved.yaml").read_text("utf-8"))
     assert saved["critic"]["polyak"] == 0.1, "defaults are written out"
+
+
+@pytest.mark.parametrize("objective", ["ppo", "reinforce", "dpo"])
+def test_a_saved_configuration_is_read_by_others_as_far_as_they_know_it(
+    objective: str, file: Path, tmp_path: Path
+) -> None:
+    config = archer(file, f"actor.objective={objective}", "seed=3")
+    save_config(config, tmp_path / "saved.yaml")
+    assert archer(tmp_path / "saved.yaml") == config
+    found = read_saved(SearchingConfig, tmp_path / "saved.yaml")
+    assert (found.seed, found.algorithm, found.policy) == (3, None, config.policy)
+
+
+def test_a_source_of_episodes_says_of_which_type_it_is(file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"the key 'episodes\.type' is missing"):
+        read_config(IQLConfig, file, ["episodes.folder=x"])
+    with pytest.raises(ConfigError, match=r"episodes\.type: expected 'stored', 'messages'; found"):
+        read_config(IQLConfig, file, ["episodes.type=parquet"])
+
+
+def test_every_trainer_has_a_schema_of_its_own() -> None:
+    assert {"archer", "bc", "dpo", "mcts", "grpo", "iql"} <= trainer_schemas().keys()
 
 
 def test_stages_of_a_curriculum_are_checked_too() -> None:
@@ -179,25 +404,25 @@ def test_stages_of_a_curriculum_are_checked_too() -> None:
 
 
 def test_configurations_cannot_be_changed(file: Path) -> None:
-    config = load_config(file)
+    config = archer(file)
     with pytest.raises(ValueError, match="frozen"):
         config.iterations = 3  # type: ignore[misc]
 
 
-def test_the_cloned_start_may_come_from_an_adapter_without_demonstrations(file: Path) -> None:
-    config = load_config(file, ["cloning.updates=9", "policy.adapter=somewhere"])
-    assert parse_config(RunConfig, config.model_dump(), "again") == config
+def test_a_given_adapter_is_not_cloned_again(file: Path) -> None:
+    cloning = ["cloning.updates=9", "demonstrations.episodes=3"]
+    archer(file, *cloning)
+    with pytest.raises(ConfigError, match=r"cloning has no effect with policy\.adapter.*=null"):
+        archer(file, *cloning, "policy.adapter=somewhere")
+    archer(file, *cloning, "policy.adapter=somewhere", "cloning=null")
 
 
 def test_a_clone_of_labels_needs_no_demonstrations_and_reads_already(file: Path) -> None:
     labels = "cloning.labels.folder=somewhere"
-    config = load_config(file, [labels, "policy.adapter=one"])
-    assert "cloning" not in "".join(without_effect(config))
-    assert without_effect(load_config(file, ["cloning.updates=9", "policy.adapter=one"])) == [
-        "cloning (policy.adapter)"
-    ]
+    config = archer(file, labels, "policy.adapter=one")
+    assert parse_config(ArcherConfig, config.model_dump(), "again") == config
     with pytest.raises(ConfigError, match=r"observation_weight=0\.5 does not go with"):
-        load_config(file, [labels, "cloning.observation_weight=0.5"])
+        archer(file, labels, "cloning.observation_weight=0.5")
 
 
 def test_a_stage_of_a_curriculum_clones_no_labels() -> None:
@@ -209,9 +434,8 @@ def test_a_stage_of_a_curriculum_clones_no_labels() -> None:
         parse_config(PretrainConfig, data, "here")
 
 
-def test_labels_of_no_use_are_named(file: Path) -> None:
+def test_labels_of_no_use_are_refused(file: Path) -> None:
     labels = ["critic.labels.folder=somewhere", "critic.labels.updates=0"]
-    assert without_effect(load_config(file, labels)) == [
-        "critic.labels (neither updates nor a coefficient)"
-    ]
-    assert without_effect(load_config(file, [*labels, "critic.labels.coefficient=1"])) == []
+    with pytest.raises(ConfigError, match=r"no effect with updates=0 and coefficient=0: set one"):
+        archer(file, *labels)
+    archer(file, *labels, "critic.labels.coefficient=1")

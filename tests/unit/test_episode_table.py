@@ -1,4 +1,4 @@
-"""Advantages of episodes whose prompts begin anew, beside a loop over their turns."""
+"""Episodes as a table: by hand, and advantages across segments beside a loop over the turns."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from torch import Tensor
 
 from agentrl.algorithms.returns import generalized_advantages
 from agentrl.data.collate import ValueBatch, causal_value_batch
+from agentrl.data.episode_table import EpisodeTable
 from agentrl.data.segment import Segment, segments_of
-from agentrl.learners.critic import EpisodeTable
 from agentrl.trajectory import EndReason, Trajectory, Turn
 
 DISCOUNT, DECAY = 0.9, 0.7
@@ -42,13 +42,13 @@ def value_of(prompt_ids: tuple[int, ...]) -> float:
     return sum(prompt_ids) / 10 - len(prompt_ids)
 
 
-def judged(segments: list[Segment]) -> tuple[ValueBatch, Tensor, Tensor]:
+def valued(segments: list[Segment]) -> tuple[ValueBatch, Tensor]:
+    """The batch, and V of its states."""
     batch = causal_value_batch(segments, padding_id=0)
     ids, inputs = batch.inputs["input_ids"], batch.inputs
     places = zip(inputs["state_rows"], inputs["state_positions"], strict=True)
     prompts = [tuple(ids[row, : position + 1].tolist()) for row, position in places]
-    v = torch.tensor([[value_of(prompt), value_of(prompt) + 1.0] for prompt in prompts])
-    return batch, torch.zeros(len(batch.rewards), 2), v
+    return batch, torch.tensor([value_of(prompt) for prompt in prompts])
 
 
 def loop(played: Trajectory) -> list[float]:
@@ -71,9 +71,43 @@ def test_advantages_cross_segments_and_batches(size: int) -> None:
     assert len(segments) == 6
     parts = [segments[first : first + size] for first in range(0, len(segments), size)]
 
-    table = EpisodeTable.of(segments, [judged(part) for part in parts])
+    table = EpisodeTable.of(segments, [valued(part) for part in parts])
 
     found = generalized_advantages(table.rewards, table.values, table.bootstrap, DISCOUNT, DECAY)
     expected = [advantage for played in EPISODES for advantage in loop(played)]
     assert found[table.present].tolist() == pytest.approx(expected, abs=1e-5)
     assert table.episode.tolist() == [0, 0, 0, 1, 1, 2, 3]
+
+
+def test_the_table_by_hand() -> None:
+    """V of (1, 2) is 0.3 - 2; beyond a cut stands V of the final prompt, beyond an end nothing."""
+    segments = segments_of(EPISODES)
+    table = EpisodeTable.of(segments, [valued(segments)])
+    assert table.present.tolist() == [
+        [True, True, True],
+        [True, True, False],
+        [True, False, False],
+        [True, False, False],
+    ]
+    assert table.rewards.tolist() == [
+        [1.0, -0.5, 2.0],
+        [0.25, -1.0, 0.0],
+        [3.0, 0.0, 0.0],
+        [0.5, 0.0, 0.0],
+    ]
+    expected = torch.tensor(
+        [[-1.7, -3.3, -0.6], [-1.3, -0.7, 0.0], [-1.5, 0.0, 0.0], [-1.6, 0.0, 0.0]]
+    )
+    torch.testing.assert_close(table.values, expected)
+    beyond = torch.zeros(4, 3)
+    beyond[1, 1], beyond[2, 0] = 1.7 - 2, 2.6 - 5
+    torch.testing.assert_close(table.bootstrap, beyond)
+
+
+def test_returns_and_columns_over_episodes_by_hand() -> None:
+    table = EpisodeTable.of(segments_of(EPISODES))
+    assert not table.values.any() and not table.bootstrap.any(), "there is no critic"
+    assert table.returns.tolist() == [2.5, -0.75, 3.0, 0.5]
+    assert table.of_steps(table.returns).tolist() == [2.5, 2.5, 2.5, -0.75, -0.75, 3.0, 0.5]
+    numbers = torch.tensor([7, 8, 9, 10])
+    assert table.of_steps(numbers).tolist() == [7, 7, 7, 8, 8, 9, 10]

@@ -9,25 +9,37 @@ from typing import Any
 
 import numpy as np
 import pytest
-from label_jobs import rooms_model, rooms_run, write_job
+from label_jobs import rooms_job, rooms_model, rooms_run, write_job
 from search_rooms import DISCOUNT, grow
 
-from agentrl.config import CriticConfig, RunConfig, load_config, save_config
+from agentrl.config import CriticLabelsConfig, read_config, save_config
 from agentrl.data.labels import LabelStore
+from agentrl.data.searched import LabelledStep
 from agentrl.data.segment import utterance
 from agentrl.errors import ConfigError, DataError
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.search.tree import Tree
 from agentrl.training.labelled import (
-    LabelledStep,
     draw,
     labelled_steps,
     require_labels_for_critic,
     require_labels_to_clone,
     searched_actions,
 )
+from trainers.archer import ArcherConfig, ArcherCriticConfig
+from trainers.mcts import AnnotationConfig
 
-Make = Callable[..., RunConfig]
+Make = Callable[..., ArcherConfig]
+
+
+def check(run: ArcherConfig) -> None:
+    """What ArCHer asks before it claims a folder."""
+    require_labels_for_critic(run, run.critic.labels, run.critic.discount)
+
+
+def steps_of(run: ArcherConfig) -> list[LabelledStep]:
+    assert run.critic.labels is not None
+    return labelled_steps(run.policy, run.critic.labels, None)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +49,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Tree], str
     context = rooms_model(folder / "model")
     specs = [EpisodeSpec(task, seed=1) for task in range(4)]
     trees = grow(context, specs, iterations=40, candidates=4)
-    run = rooms_run(folder / "model", folder, name="job")
-    return folder / "model", trees, write_job(run, trees)
+    found = rooms_job(folder / "model", folder, name="job")
+    return folder / "model", trees, write_job(found, trees)
 
 
 @pytest.fixture
@@ -46,7 +58,7 @@ def run(job: tuple[Path, list[Tree], str], tmp_path: Path) -> Make:
     """Makes a run that learns from the labels of the job, with other settings."""
     model, _, folder = job
 
-    def make(critic: Any = None, cloning: Any = None, **sections: Any) -> RunConfig:
+    def make(critic: Any = None, cloning: Any = None, **sections: Any) -> ArcherConfig:
         wanted = {"discount": DISCOUNT, "labels": {"folder": folder, **(critic or {})}}
         clones = {"labels": {"folder": folder, **(cloning or {})}}
         given: dict[str, Any] = {"critic": wanted, "cloning": clones}
@@ -59,8 +71,8 @@ def test_the_critic_gets_every_step_with_the_policys_value(
     job: tuple[Path, list[Tree], str], run: Make
 ) -> None:
     """A plain loop over the trees; the tree's own mean is another number."""
-    require_labels_for_critic(run())
-    found = labelled_steps(run(), None)
+    check(run())
+    found = steps_of(run())
     expected, own = [], []
     for tree in job[1]:
         for node in tree.nodes():
@@ -77,27 +89,27 @@ def test_the_critic_gets_every_step_with_the_policys_value(
 
 
 def test_steps_of_few_visits_are_left_out_and_count_in_the_value(run: Make) -> None:
-    every = {step.segment.ids: step for step in labelled_steps(run(), None)}
-    some = labelled_steps(run({"min_visits": 3}), None)
+    every = {step.segment.ids: step for step in steps_of(run())}
+    some = steps_of(run({"min_visits": 3}))
     assert 0 < len(some) < len(every)
     assert all(step == every[step.segment.ids] for step in some)
     with pytest.raises(ConfigError, match=r"has 0 steps of at least 41 visits for 1 ranks"):
-        labelled_steps(run({"min_visits": 41}), None)
+        steps_of(run({"min_visits": 41}))
 
 
-def test_no_labels_are_no_steps(job: tuple[Path, list[Tree], str], tmp_path: Path) -> None:
+def test_without_labels_nothing_is_asked_of_them(
+    job: tuple[Path, list[Tree], str], tmp_path: Path
+) -> None:
     plain = rooms_run(job[0], tmp_path)
-    require_labels_for_critic(plain)
+    check(plain)
     require_labels_to_clone(plain)
-    assert labelled_steps(plain, None) == []
 
 
 def test_another_start_than_the_searchers_is_said(
     job: tuple[Path, list[Tree], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = write_job(rooms_run(job[0], tmp_path, name="adapted"), job[1], policy="c0ffee" * 9)
-    labels = {"discount": DISCOUNT, "labels": {"folder": folder}}
-    labelled_steps(rooms_run(job[0], tmp_path, critic=labels), None)
+    folder = write_job(rooms_job(job[0], tmp_path, name="adapted"), job[1], policy="c0ffee" * 9)
+    labelled_steps(rooms_run(job[0], tmp_path).policy, CriticLabelsConfig(folder=folder), None)
     assert "value the adapter c0ffeec0ffee, and this run begins with the base" in (
         capsys.readouterr().out
     )
@@ -136,7 +148,7 @@ def test_labels_that_do_not_fit_are_refused(
         key: value for key, value in sections.items() if key in ("history", "model", "actions")
     }
     with pytest.raises(ConfigError, match=message):
-        require_labels_for_critic(RunConfig.model_validate(given))
+        check(ArcherConfig.model_validate(given))
 
 
 def test_a_clone_may_have_another_discount_and_temperature(run: Make) -> None:
@@ -149,7 +161,7 @@ def test_a_clone_may_have_another_discount_and_temperature(run: Make) -> None:
     with pytest.raises(ConfigError, match=r"cloning\.labels\.folder: .*policy\.actions='free'"):
         given = run().model_dump()
         given["policy"]["actions"] = "admissible"
-        require_labels_to_clone(RunConfig.model_validate(given))
+        require_labels_to_clone(ArcherConfig.model_validate(given))
 
 
 def test_labels_without_their_jobs_configuration_are_refused(
@@ -158,7 +170,7 @@ def test_labels_without_their_jobs_configuration_are_refused(
     lonely = tmp_path / "lonely"
     shutil.copytree(Path(job[2]) / "labels", lonely)
     with pytest.raises(ConfigError, match="which says how these labels were searched"):
-        require_labels_for_critic(run({"folder": str(lonely)}))
+        check(run({"folder": str(lonely)}))
 
 
 def test_labels_of_a_job_that_is_not_done_are_refused(
@@ -167,34 +179,34 @@ def test_labels_of_a_job_that_is_not_done_are_refused(
     shutil.copytree(job[2], tmp_path / "job")
     (tmp_path / "job" / "labels" / "trees.parquet").unlink()
     with pytest.raises(ConfigError, match=r"4 trees of a job that is not done\. Go on"):
-        require_labels_for_critic(run({"folder": str(tmp_path / "job")}))
+        check(run({"folder": str(tmp_path / "job")}))
 
 
-@pytest.mark.parametrize("given", [{"beyond": -0.5}, {"max_turns": 3}])
+@pytest.mark.parametrize("given", [{"bootstrap_value": -0.5}, {"max_turns": 3}])
 def test_rewards_that_the_environment_does_not_pay_are_refused(
     given: dict[str, Any], job: tuple[Path, list[Tree], str], run: Make, tmp_path: Path
 ) -> None:
     shutil.copytree(job[2], tmp_path / "job")
-    settings = load_config(tmp_path / "job" / "config.yaml").model_dump()
+    settings = read_config(AnnotationConfig, tmp_path / "job" / "config.yaml").model_dump()
     settings["search"] |= given
-    save_config(RunConfig.model_validate(settings), tmp_path / "job" / "config.yaml")
+    save_config(AnnotationConfig.model_validate(settings), tmp_path / "job" / "config.yaml")
     with pytest.raises(ConfigError, match="which the environment does not: search without them"):
-        require_labels_for_critic(run({"folder": str(tmp_path / "job")}))
+        check(run({"folder": str(tmp_path / "job")}))
 
 
 @pytest.mark.parametrize(
     ("name", "ids", "read"),
     [
-        ("action_ids", [9999], labelled_steps),
-        ("action_ids", [], labelled_steps),
-        ("prompt_ids", [5] * 96, labelled_steps),
+        ("action_ids", [9999], steps_of),
+        ("action_ids", [], steps_of),
+        ("prompt_ids", [5] * 96, steps_of),
         ("action_ids", [9999], searched_actions),
     ],
 )
 def test_ids_that_the_model_cannot_read_are_refused(
     name: str, ids: list[int], read: Any, job: tuple[Path, list[Tree], str], tmp_path: Path
 ) -> None:
-    folder = write_job(rooms_run(job[0], tmp_path, name="broken"), job[1])
+    folder = write_job(rooms_job(job[0], tmp_path, name="broken"), job[1])
     store = LabelStore(Path(folder) / "labels")
     tree, rows = store.tree(2), store.steps(2)
     rows[0][name] = ids
@@ -205,7 +217,7 @@ def test_ids_that_the_model_cannot_read_are_refused(
     }
     given = rooms_run(job[0], tmp_path, **sections)
     with pytest.raises(DataError, match=r"The step \[0\] of tree 2 .* Is it of another model"):
-        read(given, None) if read is labelled_steps else read(given)
+        read(given)
 
 
 def test_trees_of_a_low_return_are_not_cloned(job: tuple[Path, list[Tree], str], run: Make) -> None:
@@ -235,4 +247,4 @@ def test_every_action_that_was_tried_on_the_best_ways_is_cloned_by_visits(
 
 def test_labels_do_not_go_with_an_expectile() -> None:
     with pytest.raises(ValueError, match=r"critic\.expectile=0\.9 does not go with critic\.labels"):
-        CriticConfig.model_validate({"expectile": 0.9, "labels": {"folder": "x"}})
+        ArcherCriticConfig.model_validate({"expectile": 0.9, "labels": {"folder": "x"}})

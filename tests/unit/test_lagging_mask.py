@@ -160,11 +160,13 @@ def test_a_mask_needs_a_policy_and_an_engine_that_masks(
         ({"sampler": {"backend": "vllm"}}, "an engine that runs one adapter only"),
         ({"policy": {"actions": "admissible"}}, "which restricts tokens already"),
         ({"policy": {"lagging_mask": {"top_p": 1.0}}}, "less than 1"),
+        ({"rollout": {"staleness": 1}}, "a mask belongs to the version that plays"),
     ],
 )
 def test_settings_that_the_mask_does_not_go_with(change: Mapping[str, Any], message: str) -> None:
     policy = {"model": "embedded/wordle", "lagging_mask": {}, **change.get("policy", {})}
     run = {"name": "masked", "environment": {"id": "tests/Rooms-v0"}}
+    run["rollout"] = change.get("rollout", {})
     sampler = {"backend": "transformers", **change.get("sampler", {})}
     with pytest.raises(ValidationError, match=message):
         RunConfig.model_validate({**run, "policy": policy, "sampler": sampler})

@@ -14,7 +14,7 @@ import torch
 from processes import in_process, succeed
 
 from agentrl.algorithms.preference import averaged_ratio_value, log_ratio_value
-from agentrl.config import PolicyConfig, RunConfig
+from agentrl.config import PolicyConfig
 from agentrl.errors import CheckpointError, ConfigError, DataError
 from agentrl.learners.preferences import (
     COLUMNS,
@@ -27,6 +27,7 @@ from agentrl.learners.preferences import (
 from agentrl.metrics import read_metrics
 from agentrl.models.policy import Policy
 from agentrl.models.q_model import QModel, ReadOut, save_q_model
+from trainers.dpo import StepDPOConfig
 
 LORA = {"rank": 4, "alpha": 8}
 STEPS = [([4, 30, 31, 5], [20, 21, 2]), ([5], [40, 2]), (list(range(4, 40)), [50, 51, 52, 53, 2])]
@@ -137,8 +138,8 @@ def some_pairs(count: int = 64) -> list[Pair]:
     return found
 
 
-def run_config(model: Path, output: Path, **preferences: Any) -> RunConfig:
-    return RunConfig.model_validate(
+def run_config(model: Path, output: Path, **preferences: Any) -> StepDPOConfig:
+    return StepDPOConfig.model_validate(
         {
             "name": "q",
             "output": str(output),
@@ -175,7 +176,7 @@ def trl_makes_the_step_of_dpo(model: Path, folder: Path) -> None:
     pairs = some_pairs(8)
     log = MetricsLog(folder, LoggingConfig(tensorboard=False))
     before, after = Policy(policy_config(model), start), None
-    after = train(config, pairs, start, folder / "work", log)
+    after = train(config, config.preferences, pairs, start, folder / "work", log)
 
     def sums(policy: Policy, which: str) -> torch.Tensor:
         steps = [utterance(p["prompt_ids"], p[which]) for p in pairs]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
+from processes import succeed
 
+from agentrl.config import RunConfig
 from agentrl.data.replay import Replay
+from agentrl.training.run import Run
+from agentrl.training.stored_replay import StoredReplay
 from agentrl.trajectory import EndReason, Trajectory, Turn
 
 
@@ -100,3 +106,34 @@ def test_states_of_long_episodes_are_found_after_short_ones_and_the_reverse() ->
     }
     replay.extend([episode(7, 5)])
     assert {turn for t, turn in replay.draw_states(300, generator) if t.task == 7} == set(range(5))
+
+
+def restored_from_the_store(folder: Path) -> None:
+    """Iterations of two episodes each; a checkpoint after the third forgets the fourth."""
+    given = {
+        "name": "x",
+        "output": str(folder),
+        "environment": {"id": "agentrl/Wordle-v0"},
+        "policy": {"model": "m"},
+        "logging": {"tensorboard": False},
+    }
+    with closing(Run(RunConfig.model_validate(given), resume=False)) as run:
+        live, restored = StoredReplay(7, run), StoredReplay(7, run)
+        for replay in (live, restored):
+            replay.extend([episode(100, 2)])
+        for iteration in range(1, 5):
+            played = [episode(10 * iteration + number, 2) for number in range(2)]
+            run.append_trajectories(iteration, played)
+            if iteration < 4:
+                live.extend(played)
+        run.counters.iteration = 3
+        live.save(folder / "part")
+        assert not (folder / "part").exists(), "the store has them"
+        restored.load(folder / "part")
+        draws = [replay.draw_episodes(60, np.random.default_rng(0)) for replay in (live, restored)]
+        assert draws[0] == draws[1]
+        assert {each.task for each in draws[0]} == {21, 30, 31}, "the newest six transitions"
+
+
+def test_a_runs_replay_comes_back_from_its_store(tmp_path: Path) -> None:
+    succeed(restored_from_the_store, tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from search_rooms import DISCOUNT, exact_value, finite_values, grow, rooms_context, world
 from tabular import BEST_DOOR, DOORS, ROOMS
 
-from agentrl.config import PairsConfig, RunConfig
+from agentrl.config import PairsConfig, SearchingConfig
 from agentrl.data.labels import PAIRS, STEPS, TREES, LabelStore, Row
 from agentrl.errors import DataError
 from agentrl.rollout.context import Context
@@ -183,7 +183,7 @@ def test_files_hold_the_rows_and_datasets_reads_them(trees: list[Tree], tmp_path
     store.write_pairs(found)
     figures = Figures.of(store.write_trees(), 5, found)
     assert figures.rows["trees"] == "4 (1 broke at the start)"
-    config = RunConfig(name="x", environment=world("SavedRooms"), policy={"model": "m"})
+    config = SearchingConfig(name="x", environment=world("SavedRooms"), policy={"model": "m"})
     store.write_card(card(config, figures, kept[0][0]))
     folder, cache = str(store.folder), str(tmp_path / "cache")
     read = {

@@ -245,7 +245,7 @@ def test_a_cut_leaves_value_behind_and_an_end_does_not(context: Context) -> None
     spec = EpisodeSpec(0, 0)
     given: dict[str, Any] = {"iterations": 60, "max_turns": 2, "candidates": 2, "samples": 60}
     [none] = grow(context, [spec], **given)
-    [fixed] = grow(context, [spec], **given, beyond=-0.5)
+    [fixed] = grow(context, [spec], **given, bootstrap_value=-0.5)
     [valued] = grow(context, [spec], **given, critic="x", value_function=exact_value)
     for tree, beyond in ((none, 0.0), (fixed, -0.5), (valued, None)):
         for node in tree.nodes():

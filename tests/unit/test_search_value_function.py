@@ -9,9 +9,10 @@ import pytest
 import torch
 import yaml
 
-from agentrl.config import EnvironmentConfig, RunConfig
+from agentrl.config import EnvironmentConfig, SearchingConfig
 from agentrl.data.segment import segments_of
 from agentrl.errors import CheckpointError, ConfigError
+from agentrl.learners.saved_critic import CRITIC
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import load_tokenizer
 from agentrl.rollout.chat import Chat
@@ -19,6 +20,7 @@ from agentrl.rollout.context import Context
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.search.tree import State
 from agentrl.search.value_function import CriticValueFunction
+from trainers.archer import ArcherConfig
 
 WORDLE = EnvironmentConfig(id="agentrl/Wordle-v0", arguments={"words": 40}, instructions=False)
 
@@ -38,21 +40,21 @@ def trained(
 ) -> tuple[Path, CriticModel]:
     """The folder of a run, and its critic with random heads."""
     settings = run_config(tiny_policy, critic={"kind": request.param, "discount": 0.9})
-    config = RunConfig.model_validate(settings)
+    config = ArcherConfig.model_validate(settings)
     model = CriticModel(config.critic, config.policy, None, load_tokenizer(config.policy), 0)
     for weights in model.module.parameters():
         torch.nn.init.normal_(weights, std=0.1)
     folder = tmp_path / "run"
-    (folder / "latest").mkdir(parents=True)
+    (folder / "latest" / CRITIC.parent).mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(settings), "utf-8")
-    torch.save(model.module.state_dict(), folder / "latest" / "target.pt")
+    torch.save(model.module.state_dict(), folder / "latest" / CRITIC)
     model.module.eval()
     return folder, model
 
 
 def value_function(policy: Path, critic: Path, **search: Any) -> CriticValueFunction:
     given = {"critic": str(critic), "discount": 0.9, **search}
-    config = RunConfig.model_validate(run_config(policy, search=given))
+    config = SearchingConfig.model_validate(run_config(policy, search=given))
     tokenizer = load_tokenizer(config.policy)
     return CriticValueFunction(config, Chat(tokenizer), tokenizer)
 

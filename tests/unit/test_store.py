@@ -28,6 +28,7 @@ SECOND = Turn(
     finish_reason="length",
     reward=0.1 + 0.2,
     valid=False,
+    environment_reward=-1e-300,
 )
 GAME = Trajectory(
     environment="agentrl/Wordle-v0",

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from agentrl.learners.target import polyak_update, target_copy
+from agentrl.errors import CheckpointError
+from agentrl.learners.target import load_weights, polyak_update, target_copy
 
 
 def network() -> nn.Module:
@@ -61,3 +64,17 @@ def test_mixed_number_formats() -> None:
     polyak_update(target, online, 0.25)
     assert target.weight.dtype == torch.float32
     assert float(target.weight) == 1.25
+
+
+def test_weights_of_another_model(tmp_path: Path) -> None:
+    torch.save(nn.Linear(2, 3).state_dict(), tmp_path / "target.pt")
+    same = nn.Linear(2, 3)
+    load_weights(tmp_path / "target.pt", same)
+    saved = torch.load(tmp_path / "target.pt", weights_only=True)
+    assert torch.equal(same.weight, saved["weight"])
+    with pytest.raises(
+        CheckpointError, match=r"does not fit this run's Linear[\s\S]*size mismatch"
+    ):
+        load_weights(tmp_path / "target.pt", nn.Linear(2, 4))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        load_weights(tmp_path / "missing.pt", same)

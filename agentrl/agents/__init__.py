@@ -1,0 +1,1 @@
+"""Who plays: agents by name, for evaluations and for tables during training."""
