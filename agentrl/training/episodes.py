@@ -8,7 +8,7 @@ that this run's chat makes from the texts. See ``docs/episodes.md``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -127,22 +127,37 @@ def learnable_episodes(
     """
     source, episodes, compared = _opened(section, context, vocabulary, settings, key)
     environment, (rank, ranks) = settings["environment.id"], share
-    found, left_out, read, shortened = [], Counter[str](), 0, 0
-    for episode in islice(islice(episodes, section.limit), rank, None, ranks):
-        read += 1
-        tokenized = _tokenized(episode, context, environment)
-        if isinstance(tokenized, str):
-            left_out[tokenized] += 1
-        else:
-            found.append(tokenized)
-            shortened += len(tokenized.turns) < len(episode.turns)
-    if not found:
-        reasons = f": {_listed(left_out)}" if left_out else ""
+    ours = islice(islice(episodes, section.limit), rank, None, ranks)
+    results = [(len(each.turns), _tokenized(each, context, environment)) for each in ours]
+    found = _found(results, source, compared)
+    if not found.episodes:
+        reasons = f": {_listed(found.left_out)}" if found.left_out else ""
         raise DataError(
-            f"{key}: rank {rank} of {ranks} found nothing to learn from in {source}, {read} "
+            f"{key}: rank {rank} of {ranks} found nothing to learn from in {source}, {found.read} "
             f"episodes were read and left out{reasons}. Expected at least one for each rank."
         )
-    return FoundEpisodes(tuple(found), source, read, left_out, shortened, compared)
+    return found
+
+
+def _found(
+    results: Sequence[tuple[int, Trajectory | str]], source: str, compared: bool
+) -> FoundEpisodes:
+    """Sort what was read.
+
+    Args:
+        results: of each episode how many turns were recorded, and what `_tokenized` returned.
+        source: as of `FoundEpisodes`.
+        compared: as of `FoundEpisodes`.
+    """
+    learnable = [(turns, each) for turns, each in results if isinstance(each, Trajectory)]
+    return FoundEpisodes(
+        episodes=tuple(each for _, each in learnable),
+        source=source,
+        read=len(results),
+        left_out=Counter(reason for _, reason in results if isinstance(reason, str)),
+        shortened=sum(len(each.turns) < turns for turns, each in learnable),
+        compared=compared,
+    )
 
 
 def _opened(
