@@ -21,7 +21,7 @@ from agentrl.config.episodes import EpisodesConfig
 from agentrl.config.mixture import MAIN, MixtureConfig
 from agentrl.config.rewards import RewardsConfig
 from agentrl.config.searching import SearchConfig
-from agentrl.config.section import Section, require_effect
+from agentrl.config.section import Section, check_effect
 from agentrl.config.start import CloningConfig, DemonstrationsConfig
 
 
@@ -130,9 +130,9 @@ class RunConfig(Section):
                 self.rollout.staleness > 0
             ),
         }
-        if self.policy.lagging_mask is not None and any(wrong.values()):
+        if self.policy.nlpo_mask is not None and any(wrong.values()):
             found = "; ".join(text for text, is_wrong in wrong.items() if is_wrong)
-            raise ValueError(f"policy.lagging_mask does not go with {found}")
+            raise ValueError(f"policy.nlpo_mask does not go with {found}")
         return self
 
     @model_validator(mode="after")
@@ -140,7 +140,7 @@ class RunConfig(Section):
         threads = self.rollout.threads
         elsewhere = any(each.isolation.mode != "none" for each in self.environments.values())
         if not (elsewhere if threads is None else threads > 0):
-            require_effect(self, {"rollout.in_order": "no threads"})
+            check_effect(self, {"rollout.in_order": "no threads"})
         return self
 
     @property
@@ -244,9 +244,9 @@ class OfflineConfig(TrainingConfig):
         rollout = ("episodes", "group_size", "staleness", "max_failed_share")
         unused = (
             *(f"rollout.{key}" for key in rollout),
-            "policy.lagging_mask",
+            "policy.nlpo_mask",
             "rewards",
             "mixture",
         )
-        require_effect(self, dict.fromkeys(unused, why))
+        check_effect(self, dict.fromkeys(unused, why))
         return self

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from agentrl.config.section import Section, require_effect
+from agentrl.config.section import Section, check_effect
 
 
 class PairsConfig(Section):
@@ -96,5 +96,5 @@ class SearchConfig(Section):
                 "has one with search.critic"
             )
         if self.critic is not None:
-            require_effect(self, {"bootstrap_value": "search.critic, which values what was cut"})
+            check_effect(self, {"bootstrap_value": "search.critic, which values what was cut"})
         return self

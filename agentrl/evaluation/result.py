@@ -71,7 +71,7 @@ def write_results(evaluations: Sequence[Evaluation], path: Path) -> None:
         raise ValueError("There are no results to write.")
     panel = evaluations[0].panel
     for evaluation in evaluations[1:]:
-        panel.require_same(evaluation.panel)
+        panel.check_same(evaluation.panel)
     content = {
         "format": FORMAT,
         "panel": {

@@ -59,7 +59,7 @@ class TransformersSampler(Sampler):
 
         super().__init__(policy, sampler, model_path, stop_id)
         self._waiting: dict[int, tuple[Request, int]] = {}
-        self._lagging_mask = policy.lagging_mask
+        self._lagging_mask = policy.nlpo_mask
         self._mask_folder: Path | None = None
         device: str = policy.device
         if device == "auto":

@@ -6,7 +6,7 @@
       config.yaml               the resolved configuration
       checkpoint-000010/
         adapter/                loads in PEFT, vLLM and on the hub
-        mask/                   the adapter behind policy.lagging_mask, if there is one
+        mask/                   the adapter behind policy.nlpo_mask, if there is one
         parts/NAME/             what the algorithm keeps under each of its names
         rollouts/               adapters of iterations that are played already, if any are
         state.json              counters

@@ -49,7 +49,7 @@ def command(
         local_rank: Annotated[int, typer.Option("--local_rank", hidden=True)] = 0,
     ) -> None:
         del keys, local_rank  # the second is what the launcher passes
-        with launched():
+        with command_session():
             given = overrides or []
             resolved = read_config(schema, config, given)
             if left_out := settings_left_out(schema, config, given):
@@ -72,7 +72,7 @@ def _keys_option(schema: type[BaseModel]) -> Any:
 
 
 @contextmanager
-def launched() -> Iterator[None]:
+def command_session() -> Iterator[None]:
     """End with one clear message where agentrl knows what went wrong, and when it is stopped.
 
     After Ctrl-C or SIGTERM what is open is closed on the way out; the exit code is 130.

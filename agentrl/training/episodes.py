@@ -172,12 +172,12 @@ def _opened(
     if isinstance(section, MessagesConfig):
         return section.file, _conversations(section, context.chat, environment, key), True
     store = find_episodes(section.folder)
-    compared = _require_equal(f"{key}.folder={section.folder!r}", store, settings)
+    compared = _check_equal(f"{key}.folder={section.folder!r}", store, settings)
     episodes = named_episodes(store, matching_shards(store, section.shards))
     return section.folder, _readable(episodes, context, vocabulary, environment), compared
 
 
-def _require_equal(given: str, store: TrajectoryStore, settings: Mapping[str, Any]) -> bool:
+def _check_equal(given: str, store: TrajectoryStore, settings: Mapping[str, Any]) -> bool:
     """Refuse episodes of a run with other settings; False where they belong to no run.
 
     Raises:

@@ -148,7 +148,7 @@ class OnlineLoop(Loop):
     def begin(self) -> None:
         """Publish the start, then let the algorithm begin."""
         self.experiment.synchronize(self.policy)
-        self._renew_mask(0)
+        self._update_mask(0)
         self.algorithm.begin()
 
     def go_on(self) -> None:
@@ -157,8 +157,8 @@ class OnlineLoop(Loop):
         checkpoint, rollouts = experiment.run.checkpoint, experiment.rollouts
         assert checkpoint is not None
         experiment.synchronize(self.policy)
-        if self.config.policy.lagging_mask is not None:
-            rollouts.renew_mask(checkpoint / MASK)
+        if self.config.policy.nlpo_mask is not None:
+            rollouts.update_mask(checkpoint / MASK)
         rollouts.restore(checkpoint, experiment.run.counters.iteration)
 
     def iterate(self, iteration: int) -> Metrics:
@@ -168,7 +168,7 @@ class OnlineLoop(Loop):
             played = self._play(iteration)
         metrics |= played.metrics
         metrics |= self._mismatch(played)
-        self._renew_mask(iteration)
+        self._update_mask(iteration)
         with stopwatch(metrics, "time/learn"):
             metrics |= self.algorithm.learn(played, iteration)
         if self.policy.changed:
@@ -206,11 +206,11 @@ class OnlineLoop(Loop):
             )
         return measured
 
-    def _renew_mask(self, iteration: int) -> None:
+    def _update_mask(self, iteration: int) -> None:
         """Every so many iterations NLPO's mask catches up with the policy (arXiv 2210.01241)."""
-        mask = self.config.policy.lagging_mask
+        mask = self.config.policy.nlpo_mask
         if mask is not None and iteration % mask.every == 0:
-            self.experiment.rollouts.renew_mask()
+            self.experiment.rollouts.update_mask()
 
 
 class OfflineLoop(Loop):

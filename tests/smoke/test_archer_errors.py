@@ -24,7 +24,7 @@ from agentrl.data.store import TrajectoryStore
 from agentrl.errors import AgentrlError, ConfigError, MissingExtraError
 from agentrl.metrics import read_metrics
 from agentrl.models.policy import load_tokenizer
-from agentrl.training.checks import require_fitting_policy
+from agentrl.training.checks import check_policy
 from agentrl.trajectory import EndReason
 
 BROKEN = {"id": "tests/Broken-v0", "module": "broken_world", "instructions": False}
@@ -100,10 +100,10 @@ def test_a_model_without_weights_and_a_missing_engine(
     tokenizer = load_tokenizer(config.policy)
     empty = read_config(RunConfig, file, [f"policy.model={tmp_path / 'empty'}"])
     with pytest.raises(ConfigError, match=r"holds no weights: expected model\.safetensors"):
-        require_fitting_policy(empty, tokenizer)
+        check_policy(empty, tokenizer)
     monkeypatch.setattr("agentrl.training.checks.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"make setup.*backend=transformers"):
-        require_fitting_policy(config, tokenizer)
+        check_policy(config, tokenizer)
 
 
 def test_a_folder_that_a_living_run_writes(tiny_policy: Path, tmp_path: Path) -> None:
