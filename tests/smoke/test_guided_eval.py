@@ -12,8 +12,8 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from agentrl.data.store import TrajectoryStore
 from agentrl.agents.guidance import Guidance, build_scorer
+from agentrl.data.store import TrajectoryStore
 from agentrl.learners.saved_critic import CRITIC
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
