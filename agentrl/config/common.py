@@ -162,10 +162,10 @@ class SearchingConfig(RunConfig):
 
 
 class EvaluatingConfig(SearchingConfig):
-    """An evaluation: the sections of a run, and those of agents that are no policy of a run."""
+    """An evaluation: the sections that every run has, and those of single agents."""
 
     endpoint: EndpointConfig | None = None
-    """The chat model of the agent ``endpoint``; none has no such agent."""
+    """The chat model that is the agent ``endpoint``; without it there is no such agent."""
     prompting: PromptingConfig = PromptingConfig()
     """The agent ``prompting``."""
 
@@ -228,7 +228,7 @@ class TrainingConfig(StartingConfig):
         if self.rollout.group_size < 2:
             raise ValueError(
                 f"rollout.group_size={self.rollout.group_size}: {self.algorithm} compares the "
-                "episodes of a group; set rollout.group_size to 2 or more, such as 8"
+                "episodes of a group; set rollout.group_size=8, or another number above 1"
             )
 
 

@@ -13,7 +13,7 @@ class PenaltiesConfig(Section):
     """The environment's rewards, less a cost for what makes a bad utterance."""
 
     type: Literal["penalties"] = "penalties"
-    """The environment's rewards less some costs."""
+    """penalties: the environment's rewards less some costs; own: a rewarder of your own."""
     invalid_action: float = Field(0.0, ge=0.0)
     """Cost of an action that the environment did not understand or allow (verl-agent: 0.1)."""
     length_limit: float = Field(0.0, ge=0.0)
@@ -36,7 +36,7 @@ class OwnRewarderConfig(Section):
     """A rewarder of your own (``docs/rewards.md``)."""
 
     type: Literal["own"] = "own"
-    """A rewarder of your own."""
+    """penalties: the environment's rewards less some costs; own: a rewarder of your own."""
     rewarder: str
     """What makes it, as ``module:name``; the module is installed, or lies in the folder that the
     command is called from."""

@@ -131,7 +131,7 @@ class Experiment:
         )
         if rank() == 0:
             print(found.summary(), flush=True)
-        memory = Replay(sum(len(episode.turns) for episode in found.episodes))
+        memory = Replay(sum(len(episode.turns) for episode in found.episodes), keep_sets=True)
         memory.extend(found.episodes)
         return memory
 
