@@ -105,7 +105,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_results(path: Path) -> list[Evaluation]:
-    """Read a file of `write_results`; the summaries are computed anew from the episodes.
+    """Read a file of `write_results`; the summaries are computed again from the episodes.
 
     Raises:
         DataError: no such file, or not one of ours, or changed by hand so that the episodes no

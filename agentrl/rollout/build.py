@@ -84,7 +84,7 @@ def ask_environment(config: EnvironmentConfig, *, look: bool = False) -> Environ
 
     Args:
         config: names the environment.
-        look: as of `EnvironmentFacts.of`.
+        look: begin the first training task to see what it shows.
 
     Raises:
         ConfigError: it cannot be built.

@@ -141,7 +141,7 @@ class Checkpoints:
     def _prune(self, newest: Path) -> None:
         """Reduce all but the last `keep` up to `newest` to the adapters that act.
 
-        Later ones are left alone: a run that was stopped and resumed writes them anew.
+        Later ones are left alone: a run that was stopped and resumed writes them again.
         """
         found = sorted(p for p in self.folder.iterdir() if _NAME.fullmatch(p.name))
         for old in [p for p in found if p.name <= newest.name][: -self.keep]:

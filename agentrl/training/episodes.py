@@ -146,8 +146,8 @@ def _found(
 
     Args:
         results: of each episode how many turns were recorded, and what `_tokenized` returned.
-        source: as of `FoundEpisodes`.
-        compared: as of `FoundEpisodes`.
+        source: folder or file.
+        compared: whether the settings that the episodes were played with are known.
     """
     learnable = [(turns, each) for turns, each in results if isinstance(each, Trajectory)]
     return FoundEpisodes(

@@ -127,7 +127,7 @@ def _job(key: str, given: str) -> SearchingConfig:
 
 
 def _check_equal(key: str, job: SearchingConfig, run: RunConfig, settings: Sequence[str]) -> None:
-    """Refuse labels whose job differs from the run in a setting, or searched what it is judged on.
+    """Refuse labels of other settings, or of the tasks that the run is evaluated on.
 
     Raises:
         ConfigError: as said; names each difference.

@@ -55,7 +55,7 @@ class Loop(ABC):
         self, experiment: Experiment, algorithm: Algorithm, config: TrainingConfig
     ) -> None:
         self.experiment, self.config = experiment, config
-        self.policy, self.parts_of = algorithm.policy, algorithm
+        self.policy, self._algorithm = algorithm.policy, algorithm
         self._evaluations: dict[str, list[Evaluation]] = {}
 
     def run(self) -> None:
@@ -70,7 +70,7 @@ class Loop(ABC):
             run.seed_torch(counters.iteration)
             run.log(counters.iteration, config.iterations, self.iterate(counters.iteration))
             if self._is_due(config.checkpoint.every):
-                self.experiment.save(self.parts_of)
+                self.experiment.save(self._algorithm)
             self._evaluate_if_due()
         self._report()
 
@@ -78,9 +78,9 @@ class Loop(ABC):
         run = self.experiment.run
         if run.checkpoint is None:
             self.begin()
-            self.experiment.save(self.parts_of)
+            self.experiment.save(self._algorithm)
         else:
-            self.experiment.restore(self.parts_of)
+            self.experiment.restore(self._algorithm)
             self.go_on()
 
     def _is_due(self, every: int) -> bool:

@@ -219,7 +219,7 @@ class Rollouts:
     def candidates(
         self, states: Sequence[tuple[Trajectory, int]], count: int, seed: int
     ) -> list[Segment]:
-        """Actions sampled anew from the current policy.
+        """Fresh actions of the current policy at stored states.
 
         Args:
             states: episode and number of the turn to answer.
