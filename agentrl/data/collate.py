@@ -110,8 +110,8 @@ def policy_batch(segments: Sequence[Segment], padding_id: int) -> PolicyBatch:
 def causal_value_batch(segments: Sequence[Segment], padding_id: int) -> ValueBatch:
     """Segments for a causal critic: V is read at a prompt's last token, Q at an action's last.
 
-    A prompt that does not append to the segment before it is a sequence of its own, unless it begins
-    another segment of the batch.
+    A prompt that does not append to the segment before it is a sequence of its own, unless another
+    segment of the batch begins with it.
     """
     index = _StateIndex(segments, _prompts)
     input_ids, attention_mask = _pad(
