@@ -3,10 +3,12 @@
 # PYTHON  the interpreter that the virtual environment is made from (3.11 or 3.12)
 # EXTRA   cpu: vLLM's CPU build, for machines without a GPU; vllm: the CUDA build
 # FOLDER  where `make smollm2` writes the checkpoint
+# WORKERS processes that `make test` uses; each may need 4 GiB of memory
 
 PYTHON ?= python3
 EXTRA ?= cpu
 FOLDER ?= models/smollm2
+WORKERS ?= 2
 
 VENV := .venv
 STAMP := $(VENV)/.installed-$(EXTRA)
@@ -59,7 +61,7 @@ quickstart: setup ## Train an agent on Wordle and compare it with its start
 	deepspeed trainers/archer.py --config wordle.yaml --resume
 
 test: check programs ## Check style and types, then run the whole suite
-	OMP_NUM_THREADS=1 pytest -m "not slow"
+	OMP_NUM_THREADS=1 pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
 check: setup ## Check style and types
 	ruff check .

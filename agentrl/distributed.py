@@ -96,7 +96,7 @@ def _held(lock: FileLock) -> Iterator[None]:
 def _extensions_folder() -> Iterator[Path]:
     """Where PyTorch compiles to within the block: a folder for each environment and its ninja.
 
-    Another version of ninja would compile all anew, and the first one again at its next turn.
+    Another version of ninja would compile everything again, and so would the first one after it.
     """
     from torch.utils.cpp_extension import get_default_build_root
 

@@ -9,6 +9,7 @@ Every message says what was found, what was expected, where, and what to do next
     ├── EnvironmentFaultError    an environment broke; the episode ends as `failed`
     ├── SnapshotUnsupportedError the environment cannot save and restore its state
     ├── RewarderError            a rewarder broke, or returned what cannot be rewards
+    ├── AgentError               an agent of your own broke, or returned what is no action
     ├── CheckpointError          a checkpoint: missing, incomplete, or made for something else
     ├── DivergedError            a loss or gradient that is infinite or no number
     └── SamplerError             the rollout engine
@@ -48,6 +49,10 @@ class EnvironmentFaultError(AgentrlError):
 
 class RewarderError(AgentrlError):
     """A rewarder broke, or returned what cannot be the rewards of the episodes."""
+
+
+class AgentError(AgentrlError):
+    """An agent of a user's own broke, or returned what is no action."""
 
 
 class SnapshotUnsupportedError(AgentrlError):

@@ -11,7 +11,7 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetens
 ADAPTER_FILES = (ADAPTER_WEIGHTS, ADAPTER_CONFIG)
 """What PEFT writes of an adapter; its digest is over both, in this order."""
 ADAPTER, MASK = "adapter", "mask"
-"""Folders of a checkpoint: the policy's adapter, and the one behind ``policy.lagging_mask``."""
+"""Folders of a checkpoint: the policy's adapter, and the one behind ``policy.nlpo_mask``."""
 
 
 @contextmanager

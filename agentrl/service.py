@@ -146,7 +146,7 @@ class LanguageService:
         model: the model's name there.
         timeout: seconds to wait for one reply.
         retries: how often a request is repeated that failed or timed out, 0 or more.
-        temperature: of the replies; those above 0 are drawn anew each time and not kept.
+        temperature: of the replies; those above 0 are drawn again each time and not kept.
         max_new_tokens: most tokens of a reply.
         store: file that keeps replies and counts tokens; None for none.
         most_tokens: of prompts and replies together, that may be paid for; None sets no limit.

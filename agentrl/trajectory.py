@@ -121,7 +121,7 @@ class Trajectory:
         final_prompt_ids: the prompt the policy would have answered next; needed to bootstrap a
             truncated episode, empty otherwise.
         error: what broke, if `end_reason` is ``failed``.
-        retries: how often it was begun anew because the environment broke; what is recorded is the
+        retries: how often it was begun again because the environment broke; what is recorded is the
             last try.
         sample: number of the episode among those of its group, which have task and seed in common.
         retokenized: the ids were made from text afterwards, by the tokenizer of the policy that

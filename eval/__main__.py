@@ -125,10 +125,10 @@ def run(
     given = {name: value for name, value in locals().items() if value is not None}
     quieten()
     with reported_errors(debug):
-        settings = [f"{key}={given[name]}" for name, key in KEYS.items() if name in given]
-        resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
         agents = list(dict.fromkeys(agent or ["policy" if checkpoint else "start"]))
         _require_use(given, agents)
+        settings = [f"{key}={given[name]}" for name, key in KEYS.items() if name in given]
+        resolved = _resolve(config, checkpoint, [*(overrides or []), *settings])
         guidance = _guidance(given)
         with Evaluator(resolved, agents, checkpoint, guidance) as evaluator:
             folder = output or _default_folder(resolved, checkpoint, agents, evaluator)

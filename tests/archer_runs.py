@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from processes import free_port
 
 WORDLE: dict[str, Any] = {
     "algorithm": "archer",
@@ -94,7 +95,8 @@ def launch(
     """``deepspeed OPTIONS TRAINER --config FILE ARGUMENTS`` in the project's folder."""
     return subprocess.run(
         [
-            *(Path(sys.executable).with_name("deepspeed"), *options, trainer),
+            *(Path(sys.executable).with_name("deepspeed"), "--master_port", str(free_port())),
+            *(*options, trainer),
             *("--config", str(config), *arguments),
         ],
         cwd=Path(__file__).parents[1],

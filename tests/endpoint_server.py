@@ -15,12 +15,12 @@ class EndpointServer(ThreadingHTTPServer):
     """Each request takes the next of `script`, the last one for ever, and costs 15 tokens.
 
     Attributes:
-        script: texts to answer with, or functions from the request's body to one; a whole number
-            is a status, a fraction the seconds to wait.
+        script: texts to answer with, or functions from the request's body to one; None is a
+            message without content, a whole number is a status, a fraction the seconds to wait.
         seen: the requests' bodies.
     """
 
-    script: list[str | int | float | Callable[[dict[str, Any]], str]]
+    script: list[str | int | float | Callable[[dict[str, Any]], str] | None]
     seen: list[dict[str, Any]]
 
     @property

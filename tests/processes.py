@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerContext
@@ -41,6 +42,14 @@ def succeed(function: Callable[..., None], *arguments: Any, **keywords: Any) -> 
     code, output = in_process(function, *arguments, **keywords)
     assert code == 0, output
     return output
+
+
+def free_port() -> int:
+    """A port that nobody listens on, for a launch beside others."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _quietly(

@@ -87,7 +87,16 @@ class Closed(Rooms):
         raise OSError("no key")
 
 
-for kind in (SavedRooms, Misheard, Falling, Forgetful, Closed):
+class Shut(Closed):
+    """Lets somebody in with seed 0 alone, as a run does that looks what it shows."""
+
+    def _begin(self, task: int, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        if self.np_random_seed == 0:
+            return Rooms._begin(self, task, options)
+        return super()._begin(task, options)
+
+
+for kind in (SavedRooms, Misheard, Falling, Forgetful, Closed, Shut):
     gymnasium.register(f"tests/{kind.__name__}-v0", kind)
 
 

@@ -35,9 +35,9 @@ from agentrl.data.replay import Replay
 from agentrl.data.segment import segments_of
 from agentrl.learners.policy import normalized_over_ranks, policy_objective
 from agentrl.training.algorithm import Metrics, OnlineAlgorithm
-from agentrl.training.checks import require_fitting_critic
+from agentrl.training.checks import check_critic
 from agentrl.training.command import command
-from agentrl.training.labelled import draw, labelled_steps, require_labels_for_critic
+from agentrl.training.labelled import check_labels_for_critic, draw, labelled_steps
 from agentrl.training.loop import stopwatch, train
 from agentrl.training.run import rank_size
 from agentrl.training.warmup import Warmup
@@ -214,8 +214,8 @@ class Archer(OnlineAlgorithm):
     def check(cls, config: ArcherConfig, tokenizer: PreTrainedTokenizerBase) -> None:
         """Sampling, the critic's model and labels fit."""
         super().check(config, tokenizer)
-        require_fitting_critic(config.critic, config.policy, tokenizer)
-        require_labels_for_critic(config, config.critic.labels, config.critic.discount)
+        check_critic(config.critic, config.policy, tokenizer)
+        check_labels_for_critic(config, config.critic.labels, config.critic.discount)
 
     def begin(self) -> None:
         """Fit the critic to the demonstrations, then to the labels of a tree search."""

@@ -26,7 +26,7 @@ from agentrl.metrics import MetricsLog
 from agentrl.models.adapter import find_adapter
 from agentrl.models.policy import load_tokenizer
 from agentrl.models.q_model import FOLDER, QModel, ReadOut, save_q_model
-from agentrl.training.checks import require_fitting_policy
+from agentrl.training.checks import check_policy
 from agentrl.training.command import command
 from agentrl.training.run import Run
 
@@ -56,7 +56,7 @@ def learn_values(config: StepDPOConfig, resume: bool) -> Path:
     """
     wanted = config.preferences
     pairs, held_out = split_by_task(read_pairs(wanted.labels), wanted.validation_share, config.seed)
-    require_fitting_policy(config, load_tokenizer(config.policy))
+    check_policy(config, load_tokenizer(config.policy))
     start = find_adapter(Path(config.policy.adapter)) if config.policy.adapter else None
     run = Run(config, resume)
     folder = run.folder / FOLDER

@@ -23,7 +23,7 @@ from agentrl.algorithms.weighting import advantage_weights
 from agentrl.config import CriticConfig, OfflineConfig, UpdateConfig
 from agentrl.data.segment import segments_of
 from agentrl.training.algorithm import Metrics, OfflineAlgorithm
-from agentrl.training.checks import require_fitting_critic
+from agentrl.training.checks import check_critic
 from agentrl.training.command import command
 from agentrl.training.loop import train
 from agentrl.training.run import rank_size
@@ -85,7 +85,7 @@ class IQL(OfflineAlgorithm):
     @classmethod
     def check(cls, config: IQLConfig, tokenizer: PreTrainedTokenizerBase) -> None:
         """The critic's model fits."""
-        require_fitting_critic(config.critic, config.policy, tokenizer)
+        check_critic(config.critic, config.policy, tokenizer)
 
     def learn(self, memory: Replay, iteration: int) -> Metrics:
         """Critic, then policy, each from batches of its own."""

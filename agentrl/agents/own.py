@@ -9,8 +9,9 @@ from typing import Any
 from agentrl.agents.player import Performance, Player
 from agentrl.agents.resources import Resources
 from agentrl.env import Agent, TextEnvironment
-from agentrl.errors import AgentrlError, ConfigError
+from agentrl.errors import AgentError, AgentrlError, ConfigError
 from agentrl.importing import import_user_object
+from agentrl.rollout.ending import described
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.rollout.text_agents import agent_seed, play_agents
 from agentrl.service import encodable
@@ -72,7 +73,12 @@ class Own(Player):
         return maker
 
     def _made(self, maker: Maker, spec: EpisodeSpec) -> Agent:
-        """The agent of an episode, given those of our arguments that its maker takes."""
+        """The agent of an episode, given those of our arguments that its maker takes.
+
+        Raises:
+            AgentError: the maker raised.
+            ConfigError: it cannot be called so, or what it makes cannot act.
+        """
         offered = {"seed": agent_seed(spec), "instructions": self.resources.facts.instructions}
         given = self._accepted(maker, offered)
         try:
@@ -80,8 +86,8 @@ class Own(Player):
         except AgentrlError:
             raise
         except Exception as error:
-            raise ConfigError(
-                f"--agent {self.name} cannot be made: it raised {error!r}."
+            raise AgentError(
+                f"--agent {self.name} cannot be made. It raised {described(error)}"
             ) from error
         if not callable(getattr(agent, "act", None)):
             raise ConfigError(
@@ -115,16 +121,16 @@ class _Checked:
         """The agent's action.
 
         Raises:
-            ConfigError: the agent raised, or its action is no string.
+            AgentError: the agent raised, or its action is no string.
         """
         try:
             action: object = self.agent.act(observation, info)
         except AgentrlError:
             raise
         except Exception as error:
-            raise ConfigError(f"{self._where()} raised {error!r}.") from error
+            raise AgentError(f"{self._where()} raised {described(error)}") from error
         if not isinstance(action, str):
-            raise ConfigError(f"{self._where()} returned {action!r}; expected a string.")
+            raise AgentError(f"{self._where()} returned {action!r}; expected a string.")
         return encodable(action)
 
     def _where(self) -> str:

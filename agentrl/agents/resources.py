@@ -121,7 +121,7 @@ class Resources:
             self._sampler = build_sampler(policy, self.config.sampler, path, self.chat.stop_id)
         if adapter is not None:
             self._sampler.load_adapter(adapter, self._sampler.version + 1)
-        if adapter is not None and self.config.policy.lagging_mask is not None:
+        if adapter is not None and self.config.policy.nlpo_mask is not None:
             beside = adapter.parent / MASK
             self._sampler.load_mask(beside if beside.is_dir() else adapter)
         return self._sampler

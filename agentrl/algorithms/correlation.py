@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +53,6 @@ def agreement(
             correlation. Without it an error of V, which both contain, passes for agreement. What Q
             knows of the *state* beyond V still does: the measure is necessary, not sufficient.
     """
-    from scipy import stats
-
     x, y = _standard(predicted), _standard(observed)
     z = np.zeros_like(x) if given is None else _standard(given)
     labels = np.unique(np.asarray(episodes), return_inverse=True)[1]
@@ -62,6 +61,13 @@ def agreement(
     correlation = float(_correlation(*sums))
     if correlation == 0.0 or len(sums[0]) < FEWEST_EPISODES:
         return Agreement(correlation, math.nan)
+    return Agreement(correlation, _lower_bound(sums, confidence))
+
+
+def _lower_bound(sums: Sequence[Array], confidence: float) -> float:
+    """One-sided, of `_correlation`, by resampling the episodes whose sums these are."""
+    from scipy import stats
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         interval = stats.bootstrap(
@@ -75,7 +81,7 @@ def agreement(
             method="percentile",
             rng=0,
         ).confidence_interval
-    return Agreement(correlation, float(interval.low))
+    return float(interval.low)
 
 
 def explained_variance(predicted: ArrayLike, observed: ArrayLike) -> float:

@@ -28,7 +28,7 @@ class PreferenceObjective:
     def __call__(
         self, chosen: Tensor, rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor
     ) -> tuple[Tensor, Metrics]:
-        """Loss and metrics, summed over pairs; arguments as of `dpo_loss`, each [P]."""
+        """Loss and metrics, summed over pairs; the arguments are those of `dpo_loss`, each [P]."""
         loss, metrics = dpo_loss(chosen, rejected, reference_chosen, reference_rejected, self.beta)
         if self.likelihood_coefficient:
             loss = loss - self.likelihood_coefficient * chosen.sum()
@@ -79,7 +79,7 @@ def averaged_ratio_value(policy: Tensor, reference: Tensor, tokens: Tensor, mask
     """`exp(mean_t log softmax(z_t - z_ref,t)[a_t])`, as the code of Zhai et al. reads its model.
 
     In (0, 1]. Two things differ from `log_ratio_value`: the mean over tokens instead of their sum,
-    and the differences of logits are normalised anew, so that the order of actions may change.
+    and the differences of logits are normalised once more, so that the order of actions may change.
 
     Args:
         policy: [P, T, V], logits z before each of the utterance's tokens.

@@ -57,7 +57,7 @@ from agentrl.config.reading import (
 )
 from agentrl.config.rewards import OwnRewarderConfig, PenaltiesConfig, RewardsConfig
 from agentrl.config.searching import PairsConfig, SearchConfig
-from agentrl.config.section import OnlyWith, Section, default_variant, require_effect
+from agentrl.config.section import OnlyWith, Section, check_effect, default_variant
 from agentrl.config.start import CloningConfig, DemonstrationsConfig
 
 __all__ = [
@@ -110,6 +110,7 @@ __all__ = [
     "VllmConfig",
     "WarmupConfig",
     "check_context",
+    "check_effect",
     "default_variant",
     "describe",
     "find_file",
@@ -117,7 +118,6 @@ __all__ = [
     "read_config",
     "read_saved",
     "read_yaml",
-    "require_effect",
     "save_config",
     "settings_left_out",
 ]

@@ -89,7 +89,7 @@ class HistoryConfig(Section):
     out; a line ``...`` stands for them."""
 
 
-class LaggingMaskConfig(Section):
+class NLPOMaskConfig(Section):
     """NLPO's mask (arXiv 2210.01241): a token that an earlier policy finds unlikely is not said."""
 
     top_p: float = Field(0.9, gt=0.0, lt=1.0)
@@ -129,7 +129,7 @@ class PolicyConfig(Section):
     actions: Literal["free", "admissible"] = "free"
     """free: it says anything; admissible: one of the actions that the environment lists, each token
     drawn from those that go on with one of them, in training, search and evaluation."""
-    lagging_mask: LaggingMaskConfig | None = None
+    nlpo_mask: NLPOMaskConfig | None = None
     """NLPO's mask, in training and evaluation; none lets every token be said."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""

@@ -21,7 +21,7 @@ from agentrl.config.episodes import EpisodesConfig
 from agentrl.config.mixture import MAIN, MixtureConfig
 from agentrl.config.rewards import RewardsConfig
 from agentrl.config.searching import SearchConfig
-from agentrl.config.section import Section, require_effect
+from agentrl.config.section import Section, check_effect
 from agentrl.config.start import CloningConfig, DemonstrationsConfig
 
 
@@ -130,9 +130,9 @@ class RunConfig(Section):
                 self.rollout.staleness > 0
             ),
         }
-        if self.policy.lagging_mask is not None and any(wrong.values()):
+        if self.policy.nlpo_mask is not None and any(wrong.values()):
             found = "; ".join(text for text, is_wrong in wrong.items() if is_wrong)
-            raise ValueError(f"policy.lagging_mask does not go with {found}")
+            raise ValueError(f"policy.nlpo_mask does not go with {found}")
         return self
 
     @model_validator(mode="after")
@@ -140,7 +140,7 @@ class RunConfig(Section):
         threads = self.rollout.threads
         elsewhere = any(each.isolation.mode != "none" for each in self.environments.values())
         if not (elsewhere if threads is None else threads > 0):
-            require_effect(self, {"rollout.in_order": "no threads"})
+            check_effect(self, {"rollout.in_order": "no threads"})
         return self
 
     @property
@@ -162,10 +162,10 @@ class SearchingConfig(RunConfig):
 
 
 class EvaluatingConfig(SearchingConfig):
-    """An evaluation: the sections of a run, and those of agents that are no policy of a run."""
+    """An evaluation: the sections that every run has, and those of single agents."""
 
     endpoint: EndpointConfig | None = None
-    """The chat model of the agent ``endpoint``; none has no such agent."""
+    """The chat model that is the agent ``endpoint``; without it there is no such agent."""
     prompting: PromptingConfig = PromptingConfig()
     """The agent ``prompting``."""
 
@@ -228,7 +228,7 @@ class TrainingConfig(StartingConfig):
         if self.rollout.group_size < 2:
             raise ValueError(
                 f"rollout.group_size={self.rollout.group_size}: {self.algorithm} compares the "
-                "episodes of a group; set rollout.group_size to 2 or more, such as 8"
+                "episodes of a group; set rollout.group_size=8, or another number above 1"
             )
 
 
@@ -244,9 +244,9 @@ class OfflineConfig(TrainingConfig):
         rollout = ("episodes", "group_size", "staleness", "max_failed_share")
         unused = (
             *(f"rollout.{key}" for key in rollout),
-            "policy.lagging_mask",
+            "policy.nlpo_mask",
             "rewards",
             "mixture",
         )
-        require_effect(self, dict.fromkeys(unused, why))
+        check_effect(self, dict.fromkeys(unused, why))
         return self

@@ -31,7 +31,7 @@ class StageConfig(Section):
     sources: tuple[TranscriptsConfig, ...] = Field(min_length=1)
     """What is played; the episodes of all are learned in random order."""
     cloning: CloningConfig
-    """How they are learned; the learning rate is scheduled anew at each stage."""
+    """How they are learned; the schedule of the learning rate begins again with each stage."""
 
     @model_validator(mode="after")
     def _clones_its_sources(self) -> StageConfig:

@@ -25,6 +25,7 @@ _ABSENT = object()
 RENAMED = {
     "actor.gae_decay": "actor.gae_lambda",
     "actor.importance_limit": "actor.importance_cap",
+    "policy.nlpo_mask": "policy.nlpo_mask",
     "search.beyond": "search.bootstrap_value",
 }
 """Keys of earlier versions, and what they are called now."""

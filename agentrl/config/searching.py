@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from agentrl.config.section import Section, require_effect
+from agentrl.config.section import Section, check_effect
 
 
 class PairsConfig(Section):
@@ -15,7 +15,7 @@ class PairsConfig(Section):
     rule: Literal["paper", "code", "all"] = "paper"
     """Of Zhai et al. 2024, at the states on the best path: paper, the path's action against its
     sibling of lowest Q; code, as in their repository, the sibling of highest Q against the one of
-    lowest. all: likewise, at every state of the tree."""
+    lowest. all: as code, at every state of the tree."""
     min_margin: float = Field(0.0, ge=0.0)
     """Pairs whose Q differ by no more are left out; 0 keeps those in which the chosen one's is
     higher."""
@@ -41,7 +41,7 @@ class SearchConfig(Section):
     """Most steps of the environment a tree, those of rollouts and replays included; the iteration
     in which they are used up is finished. None sets no limit."""
     tokens: PositiveInt | None = None
-    """Most sampled tokens a tree, likewise."""
+    """Most sampled tokens a tree; the iteration in which they are used up is finished."""
     selection: Literal["uct", "puct"] = "uct"
     """uct: Q + c sqrt(ln N / n), untried actions first (the paper); puct: Q + c P sqrt(N) / (1 +
     n), where the prior P is an action's share of the samples."""
@@ -96,5 +96,5 @@ class SearchConfig(Section):
                 "has one with search.critic"
             )
         if self.critic is not None:
-            require_effect(self, {"bootstrap_value": "search.critic, which values what was cut"})
+            check_effect(self, {"bootstrap_value": "search.critic, which values what was cut"})
         return self

@@ -30,7 +30,7 @@ class Section(BaseModel):
             for key, (other, values) in self.only_with.items()
             if getattr(self, other) not in values
         }
-        require_effect(self, unused)
+        check_effect(self, unused)
         return self
 
 
@@ -49,7 +49,7 @@ def is_set(section: BaseModel, key: str) -> bool:
     return bool(value != field.get_default(call_default_factory=True))
 
 
-def require_effect(section: BaseModel, unused: Mapping[str, str]) -> None:
+def check_effect(section: BaseModel, unused: Mapping[str, str]) -> None:
     """Refuse settings that were set and that nothing reads.
 
     Args:

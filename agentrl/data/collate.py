@@ -110,8 +110,8 @@ def policy_batch(segments: Sequence[Segment], padding_id: int) -> PolicyBatch:
 def causal_value_batch(segments: Sequence[Segment], padding_id: int) -> ValueBatch:
     """Segments for a causal critic: V is read at a prompt's last token, Q at an action's last.
 
-    A prompt that begins anew after a segment is a sequence of its own, unless it begins another
-    segment of the batch.
+    A prompt that does not append to the segment before it is a sequence of its own, unless another
+    segment of the batch begins with it.
     """
     index = _StateIndex(segments, _prompts)
     input_ids, attention_mask = _pad(
@@ -157,7 +157,7 @@ def two_tower_value_batch(
 
 
 def _prompts(segment: Segment) -> tuple[Hashable, Hashable]:
-    """First state of a segment, and the one that begins anew after it, as a causal critic reads."""
+    """First state of a segment, and the state that follows it, as a causal critic reads."""
     return segment.ids[: segment.steps[0].state_end], segment.following
 
 
@@ -172,7 +172,7 @@ class _StateIndex:
 
     Args:
         segments: of the batch.
-        ends: of a segment, what tells its first state and the one that begins anew after it.
+        ends: of a segment, what tells its first state and the state that follows it.
 
     Attributes:
         states: row, length of the prompt, turn.
@@ -202,7 +202,7 @@ class _StateIndex:
         return self.numbers[row, end]
 
     def _link(self, ends: Callable[[Segment], tuple[Hashable, Hashable]]) -> dict[int, int]:
-        """The state that begins anew after a segment, by the segment's row."""
+        """The state that follows a segment, by the segment's row."""
         found = {
             ends(item)[0]: self.numbers[row, item.steps[0].state_end]
             for row, item in enumerate(self.segments)

@@ -183,7 +183,8 @@ class LabelStore:
     def steps(self, number: int) -> list[Row]:
         """The rows of a stored tree.
 
-        Raises: as `tree`.
+        Raises:
+            DataError: the file is missing, broken or of another format version.
         """
         self.tree(number)
         path = self._path(number)

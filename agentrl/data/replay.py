@@ -18,10 +18,12 @@ class Replay:
 
     Args:
         capacity: most transitions kept; the newest episode always stays.
+        keep_sets: keep the sets that tokens were drawn from (`Turn.allowed_ids`). They may be
+            larger than all else, and only an update of the policy asks for them.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
+    def __init__(self, capacity: int, *, keep_sets: bool = False) -> None:
+        self.capacity, self.keep_sets = capacity, keep_sets
         self.transitions = 0
         self._episodes: list[Trajectory] = []
         self._oldest = 0
@@ -31,13 +33,9 @@ class Replay:
         return len(self._episodes) - self._oldest
 
     def extend(self, trajectories: Iterable[Trajectory]) -> None:
-        """Add episodes; failed ones are left out.
-
-        The sets that tokens were drawn from are dropped: they may be larger than all else, and
-        only the policy's update on its latest episodes asks for them.
-        """
+        """Add episodes; failed ones are left out."""
         for trajectory in learnable(trajectories):
-            self._episodes.append(_without_sets(trajectory))
+            self._episodes.append(trajectory if self.keep_sets else _without_sets(trajectory))
             self.transitions += len(trajectory.turns)
             self._longest = max(self._longest, len(trajectory.turns))
         while self.transitions > self.capacity and len(self) > 1:

@@ -1,8 +1,8 @@
-"""What learners read: one token sequence with the turns that are to be judged in it.
+"""What learners read: one token sequence, and which of its parts are the agent's turns.
 
 While prompts only append, an episode is one segment: turn n's prompt is ``ids[:state_end]`` and its
 action ``ids[state_end:action_end]``. Where a prompt leaves earlier turns out
-(`agentrl.rollout.context`), a new segment begins. An action sampled anew at a stored state is a
+(`agentrl.rollout.context`), a new segment begins. A fresh action at a stored state is a
 segment of its own with that one step. The episode of `agentrl.trajectory`'s example becomes::
 
     Segment(ids=(1, 40, 2, 12, 27, 10, 23, 14, 3, 1, 51, 2, 29, 27, 10, 18, 23, 3),
@@ -53,9 +53,9 @@ class Segment:
 
     Attributes:
         ids: prompt and actions, as sampled.
-        steps: the turns to judge, in order.
+        steps: the agent's turns in it, in order.
         texts: observation, action, observation, ... from the episode's first turn on, whole.
-        following: the prompt after the last step, where that begins anew; else empty.
+        following: the prompt after the last step, where it does not append to `ids`; else empty.
     """
 
     ids: tuple[int, ...]
@@ -120,7 +120,7 @@ def candidate(
     action: str,
     allowed_ids: Sequence[tuple[int, ...]] = (),
 ) -> Segment:
-    """An action sampled anew at a stored state; its reward and next state are unknown."""
+    """A fresh action at a stored state; its reward and next state are unknown."""
     prompt = trajectory.turns[turn].prompt_ids
     ids = (*prompt, *action_ids)
     scores, allowed = tuple(log_probabilities), tuple(allowed_ids)

@@ -95,7 +95,7 @@ order.
 | success | whether the task was solved |
 | final_observation, final_prompt_ids | what followed the last action |
 | error | what broke, in a failed episode |
-| retries | how often the episode was begun anew because the environment broke |
+| retries | how often the episode was begun again because the environment broke |
 | sample | number of the episode in its group; a group's episodes have task and seed in common |
 | retokenized | the tokens were made from text; the log-probabilities are not a sampler's |
 

@@ -54,7 +54,7 @@ class Panel:
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def require_same(self, other: Panel) -> None:
+    def check_same(self, other: Panel) -> None:
         """Check that results on both panels may be compared.
 
         Raises:

@@ -163,7 +163,7 @@ def comparison_table(evaluations: Sequence[Evaluation]) -> FiguresTable:
     baseline, *others = evaluations
     rows = []
     for other in others:
-        baseline.panel.require_same(other.panel)
+        baseline.panel.check_same(other.panel)
         rows.append((other.agent, compare(baseline.outcomes, other.outcomes)))
     return FiguresTable(f"Difference from {baseline.agent}", rows, signed=True)
 

@@ -71,7 +71,7 @@ def write_results(evaluations: Sequence[Evaluation], path: Path) -> None:
         raise ValueError("There are no results to write.")
     panel = evaluations[0].panel
     for evaluation in evaluations[1:]:
-        panel.require_same(evaluation.panel)
+        panel.check_same(evaluation.panel)
     content = {
         "format": FORMAT,
         "panel": {
@@ -105,7 +105,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_results(path: Path) -> list[Evaluation]:
-    """Read a file of `write_results`; the summaries are computed anew from the episodes.
+    """Read a file of `write_results`; the summaries are computed again from the episodes.
 
     Raises:
         DataError: no such file, or not one of ours, or changed by hand so that the episodes no

@@ -88,7 +88,7 @@ class Seal:
         signature, content = joined[:32], joined[32:]
         if not hmac.compare_digest(signature, self._sign(content)):
             raise SnapshotUnsupportedError(
-                "This snapshot is of another environment server, or of one that was started anew; "
+                "This snapshot is of another environment server, or of one that was started again; "
                 "replay the episode's actions from reset instead."
             )
         return content

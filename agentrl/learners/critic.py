@@ -131,9 +131,11 @@ class CriticLearner:
         done = 0
         for part in chunks(segments, self.config.micro_batch_size):
             steps = sum(len(segment.steps) for segment in part)
-            anew = [] if fresh is None else fresh[done : done + steps]
+            actions = [] if fresh is None else fresh[done : done + steps]
             size = self.config.micro_batch_size
-            pairs.append((self.collate(part), [self.collate(some) for some in chunks(anew, size)]))
+            pairs.append(
+                (self.collate(part), [self.collate(some) for some in chunks(actions, size)])
+            )
             done += steps
         return pairs
 
@@ -160,8 +162,8 @@ class CriticLearner:
         with torch.no_grad(), computing:
             target_q, target_value = self.target(**batch.inputs)
             if pair[1]:
-                anew = (to_device(some, self.engine.device) for some in pair[1])
-                target_q = torch.cat([self.target(**some.inputs)[0] for some in anew])
+                fresh = (to_device(some, self.engine.device) for some in pair[1])
+                target_q = torch.cat([self.target(**some.inputs)[0] for some in fresh])
         following = target_value[batch.next_state_of.clamp(min=0)]
         goal = td_target(batch.rewards, following, batch.terminated, self.config.discount)
         known = (batch.terminated | (batch.next_state_of >= 0))[:, None]

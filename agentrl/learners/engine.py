@@ -94,18 +94,7 @@ class Engine:
             for group in self.engine.optimizer.param_groups:
                 group["lr"] = learning_rate
         all_items = max(total([items])[0], 1.0)
-        working = len(micro_batches) if items else 0
-        rounds = max(gather(len(micro_batches)))
-        sums: dict[str, float] = defaultdict(float)
-        self.module.train()
-        for number in range(rounds):
-            # A rank with fewer micro-batches repeats one at weight 0, so that all ranks take part.
-            weight = 1.0 if number < working else 0.0
-            value, metrics = loss(micro_batches[number % len(micro_batches)])
-            self.engine.backward(value * (weight * world_size() / all_items))
-            for name, metric in {"loss": value, **metrics}.items():
-                sums[name] += weight * float(metric.detach())
-        self.module.eval()
+        sums = self._backward(micro_batches, loss, len(micro_batches) if items else 0, all_items)
         names = sorted(sums)
         means = dict(zip(names, total([sums[name] / all_items for name in names]), strict=True))
         norm = self._gradient_norm()
@@ -114,6 +103,32 @@ class Engine:
         norm = self.engine.get_global_grad_norm() if norm is None else norm
         self._check_finite(means["loss"], norm)
         return means if norm is None else {**means, "gradient_norm": float(norm)}
+
+    def _backward(
+        self, micro_batches: Sequence[Item], loss: Loss[Item], working: int, all_items: float
+    ) -> dict[str, float]:
+        """Add up the gradients of an update, without a step.
+
+        Args:
+            micro_batches: of this rank.
+            loss: as in `update`.
+            working: how many of them count. A rank with fewer than another repeats one at weight
+                0, so that all ranks take part.
+            all_items: of all ranks; the loss is divided by it.
+
+        Returns:
+            ``"loss"`` and each metric, summed over this rank's items.
+        """
+        sums: dict[str, float] = defaultdict(float)
+        self.module.train()
+        for number in range(max(gather(len(micro_batches)))):
+            weight = 1.0 if number < working else 0.0
+            value, metrics = loss(micro_batches[number % len(micro_batches)])
+            self.engine.backward(value * (weight * world_size() / all_items))
+            for name, metric in {"loss": value, **metrics}.items():
+                sums[name] += weight * float(metric.detach())
+        self.module.eval()
+        return sums
 
     def _check_finite(self, loss: float, norm: float | None) -> None:
         if not math.isfinite(loss) or (norm is not None and not math.isfinite(norm)):

@@ -55,6 +55,26 @@ class ScoredBatch:
     old: Tensor
 
 
+@dataclass(frozen=True)
+class PreparedSegment:
+    """A segment with what stays the same in all updates on it.
+
+    Attributes:
+        segment: the actions.
+        advantages: of its steps, [M].
+        weight: of each of its action tokens in the loss.
+        items: what it adds to the number that the loss is divided by.
+        start: the trainer's own log-probabilities of its tokens before the updates, [length];
+            None where importance is not corrected.
+    """
+
+    segment: Segment
+    advantages: Tensor
+    weight: float
+    items: float
+    start: Tensor | None
+
+
 class PolicyLearner:
     """The policy under an engine of its own.
 
@@ -102,26 +122,16 @@ class PolicyLearner:
             Means over the updates, named ``actor/...``.
         """
         self.changed = True
-        shares = torch.split(advantages, [len(segment.steps) for segment in segments])
-        corrected = objective.importance_cap is not None
-        starts = self._own_scores(segments) if corrected else None
-        weights = token_weights(segments, objective.divisor)
-        items_of = _items(segments, weights, objective.divisor)
+        prepared = self._prepared(segments, advantages, objective)
         updates = self._updates_an_epoch(segments)
         loss = partial(self._loss, objective)
         metrics = []
         for _ in range(epochs):
             order = generator.permutation(len(segments))
             for chosen in np.array_split(order, updates):
-                batches = self._scored(
-                    [segments[i] for i in chosen],
-                    [shares[i] for i in chosen],
-                    [weights[i] for i in chosen],
-                    objective,
-                    starts and [starts[i] for i in chosen],
-                )
-                items = sum(items_of[i] for i in chosen)
-                metrics.append(self.engine.update(batches, loss, items))
+                part = [prepared[i] for i in chosen]
+                items = sum(each.items for each in part)
+                metrics.append(self.engine.update(self._scored(part, objective), loss, items))
         return _means(metrics)
 
     def prefer(
@@ -220,35 +230,38 @@ class PolicyLearner:
             scores += [row[: len(s.ids)] for row, s in zip(ours, part, strict=True)]
         return scores
 
-    def _scored(
-        self,
-        segments: Sequence[Segment],
-        advantages: Sequence[Tensor],
-        weights: Sequence[float],
-        objective: PolicyObjective,
-        starts: Sequence[Tensor] | None,
-    ) -> list[ScoredBatch]:
-        """Batches with what an objective asks for.
+    def _prepared(
+        self, segments: Sequence[Segment], advantages: Tensor, objective: PolicyObjective
+    ) -> list[PreparedSegment]:
+        """Segments with their share of the advantages [M], and what the objective asks for."""
+        weights = token_weights(segments, objective.divisor)
+        corrected = objective.importance_cap is not None
+        prepared = zip(
+            segments,
+            torch.split(advantages, [len(segment.steps) for segment in segments]),
+            weights,
+            _items(segments, weights, objective.divisor),
+            self._own_scores(segments) if corrected else [None] * len(segments),
+            strict=True,
+        )
+        return [PreparedSegment(*each) for each in prepared]
 
-        Args:
-            segments: of the update.
-            advantages: of each segment's steps.
-            weights: of each segment's tokens.
-            objective: asks.
-            starts: the trainer's own scores of each segment, where importance is corrected.
-        """
+    def _scored(
+        self, prepared: Sequence[PreparedSegment], objective: PolicyObjective
+    ) -> list[ScoredBatch]:
+        """An update's micro-batches, with what the objective asks for."""
         scored = []
-        size = self.config.micro_batch_size
-        for first in range(0, len(segments), size):
-            part = slice(first, first + size)
-            batch = to_device(policy_batch(segments[part], self.padding_id), self.engine.device)
-            of_step = torch.cat(list(advantages[part])).to(self.engine.device)
+        for part in chunks(prepared, self.config.micro_batch_size):
+            segments = [each.segment for each in part]
+            batch = to_device(policy_batch(segments, self.padding_id), self.engine.device)
+            of_step = torch.cat([each.advantages for each in part]).to(self.engine.device)
             value, old = of_step[batch.step], batch.old_log_probabilities
-            if starts is not None and objective.importance_cap is not None:
-                sampled, old = old, pad_sequence(list(starts[part]), batch_first=True)
+            if objective.importance_cap is not None:
+                starts = [each.start for each in part if each.start is not None]
+                sampled, old = old, pad_sequence(starts, batch_first=True)
                 cap = objective.importance_cap
                 value = value * truncated_weights(old, sampled, batch.action_mask, cap)
-            of_row = torch.tensor(weights[part], device=self.engine.device)
+            of_row = torch.tensor([each.weight for each in part], device=self.engine.device)
             mask = batch.action_mask * of_row[:, None]
             reference = self._reference(batch, wanted=objective.kl_coefficient > 0.0)
             scored.append(ScoredBatch(batch, mask, value, reference, old))

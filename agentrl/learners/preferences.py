@@ -117,24 +117,11 @@ def train(
     Raises:
         DataError: an id that the model does not know, or a pair beyond its context.
     """
-    import datasets
-    from transformers import trainer_callback, trainer_utils
-
-    from agentrl.models.policy import load_tokenizer
-
     policy = Policy(config.policy, start, config.seed)
     _check(pairs, policy, config.policy.context_length)
-    rows = [{name: list(pair[name]) for name in COLUMNS} for pair in pairs]
-    trainer = _trainer_class()(
-        model=policy.model,
-        args=_arguments(config, wanted, work),
-        train_dataset=datasets.Dataset.from_list(rows),
-        processing_class=load_tokenizer(config.policy),
-    )
-    trainer.remove_callback(trainer_callback.ProgressCallback)  # prints every update
+    trainer = _trainer(config, policy, pairs, _arguments(config, wanted, work))
     trainer.add_callback(_logging(log))
-    utilities: Any = trainer_utils
-    latest = utilities.get_last_checkpoint(str(work)) if resume and work.is_dir() else None
+    latest = _latest_checkpoint(work) if resume else None
     log.truncate_after(int(latest.rpartition("-")[2]) if latest else 0)
     trainer.train(resume_from_checkpoint=latest)
     return policy
@@ -154,6 +141,32 @@ def _check(pairs: Sequence[Pair], policy: Policy, context: int) -> None:
         for which in ("chosen_ids", "rejected_ids"):
             name = f"Pair {number} (task {pair['task']}), {which}:"
             check_step(name, pair["prompt_ids"], pair[which], vocabulary, context)
+
+
+def _trainer(config: RunConfig, policy: Policy, pairs: Sequence[Pair], arguments: Any) -> Any:
+    """TRL's trainer of a policy on pairs, which prints nothing."""
+    import datasets
+    from transformers import trainer_callback
+
+    from agentrl.models.policy import load_tokenizer
+
+    rows = [{name: list(pair[name]) for name in COLUMNS} for pair in pairs]
+    trainer = _trainer_class()(
+        model=policy.model,
+        args=arguments,
+        train_dataset=datasets.Dataset.from_list(rows),
+        processing_class=load_tokenizer(config.policy),
+    )
+    trainer.remove_callback(trainer_callback.ProgressCallback)
+    return trainer
+
+
+def _latest_checkpoint(work: Path) -> str | None:
+    """Path of TRL's last checkpoint, which ends in the number of the update; None without any."""
+    from transformers import trainer_utils
+
+    utilities: Any = trainer_utils
+    return utilities.get_last_checkpoint(str(work)) if work.is_dir() else None
 
 
 def _trainer_class() -> Any:

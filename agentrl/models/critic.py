@@ -218,9 +218,12 @@ class CriticModel:
 def check_trunk(
     config: CriticConfig, policy: PolicyConfig, policy_tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    """Make sure that the critic can read what it is to judge; no weights are loaded.
+    """Make sure that the critic can read the policy's prompts; no weights are loaded.
 
-    Args: as of `CriticModel`.
+    Args:
+        config: of the critic.
+        policy: whose prompts it values.
+        policy_tokenizer: of the policy.
 
     Raises:
         ConfigError: a causal critic's own model reads other token ids than the policy's.

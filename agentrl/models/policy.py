@@ -73,7 +73,10 @@ class ActionLikelihood(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Logits before the action tokens, no others.
 
-        Args: as of `forward`.
+        Args:
+            input_ids: [B, T], padded on the right.
+            attention_mask: [B, T].
+            action_mask: [B, T], non-zero on action tokens; the first column is never one.
 
         Returns:
             Logits [B, C, V] in fp32, and the columns [C] that have an action token in any row.

@@ -165,17 +165,10 @@ def new_decoder(
     from transformers import LlamaConfig, LlamaForCausalLM
 
     configuration = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden_size,
+        **_shape(tokenizer, hidden_size, layers, heads, context),
         intermediate_size=3 * hidden_size,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
         num_key_value_heads=heads,
-        max_position_embeddings=context,
         tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
     )
     torch.manual_seed(seed)
     return LlamaForCausalLM(configuration)  # type: ignore[no-untyped-call]
@@ -207,19 +200,28 @@ def new_encoder(
     from transformers import BertConfig, BertModel
 
     configuration = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden_size,
+        **_shape(tokenizer, hidden_size, layers, heads, context),
         intermediate_size=4 * hidden_size,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        max_position_embeddings=context,
         type_vocab_size=1,
         initializer_range=hidden_size**-0.5,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
     )
     torch.manual_seed(seed)
     return BertModel(configuration)  # type: ignore[no-untyped-call]
+
+
+def _shape(
+    tokenizer: PreTrainedTokenizerBase, hidden_size: int, layers: int, heads: int, context: int
+) -> dict[str, Any]:
+    """What the configurations of decoder and encoder have in common."""
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": hidden_size,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "max_position_embeddings": context,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentrl.config import EnvironmentConfig, RunConfig
 from agentrl.env import Split, TextEnvironment
-from agentrl.errors import ConfigError, nearest
+from agentrl.errors import AgentrlError, ConfigError, EnvironmentFaultError, nearest
 from agentrl.isolation import listing_actions, make_environment
 from agentrl.models.locate import model_path
 from agentrl.rollout.chat import Chat
@@ -45,13 +45,25 @@ class EnvironmentFacts:
         Args:
             environment: is left as it is, unless `look`.
             look: begin the first training task to see what it shows.
+
+        Raises:
+            EnvironmentFaultError: that task does not begin.
         """
         tasks = {split: environment.tasks(split) for split in environment.splits}
         facts = cls(environment.instructions, tasks)
         if not look:
             return facts
         spec = EpisodeSpec(facts.tasks_of("train")[0], 0)
-        return replace(facts, observation=begin(environment, spec)[0])
+        try:
+            observation, _ = begin(environment, spec)
+        except AgentrlError:
+            raise
+        except Exception as error:
+            raise EnvironmentFaultError(
+                f"The environment did not begin training task {spec.task} with seed {spec.seed}, "
+                f"by which a run learns what it shows: {type(error).__name__}: {error}"
+            ) from error
+        return replace(facts, observation=observation)
 
     def tasks_of(self, split: Split) -> Sequence[int]:
         """The tasks of a split.
@@ -72,7 +84,7 @@ def ask_environment(config: EnvironmentConfig, *, look: bool = False) -> Environ
 
     Args:
         config: names the environment.
-        look: as of `EnvironmentFacts.of`.
+        look: begin the first training task to see what it shows.
 
     Raises:
         ConfigError: it cannot be built.
@@ -111,7 +123,7 @@ class EnvironmentSetup:
 
         Raises:
             ConfigError: the environment cannot be built.
-            EnvironmentFaultError: its worker or server does not answer.
+            EnvironmentFaultError: its worker or server does not answer, or it does not begin.
         """
         config = config.model_copy(update={"environment": environment})
         pool = EnvironmentPool(played_environment(config))

@@ -98,21 +98,8 @@ class Episode:
         except Exception as error:  # data, as in `_begin`
             self.fail(error)
             return
-        self.turns.append(
-            Turn(
-                observation=self.observation,
-                prompt_ids=self.prompt_ids,
-                action=action,
-                action_ids=completion.ids,
-                log_probabilities=completion.log_probabilities,
-                finish_reason=completion.finish_reason,
-                reward=reward,
-                valid=bool(info.get("valid", True)),
-                policy_version=policy_version,
-                choices=tuple(self.choices),
-                allowed_ids=completion.allowed_ids,
-            )
-        )
+        valid = bool(info.get("valid", True))
+        self.turns.append(self._turn(action, completion, policy_version, reward, valid))
         self.observation, self.info = observation, info
         standing = after_step(
             self.context,
@@ -124,6 +111,24 @@ class Episode:
             truncated=truncated,
         )
         self._stand(standing, success=bool(info.get("success", False)))
+
+    def _turn(
+        self, action: str, completion: Completion, policy_version: int, reward: float, valid: bool
+    ) -> Turn:
+        """What was seen and said, and what it earned."""
+        return Turn(
+            observation=self.observation,
+            prompt_ids=self.prompt_ids,
+            action=action,
+            action_ids=completion.ids,
+            log_probabilities=completion.log_probabilities,
+            finish_reason=completion.finish_reason,
+            reward=reward,
+            valid=valid,
+            policy_version=policy_version,
+            choices=tuple(self.choices),
+            allowed_ids=completion.allowed_ids,
+        )
 
     def fail(self, error: Exception) -> None:
         """End the episode as failed: its environment broke."""

@@ -34,7 +34,7 @@ class FewShotChat(Chat):
         instructions: the system message; empty for none.
         stop: texts that end an utterance, too (``sampler.stop``).
         shots: the demonstrations, each of at least one turn, with the tokens of their actions; the
-            texts of the turns are rendered anew.
+            texts of the turns are rendered again.
 
     Raises:
         ConfigError: as `Chat`.

@@ -22,20 +22,16 @@ def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
     Returns:
         The episode, or None where it failed, has no turn, or begins with a prompt that is too long.
     """
-    if episode.end_reason is EndReason.FAILED or not episode.turns:
-        return None
-    prompt = context.begin(episode.turns[0].observation)
-    if end_reason(0, room=context.has_room(prompt)) is not None:
+    prompt = _first_prompt(episode, context)
+    if prompt is None:
         return None
     turns: list[Turn] = []
     past: list[tuple[str, tuple[int, ...]]] = []
     end: EndReason | None = None
     while end is None:
         turn, observation, last = _recorded(episode, len(turns))
-        ids = tuple(context.chat.action_ids(turn.action))
-        certain = (0.0,) * len(ids)
-        turns.append(replace(turn, prompt_ids=prompt, action_ids=ids, log_probabilities=certain))
-        past.append((turn.observation, ids))
+        turns.append(_with_ids(turn, prompt, context))
+        past.append((turn.observation, turns[-1].action_ids))
         prompt = context.follow(prompt, past, observation)
         end = end_reason(
             len(turns),
@@ -52,6 +48,20 @@ def with_tokens(episode: Trajectory, context: Context) -> Trajectory | None:
         final_prompt_ids=prompt if end is EndReason.TRUNCATED else (),
         retokenized=True,
     )
+
+
+def _first_prompt(episode: Trajectory, context: Context) -> tuple[int, ...] | None:
+    """None where the episode failed, has no turn, or leaves no room for an utterance."""
+    if episode.end_reason is EndReason.FAILED or not episode.turns:
+        return None
+    prompt = context.begin(episode.turns[0].observation)
+    return prompt if end_reason(0, room=context.has_room(prompt)) is None else None
+
+
+def _with_ids(turn: Turn, prompt: tuple[int, ...], context: Context) -> Turn:
+    ids = tuple(context.chat.action_ids(turn.action))
+    certain = (0.0,) * len(ids)
+    return replace(turn, prompt_ids=prompt, action_ids=ids, log_probabilities=certain)
 
 
 def _recorded(episode: Trajectory, number: int) -> tuple[Turn, str, bool]:

@@ -170,7 +170,7 @@ class Sampler(Completer):
         """
 
     def load_mask(self, folder: Path) -> None:
-        """Use the PEFT adapter in `folder` as the policy behind ``policy.lagging_mask``.
+        """Use the PEFT adapter in `folder` as the policy behind ``policy.nlpo_mask``.
 
         The folder must stay as it is until another one is given. Until the first the mask is made
         by the policy that samples.
@@ -180,7 +180,7 @@ class Sampler(Completer):
         """
         raise SamplerError(
             f"{type(self).__name__} runs one adapter only and cannot mask with {folder}: set "
-            "sampler.backend=transformers, or policy.lagging_mask=null."
+            "sampler.backend=transformers, or policy.nlpo_mask=null."
         )
 
     @abstractmethod

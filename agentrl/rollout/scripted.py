@@ -88,7 +88,8 @@ def _expert(world: TextEnvironment, strength: float, seed: int) -> Agent:
     except NotImplementedError as error:
         raise ConfigError(
             f"{error} A run needs none: set demonstrations=null cloning=null "
-            "critic.pretraining_updates=0. An evaluation can do without the agent 'scripted'."
+            "critic.pretraining_updates=0. An evaluation can do without the agents 'scripted' "
+            "and 'prompting'."
         ) from error
 
 

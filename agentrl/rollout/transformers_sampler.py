@@ -26,8 +26,13 @@ _MASK = "mask"
 
 @dataclass
 class _Utterance:
-    """An utterance in the making: tokens, log-probabilities, and the set each was drawn from."""
+    """An utterance in the making: tokens, log-probabilities, and the set each was drawn from.
 
+    Attributes:
+        choices: the only utterances that it may become; None for any.
+    """
+
+    choices: Choices | None
     ids: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
     allowed_ids: list[tuple[int, ...]] = field(default_factory=list)
@@ -54,7 +59,7 @@ class TransformersSampler(Sampler):
 
         super().__init__(policy, sampler, model_path, stop_id)
         self._waiting: dict[int, tuple[Request, int]] = {}
-        self._lagging_mask = policy.lagging_mask
+        self._lagging_mask = policy.nlpo_mask
         self._mask_folder: Path | None = None
         device: str = policy.device
         if device == "auto":
@@ -82,12 +87,9 @@ class TransformersSampler(Sampler):
         limits = np.array([limit for _, limit in waiting.values()])
         uniform = np.stack([np.random.default_rng(r.seed).random(limits.max()) for r in requests])
         temperature = np.array([self.temperature_of(request) for request in requests])
-        choices = [Choices(r.choices) if r.choices else None for r in requests]
-        said = self._generate([r.prompt for r in requests], uniform, temperature, limits, choices)
-        completions = [
-            among(self._completion(utterance), offered)
-            for utterance, offered in zip(said, choices, strict=True)
-        ]
+        said = [_Utterance(Choices(r.choices) if r.choices else None) for r in requests]
+        self._generate(said, [r.prompt for r in requests], uniform, temperature, limits)
+        completions = [among(self._completion(each), each.choices) for each in said]
         return list(zip(waiting, completions, strict=True))
 
     def _completion(self, said: _Utterance) -> Completion:
@@ -109,46 +111,35 @@ class TransformersSampler(Sampler):
 
     def _generate(
         self,
+        said: Sequence[_Utterance],
         prompts: Sequence[Sequence[int]],
         uniform: np.ndarray[Any, np.dtype[np.float64]],
         temperature: np.ndarray[Any, np.dtype[np.float64]],
         limits: np.ndarray[Any, np.dtype[np.int_]],
-        choices: Sequence[Choices | None],
-    ) -> list[_Utterance]:
+    ) -> None:
         """Decode all rows together; a row that is finished leaves the batch.
 
         Args:
+            said: B utterances, empty so far; each gets its tokens.
             prompts: B token sequences.
             uniform: one number in [0, 1) for each row and step, shape (B, steps).
             temperature: of each row, shape (B,); 0 is greedy.
             limits: most new tokens of each row, shape (B,).
-            choices: what each row may say, B.
         """
         import torch
         from transformers import DynamicCache
 
-        said = [_Utterance() for _ in prompts]
         rows = np.arange(len(prompts))
         inputs, mask = self._pad(prompts)
         cache, lagging = (DynamicCache(config=self._model.config) for _ in range(2))
         with torch.inference_mode():
             for step in range(uniform.shape[1]):
                 logits = self._next_logits(inputs, mask, cache)
-                here = [(said[row], choices[row]) for row in rows.tolist()]
+                here = [said[row] for row in rows.tolist()]
                 if self._lagging_mask is not None:
-                    self._apply_lagging_mask(logits, [u for u, _ in here], inputs, mask, lagging)
-                for row_logits, (utterance, offered) in zip(logits, here, strict=True):
-                    if offered is not None:
-                        keep_only(row_logits, offered.after(utterance.ids))
-                drawn = torch.as_tensor(uniform[rows, step], device=logits.device)
-                row_temperature = torch.as_tensor(temperature[rows], device=logits.device)
-                chosen = self._choose(logits, row_temperature, drawn)
-                scores = logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
-                tokens = chosen.cpu().numpy()
-                for (utterance, _), token, score in zip(here, tokens.tolist(), scores, strict=True):
-                    utterance.ids.append(token)
-                    utterance.log_probabilities.append(min(score, 0.0))
-                ended = np.array([self._ended(utterance.ids) for utterance, _ in here])
+                    self._apply_lagging_mask(logits, here, inputs, mask, lagging)
+                chosen = self._extend(here, logits, uniform[rows, step], temperature[rows])
+                ended = np.array([self._ended(utterance.ids) for utterance in here])
                 going = np.flatnonzero(~ended & (step + 1 < limits[rows]))
                 if not going.size:
                     break
@@ -158,7 +149,37 @@ class TransformersSampler(Sampler):
                         held.batch_select_indices(kept)
                 rows, inputs = rows[going], chosen[kept, None]
                 mask = torch.cat([mask[kept], mask.new_ones(going.size, 1)], dim=1)
-        return said
+
+    def _extend(
+        self,
+        said: Sequence[_Utterance],
+        logits: torch.Tensor,
+        uniform: np.ndarray[Any, np.dtype[np.float64]],
+        temperature: np.ndarray[Any, np.dtype[np.float64]],
+    ) -> torch.Tensor:
+        """Add a token to each of B utterances, one of its choices where it has some.
+
+        Args:
+            said: B utterances.
+            logits: (B, V); those of tokens that no choice allows are set to minus infinity.
+            uniform: (B,), each in [0, 1).
+            temperature: (B,); 0 is greedy.
+
+        Returns:
+            The ids of the tokens, (B,).
+        """
+        import torch
+
+        for row, utterance in zip(logits, said, strict=True):
+            if utterance.choices is not None:
+                keep_only(row, utterance.choices.after(utterance.ids))
+        drawn = torch.as_tensor(uniform, device=logits.device)
+        chosen = self._choose(logits, torch.as_tensor(temperature, device=logits.device), drawn)
+        scores = logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0]
+        for utterance, token, score in zip(said, chosen.tolist(), scores.tolist(), strict=True):
+            utterance.ids.append(token)
+            utterance.log_probabilities.append(min(score, 0.0))
+        return chosen
 
     def _apply_lagging_mask(
         self,

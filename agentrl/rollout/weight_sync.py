@@ -67,11 +67,7 @@ def sync_weights(
         version: its number.
         probe: scored by the sampler.
         expected: the trainer's log-probabilities of the probe's action tokens.
-        tolerance: largest mean difference between the two (``sampler.probe_tolerance``). The
-            difference of a token is measured in nats; where the trainer's log-probability is beyond
-            1 nat, as a fraction of it, because rounding errors grow in proportion. (The largest
-            difference of a token would be no measure: an unlikely token's may be half a nat in
-            bfloat16.)
+        tolerance: largest `mean_difference` between the two (``sampler.probe_tolerance``).
 
     Returns:
         The mean difference found: a metric worth logging.
@@ -83,15 +79,9 @@ def sync_weights(
     """
     before, saved = sampler.adapter_digest, adapter_digest(folder)
     sampler.load_adapter(folder, version)
-    if sampler.adapter_digest != saved:
-        raise StaleAdapterError(
-            f"The trainer saved adapter {version} with digest {saved[:12]} in {folder}, the "
-            f"sampler read {(sampler.adapter_digest or 'none')[:12]}. Something else writes to "
-            "that folder: give each run an output folder of its own."
-        )
+    _check_digest(sampler, folder, version, saved)
     scores = sampler.score(probe.prompt_ids, probe.action_ids)
-    found, wanted = np.array(scores), np.array(expected)
-    difference = float(np.mean(np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted))))
+    difference = mean_difference(scores, expected)
     if not difference <= tolerance:
         cause = _UNCHANGED_FILES if before == saved else _OTHER_WEIGHTS
         raise StaleAdapterError(
@@ -101,6 +91,33 @@ def sync_weights(
             f"Digest of {folder}: {saved[:12]}, before: {(before or 'none')[:12]}. {cause}"
         )
     return difference
+
+
+def _check_digest(sampler: Sampler, folder: Path, version: int, saved: str) -> None:
+    if sampler.adapter_digest != saved:
+        raise StaleAdapterError(
+            f"The trainer saved adapter {version} with digest {saved[:12]} in {folder}, the "
+            f"sampler read {(sampler.adapter_digest or 'none')[:12]}. Something else writes to "
+            "that folder: give each run an output folder of its own."
+        )
+
+
+def mean_difference(found: Sequence[float], expected: Sequence[float]) -> float:
+    """How far log-probabilities of the same tokens are apart, at least 0.
+
+    The difference of a token is measured in nats; where the expected log-probability is beyond
+    1 nat, as a fraction of it, because rounding errors grow in proportion. (The largest difference
+    of a token would be no measure: an unlikely token's may be half a nat in bfloat16.)
+
+    Args:
+        found: the sampler's, one a token.
+        expected: the trainer's.
+
+    >>> mean_difference([-0.25, -3.0], [-0.5, -4.0])
+    0.25
+    """
+    wanted = np.array(expected)
+    return float(np.mean(np.abs(np.array(found) - wanted) / np.maximum(1.0, np.abs(wanted))))
 
 
 _UNCHANGED_FILES = (

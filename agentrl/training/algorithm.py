@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agentrl.data.replay import Replay
 from agentrl.learners.policy import PolicyLearner
 from agentrl.training.checkpoint import Saved
-from agentrl.training.checks import require_plain_sampling
+from agentrl.training.checks import check_plain_sampling
 from agentrl.training.rollouts import Played
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class OnlineAlgorithm(Algorithm):
     def check(cls, config: Any, tokenizer: PreTrainedTokenizerBase) -> None:
         """The policy samples from the distribution that is trained; see `Algorithm.check`."""
         del tokenizer
-        require_plain_sampling(config)
+        check_plain_sampling(config)
 
     @abstractmethod
     def learn(self, played: Played, iteration: int) -> Metrics:

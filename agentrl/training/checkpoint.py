@@ -6,7 +6,7 @@
       config.yaml               the resolved configuration
       checkpoint-000010/
         adapter/                loads in PEFT, vLLM and on the hub
-        mask/                   the adapter behind policy.lagging_mask, if there is one
+        mask/                   the adapter behind policy.nlpo_mask, if there is one
         parts/NAME/             what the algorithm keeps under each of its names
         rollouts/               adapters of iterations that are played already, if any are
         state.json              counters
@@ -141,7 +141,7 @@ class Checkpoints:
     def _prune(self, newest: Path) -> None:
         """Reduce all but the last `keep` up to `newest` to the adapters that act.
 
-        Later ones are left alone: a run that was stopped and resumed writes them anew.
+        Later ones are left alone: a run that was stopped and resumed writes them again.
         """
         found = sorted(p for p in self.folder.iterdir() if _NAME.fullmatch(p.name))
         for old in [p for p in found if p.name <= newest.name][: -self.keep]:

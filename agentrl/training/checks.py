@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def require_known_environment(config: RunConfig) -> None:
+def check_known_environment(config: RunConfig) -> None:
     """Find mistakes in the sections of environments.
 
     Raises:
@@ -31,7 +31,7 @@ def require_known_environment(config: RunConfig) -> None:
             check_environment_config(environment)
 
 
-def require_plain_sampling(config: RunConfig) -> None:
+def check_plain_sampling(config: RunConfig) -> None:
     """Policy gradients need actions drawn from the very distribution that is trained.
 
     Sampler and trainer both score with the full softmax at temperature 1, so other settings would
@@ -57,7 +57,7 @@ def require_plain_sampling(config: RunConfig) -> None:
         )
 
 
-def require_fitting_policy(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+def check_policy(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> None:
     """Find mistakes about the policy, its sampler and DeepSpeed; no weights are loaded.
 
     Args:
@@ -76,10 +76,10 @@ def require_fitting_policy(config: RunConfig, tokenizer: PreTrainedTokenizerBase
         check_adapter(find_adapter(Path(policy.adapter)), policy)
     build_context(config, Chat(tokenizer, "", config.sampler.stop))
     deepspeed_settings(config.deepspeed, halves=policy.dtype == "bfloat16")
-    _require_engine(config.sampler)
+    _check_engine(config.sampler)
 
 
-def require_fitting_critic(
+def check_critic(
     config: CriticConfig, policy: PolicyConfig, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     """Find mistakes about the critic's model; no weights are loaded.
@@ -121,7 +121,7 @@ def _check_model(key: str, model: str, policy: PolicyConfig | None) -> None:
         check_context(policy.context_length, found.get_text_config(), path)
 
 
-def _require_engine(sampler: SamplerConfig) -> None:
+def _check_engine(sampler: SamplerConfig) -> None:
     """Look whether the engine is installed, without the seconds of its import.
 
     Raises:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import BaseModel
@@ -38,16 +38,7 @@ def command(
         An application; calling it reads the command line.
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-    def show_keys(wanted: bool) -> None:
-        if wanted:
-            for row in describe(schema):
-                print("{:42} {:24} {}".format(*row))
-            raise typer.Exit
-
-    keys_option = typer.Option(
-        False, "--keys", help="Print every key.", callback=show_keys, is_eager=True
-    )
+    keys_option = _keys_option(schema)
 
     @app.command(help=text)
     def main(
@@ -58,7 +49,7 @@ def command(
         local_rank: Annotated[int, typer.Option("--local_rank", hidden=True)] = 0,
     ) -> None:
         del keys, local_rank  # the second is what the launcher passes
-        with launched():
+        with command_session():
             given = overrides or []
             resolved = read_config(schema, config, given)
             if left_out := settings_left_out(schema, config, given):
@@ -68,8 +59,20 @@ def command(
     return app
 
 
+def _keys_option(schema: type[BaseModel]) -> Any:
+    """``--keys``: prints every key of a configuration in place of anything else."""
+
+    def show_keys(wanted: bool) -> None:
+        if wanted:
+            for row in describe(schema):
+                print("{:42} {:24} {}".format(*row))
+            raise typer.Exit
+
+    return typer.Option(False, "--keys", help="Print every key.", callback=show_keys, is_eager=True)
+
+
 @contextmanager
-def launched() -> Iterator[None]:
+def command_session() -> Iterator[None]:
     """End with one clear message where agentrl knows what went wrong, and when it is stopped.
 
     After Ctrl-C or SIGTERM what is open is closed on the way out; the exit code is 130.

@@ -8,7 +8,7 @@ that this run's chat makes from the texts. See ``docs/episodes.md``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -127,22 +127,37 @@ def learnable_episodes(
     """
     source, episodes, compared = _opened(section, context, vocabulary, settings, key)
     environment, (rank, ranks) = settings["environment.id"], share
-    found, left_out, read, shortened = [], Counter[str](), 0, 0
-    for episode in islice(islice(episodes, section.limit), rank, None, ranks):
-        read += 1
-        tokenized = _tokenized(episode, context, environment)
-        if isinstance(tokenized, str):
-            left_out[tokenized] += 1
-        else:
-            found.append(tokenized)
-            shortened += len(tokenized.turns) < len(episode.turns)
-    if not found:
-        reasons = f": {_listed(left_out)}" if left_out else ""
+    ours = islice(islice(episodes, section.limit), rank, None, ranks)
+    results = [(len(each.turns), _tokenized(each, context, environment)) for each in ours]
+    found = _found(results, source, compared)
+    if not found.episodes:
+        reasons = f": {_listed(found.left_out)}" if found.left_out else ""
         raise DataError(
-            f"{key}: rank {rank} of {ranks} found nothing to learn from in {source}, {read} "
+            f"{key}: rank {rank} of {ranks} found nothing to learn from in {source}, {found.read} "
             f"episodes were read and left out{reasons}. Expected at least one for each rank."
         )
-    return FoundEpisodes(tuple(found), source, read, left_out, shortened, compared)
+    return found
+
+
+def _found(
+    results: Sequence[tuple[int, Trajectory | str]], source: str, compared: bool
+) -> FoundEpisodes:
+    """Sort what was read.
+
+    Args:
+        results: of each episode how many turns were recorded, and what `_tokenized` returned.
+        source: folder or file.
+        compared: whether the settings that the episodes were played with are known.
+    """
+    learnable = [(turns, each) for turns, each in results if isinstance(each, Trajectory)]
+    return FoundEpisodes(
+        episodes=tuple(each for _, each in learnable),
+        source=source,
+        read=len(results),
+        left_out=Counter(reason for _, reason in results if isinstance(reason, str)),
+        shortened=sum(len(each.turns) < turns for turns, each in learnable),
+        compared=compared,
+    )
 
 
 def _opened(
@@ -157,12 +172,12 @@ def _opened(
     if isinstance(section, MessagesConfig):
         return section.file, _conversations(section, context.chat, environment, key), True
     store = find_episodes(section.folder)
-    compared = _require_equal(f"{key}.folder={section.folder!r}", store, settings)
+    compared = _check_equal(f"{key}.folder={section.folder!r}", store, settings)
     episodes = named_episodes(store, matching_shards(store, section.shards))
     return section.folder, _readable(episodes, context, vocabulary, environment), compared
 
 
-def _require_equal(given: str, store: TrajectoryStore, settings: Mapping[str, Any]) -> bool:
+def _check_equal(given: str, store: TrajectoryStore, settings: Mapping[str, Any]) -> bool:
     """Refuse episodes of a run with other settings; False where they belong to no run.
 
     Raises:

@@ -32,9 +32,9 @@ from agentrl.rollout.build import EnvironmentSetup, build_context
 from agentrl.rollout.rewards import NamedRewarder, build_rewarder
 from agentrl.training.asynchronous import AsynchronousRollouts
 from agentrl.training.checkpoint import PARTS
-from agentrl.training.checks import require_fitting_policy, require_known_environment
+from agentrl.training.checks import check_known_environment, check_policy
 from agentrl.training.episodes import learnable_episodes, prompt_settings
-from agentrl.training.labelled import require_labels_to_clone
+from agentrl.training.labelled import check_labels_to_clone
 from agentrl.training.rollouts import Rollouts
 from agentrl.training.run import Run
 from agentrl.training.start import cloned_start, demonstrations
@@ -77,11 +77,11 @@ class Experiment:
     """
 
     def __init__(self, config: StartingConfig, resume: bool, *checks: Check) -> None:
-        require_known_environment(config)
+        check_known_environment(config)
         self.config = config
         self.tokenizer = load_tokenizer(config.policy)
-        require_fitting_policy(config, self.tokenizer)
-        require_labels_to_clone(config)
+        check_policy(config, self.tokenizer)
+        check_labels_to_clone(config)
         self.rewarder = _rewarder(config)
         for check in checks:
             check(config, self.tokenizer)
@@ -131,7 +131,7 @@ class Experiment:
         )
         if rank() == 0:
             print(found.summary(), flush=True)
-        memory = Replay(sum(len(episode.turns) for episode in found.episodes))
+        memory = Replay(sum(len(episode.turns) for episode in found.episodes), keep_sets=True)
         memory.extend(found.episodes)
         return memory
 
@@ -201,7 +201,7 @@ class Experiment:
         def write(folder: Path) -> None:
             if rank() == 0:
                 algorithm.policy.policy.save_adapter(folder / ADAPTER)
-                if self.config.policy.lagging_mask is not None:
+                if self.config.policy.nlpo_mask is not None:
                     shutil.copytree(self.run.folder / MASK, folder / MASK)
                 if "rollouts" in vars(self):
                     self.rollouts.save(folder)

@@ -45,7 +45,7 @@ _DISTRIBUTION = ("sampler.temperature", "sampler.top_p", "sampler.top_k")
 """Settings that decide whose values a search's are."""
 
 
-def require_labels_for_critic(
+def check_labels_for_critic(
     config: RunConfig, labels: CriticLabelsConfig | None, discount: float
 ) -> None:
     """Find mistakes about the labels that the critic learns from, if it does.
@@ -70,7 +70,7 @@ def require_labels_for_critic(
             "one of the two sections out: critic.labels=null or rewards=null."
         )
     job = _job(key, labels.folder)
-    _require_equal(key, job, config, (*_PROMPTS, *_DISTRIBUTION))
+    _check_equal(key, job, config, (*_PROMPTS, *_DISTRIBUTION))
     paid = job.search.bootstrap_value
     if job.search.max_turns is not None or (paid and job.search.critic is None):
         raise ConfigError(
@@ -87,7 +87,7 @@ def require_labels_for_critic(
         )
 
 
-def require_labels_to_clone(config: StartingConfig) -> None:
+def check_labels_to_clone(config: StartingConfig) -> None:
     """Find mistakes about the labels that the start is cloned from, if it is.
 
     Raises:
@@ -96,7 +96,7 @@ def require_labels_to_clone(config: StartingConfig) -> None:
     """
     if config.cloning is not None and config.cloning.labels is not None:
         key = "cloning.labels.folder"
-        _require_equal(key, _job(key, config.cloning.labels.folder), config, _PROMPTS)
+        _check_equal(key, _job(key, config.cloning.labels.folder), config, _PROMPTS)
 
 
 def _job(key: str, given: str) -> SearchingConfig:
@@ -126,8 +126,8 @@ def _job(key: str, given: str) -> SearchingConfig:
     return read_saved(SearchingConfig, path)
 
 
-def _require_equal(key: str, job: SearchingConfig, run: RunConfig, settings: Sequence[str]) -> None:
-    """Refuse labels whose job differs from the run in a setting, or searched what it is judged on.
+def _check_equal(key: str, job: SearchingConfig, run: RunConfig, settings: Sequence[str]) -> None:
+    """Refuse labels of other settings, or of the tasks that the run is evaluated on.
 
     Raises:
         ConfigError: as said; names each difference.

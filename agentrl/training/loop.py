@@ -55,7 +55,7 @@ class Loop(ABC):
         self, experiment: Experiment, algorithm: Algorithm, config: TrainingConfig
     ) -> None:
         self.experiment, self.config = experiment, config
-        self.policy, self.parts_of = algorithm.policy, algorithm
+        self.policy, self._algorithm = algorithm.policy, algorithm
         self._evaluations: dict[str, list[Evaluation]] = {}
 
     def run(self) -> None:
@@ -70,7 +70,7 @@ class Loop(ABC):
             run.seed_torch(counters.iteration)
             run.log(counters.iteration, config.iterations, self.iterate(counters.iteration))
             if self._is_due(config.checkpoint.every):
-                self.experiment.save(self.parts_of)
+                self.experiment.save(self._algorithm)
             self._evaluate_if_due()
         self._report()
 
@@ -78,9 +78,9 @@ class Loop(ABC):
         run = self.experiment.run
         if run.checkpoint is None:
             self.begin()
-            self.experiment.save(self.parts_of)
+            self.experiment.save(self._algorithm)
         else:
-            self.experiment.restore(self.parts_of)
+            self.experiment.restore(self._algorithm)
             self.go_on()
 
     def _is_due(self, every: int) -> bool:
@@ -148,7 +148,7 @@ class OnlineLoop(Loop):
     def begin(self) -> None:
         """Publish the start, then let the algorithm begin."""
         self.experiment.synchronize(self.policy)
-        self._renew_mask(0)
+        self._update_mask(0)
         self.algorithm.begin()
 
     def go_on(self) -> None:
@@ -157,8 +157,8 @@ class OnlineLoop(Loop):
         checkpoint, rollouts = experiment.run.checkpoint, experiment.rollouts
         assert checkpoint is not None
         experiment.synchronize(self.policy)
-        if self.config.policy.lagging_mask is not None:
-            rollouts.renew_mask(checkpoint / MASK)
+        if self.config.policy.nlpo_mask is not None:
+            rollouts.update_mask(checkpoint / MASK)
         rollouts.restore(checkpoint, experiment.run.counters.iteration)
 
     def iterate(self, iteration: int) -> Metrics:
@@ -168,7 +168,7 @@ class OnlineLoop(Loop):
             played = self._play(iteration)
         metrics |= played.metrics
         metrics |= self._mismatch(played)
-        self._renew_mask(iteration)
+        self._update_mask(iteration)
         with stopwatch(metrics, "time/learn"):
             metrics |= self.algorithm.learn(played, iteration)
         if self.policy.changed:
@@ -206,11 +206,11 @@ class OnlineLoop(Loop):
             )
         return measured
 
-    def _renew_mask(self, iteration: int) -> None:
+    def _update_mask(self, iteration: int) -> None:
         """Every so many iterations NLPO's mask catches up with the policy (arXiv 2210.01241)."""
-        mask = self.config.policy.lagging_mask
+        mask = self.config.policy.nlpo_mask
         if mask is not None and iteration % mask.every == 0:
-            self.experiment.rollouts.renew_mask()
+            self.experiment.rollouts.update_mask()
 
 
 class OfflineLoop(Loop):

@@ -219,7 +219,7 @@ class Rollouts:
     def candidates(
         self, states: Sequence[tuple[Trajectory, int]], count: int, seed: int
     ) -> list[Segment]:
-        """Actions sampled anew from the current policy.
+        """Fresh actions of the current policy at stored states.
 
         Args:
             states: episode and number of the turn to answer.
@@ -275,8 +275,8 @@ class Rollouts:
     def restore(self, checkpoint: Path, iteration: int) -> None:
         """Go on with what was under way when a checkpoint was written, after an iteration."""
 
-    def renew_mask(self, folder: Path | None = None) -> None:
-        """Let the policy behind ``policy.lagging_mask`` become another one.
+    def update_mask(self, folder: Path | None = None) -> None:
+        """Let the policy behind ``policy.nlpo_mask`` become another one.
 
         Args:
             folder: its adapter; None takes the one that the sampler runs.

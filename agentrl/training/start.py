@@ -159,13 +159,18 @@ def cloned_start(
         max_gradient_norm=config.cloning.max_gradient_norm,
     )
     clone(engine, segments, config.cloning, tokenizer.pad_token_id, config.seed, log)
+    _save_whole(policy, folder)
+    return folder
+
+
+def _save_whole(policy: Policy, folder: Path) -> None:
+    """Write the adapter for all ranks: the folder is there with all its files, or not at all."""
     if rank() == 0:
         partial = folder.with_suffix(".partial")
         policy.save_adapter(partial)
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial.rename(folder)
     barrier()
-    return folder
 
 
 def _to_clone(config: StartingConfig, episodes: list[Trajectory]) -> list[Segment]:

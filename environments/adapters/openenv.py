@@ -87,13 +87,7 @@ class OpenEnv(Adapter):
         self.list_actions, self.actions_field = list_actions, actions_field
         self._listed: list[str] = []
         self._action, self._reset = dict(action or {}), dict(reset or {})
-        try:
-            _with(self._action, action_field, "")
-        except (AttributeError, TypeError) as error:
-            raise ConfigError(
-                f"{self.name}: action_field={action_field!r} does not lead into action="
-                f"{self._action}: a field on its way holds no fields."
-            ) from error
+        _check_action_field(self.name, action_field, self._action)
         self._client: Any = None
 
     def _open(self, task: int) -> tuple[str, dict[str, Any]]:
@@ -174,6 +168,16 @@ class OpenEnv(Adapter):
 
 class _RefusedError(Exception):
     """The server does not take an action."""
+
+
+def _check_action_field(name: str, field: str, action: Mapping[str, Any]) -> None:
+    try:
+        _with(action, field, "")
+    except (AttributeError, TypeError) as error:
+        raise ConfigError(
+            f"{name}: action_field={field!r} does not lead into action={action}: a field on its "
+            "way holds no fields."
+        ) from error
 
 
 def _with(fields: Mapping[str, Any], path: str, value: str) -> dict[str, Any]:

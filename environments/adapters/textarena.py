@@ -84,14 +84,11 @@ class TextArena(Adapter):
         check_choice(self.name, "player", str(player), ("0", "1", "alternate"))
         if opponent is None and player != 0:
             raise ConfigError(f"{self.name}: player={player!r} needs an opponent.")
-        known = require("textarena.envs.registration", "textarena", "TextArena").ENV_REGISTRY
-        if game not in known:
-            raise ConfigError(f"{self.name}: TextArena has no game {game!r}.{nearest(game, known)}")
+        _check_game(self.name, game)
         rule = SuccessRule(self.name, success or {"reward": 1.0})
         super().__init__(seed_splits(self.name, seeds), instructions, max_turns, 0.0, rule)
         self.game, self.arguments, self.player = game, dict(arguments or {}), player
         self._endpoint: LanguageService | None = None
-        self._opponent: Callable[[str], str] | None = None
         if opponent == "model":
             self._endpoint = LanguageService(
                 self.name,
@@ -102,13 +99,20 @@ class TextArena(Adapter):
                 store=replies,
                 most_tokens=most_tokens,
             )
-            self._opponent = self._ask
-        elif opponent is not None:
-            found = load(self.name, "opponent", opponent)
-            self._opponent = found() if isinstance(found, type) else found
+        self._opponent = self._find_opponent(opponent)
         self._me = 0
         self._game: Any = None
         self._randomness = OwnRandomness(0)
+
+    def _find_opponent(self, opponent: str | None) -> Callable[[str], str] | None:
+        """From the whole text shown to the opponent to its move; None in a game of one player."""
+        if opponent is None:
+            return None
+        if opponent == "model":
+            return self._ask
+        found = load(self.name, "opponent", opponent)
+        answers: Callable[[str], str] = found() if isinstance(found, type) else found
+        return answers
 
     def _ask(self, shown: str) -> str:
         assert self._endpoint is not None
@@ -209,6 +213,12 @@ class TextArena(Adapter):
         self._over, self._game = True, None
         if self._endpoint is not None:
             self._endpoint.close()
+
+
+def _check_game(name: str, game: str) -> None:
+    known = require("textarena.envs.registration", "textarena", "TextArena").ENV_REGISTRY
+    if game not in known:
+        raise ConfigError(f"{name}: TextArena has no game {game!r}.{nearest(game, known)}")
 
 
 def _text(shown: Any) -> str:

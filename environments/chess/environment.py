@@ -122,11 +122,7 @@ class ChessGame(TextEnvironment):
         self.side = color == "white"
         sees = "the opponent's moves" if observation == "reply" else "the position before your move"
         self.instructions = _instructions(color, notation, format, sees)  # type: ignore[misc]
-        self.engine: Engine | None = None
-        self._opponent: Opponent = GreedyOpponent() if opponent == "greedy" else RandomOpponent()
-        if opponent == "stockfish":
-            self.engine = borrow_engine(find_program(program))
-            self._opponent = StockfishOpponent(self.engine, level, nodes)
+        self.engine, self._opponent = _engine_and_opponent(opponent, program, level, nodes)
         self._task = self._seed = self._turns = 0
         self._over, self._closed = True, False
         self.board = self._first_position(0)
@@ -274,6 +270,16 @@ class ChessEndgames(ChessGame):
         names = list(ENDGAMES) if self.start == "all" else [self.start]
         pieces = ENDGAMES[names[task % len(names)]]
         return random_endgame(pieces, self.side, random.Random(f"{pieces} {task}"))
+
+
+def _engine_and_opponent(
+    name: str, program: str, level: float, nodes: int
+) -> tuple[Engine | None, Opponent]:
+    """The opponent, and the Stockfish that it plays with, if it is one."""
+    if name == "stockfish":
+        engine = borrow_engine(find_program(program))
+        return engine, StockfishOpponent(engine, level, nodes)
+    return None, GreedyOpponent() if name == "greedy" else RandomOpponent()
 
 
 def _instructions(color: str, notation: str, form: str, sees: str) -> str:

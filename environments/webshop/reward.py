@@ -60,9 +60,18 @@ def purchase_reward(
     type_parts = _type_parts(product, goal, catalogue.nouns)
     attributes = _attributes_met(product, goal.attributes)
     met = _options_met(goal.goal_options, options.values())
+    affordable = price <= goal.price_upper
+    total = len(goal.attributes) + len(goal.goal_options) + 1
+    reward = (attributes + met + affordable) / total * type_parts["r_type"]
+    return reward, _parts(goal, type_parts, attributes, met, affordable)
+
+
+def _parts(
+    goal: Goal, type_parts: Mapping[str, Any], attributes: int, options: int, affordable: bool
+) -> dict[str, Any]:
+    """The parts of a reward, from how many of the goal's attributes and options are met."""
     wanted = len(goal.goal_options)
     total = len(goal.attributes) + wanted + 1
-    affordable = price <= goal.price_upper
     parts = {
         "r_type": type_parts["r_type"],
         "r_att": attributes / len(goal.attributes),
@@ -70,9 +79,8 @@ def purchase_reward(
         **{key: type_parts[key] for key in ("query_match", "category_match", "title_score")},
     }
     if wanted:
-        parts |= {"r_option": met / wanted, "w_option": wanted / total}
-    parts |= {"r_price": affordable, "w_price": 1 / total}
-    return (attributes + met + affordable) / total * type_parts["r_type"], parts
+        parts |= {"r_option": options / wanted, "w_option": wanted / total}
+    return parts | {"r_price": affordable, "w_price": 1 / total}
 
 
 def _type_parts(product: Product, goal: Goal, nouns: NounTagger) -> dict[str, Any]:

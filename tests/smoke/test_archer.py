@@ -57,6 +57,7 @@ ALWAYS = {
     "critic/advantage_correlation",
     "critic/value_correlation",
     "critic/return_mean",
+    "critic/explained_variance",
     "critic/warmup_done",
     "time/rollout",
     "sampler/log_probability_difference",

@@ -140,7 +140,7 @@ def test_vllm_ahead(tiny_policy: Path, tmp_path: Path) -> None:
         (["actor.actions=fresh", "actor.advantage=q_minus_v"], "freshly sampled"),
         (["actor.objective=reinforce"], "without a correction"),
         (["critic.value_target=fresh"], "for the same reason"),
-        (["policy.lagging_mask={}", "sampler.backend=transformers"], "the version that plays"),
+        (["policy.nlpo_mask={}", "sampler.backend=transformers"], "the version that plays"),
     ],
 )
 def test_what_does_not_go_with_stale_episodes(overrides: list[str], message: str) -> None:

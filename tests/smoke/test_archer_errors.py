@@ -24,7 +24,7 @@ from agentrl.data.store import TrajectoryStore
 from agentrl.errors import AgentrlError, ConfigError, MissingExtraError
 from agentrl.metrics import read_metrics
 from agentrl.models.policy import load_tokenizer
-from agentrl.training.checks import require_fitting_policy
+from agentrl.training.checks import check_policy
 from agentrl.trajectory import EndReason
 
 BROKEN = {"id": "tests/Broken-v0", "module": "broken_world", "instructions": False}
@@ -56,7 +56,8 @@ def refused(function: Callable[..., None], *arguments: Any) -> str:
         ("policy.model=./tests", "policy.model='./tests' holds no tokenizer"),
         ("critic.model=./tests", "critic.model='./tests' holds no model"),
         ("policy.dtype=float64", "- policy.dtype: Input should be 'float32' or 'bfloat16'"),
-        ("policy.adapter=/nowhere", "/nowhere is no checkpoint"),
+        ("cloning=null policy.adapter=/nowhere", "/nowhere is no checkpoint"),
+        ("policy.adapter=/nowhere", "cloning has no effect with policy.adapter"),
         ("policy.context_length=1000", "has positions for 256 tokens"),
         ("deepspeed=zero7.json", "There is no file 'zero7.json'"),
         ("deepspeed=zero3.json", "ZeRO stages 0 to 2 are possible, stage 3 is not"),
@@ -76,7 +77,7 @@ def test_a_setting_that_cannot_be_used(
     override: str, message: str, tiny_policy: Path, tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, tiny_policy)
-    assert message.format(config=config) in refused(archer, config, override)
+    assert message.format(config=config) in refused(archer, config, *override.split())
     assert not (tmp_path / "runs").exists(), "found only after the run had begun"
 
 
@@ -99,10 +100,10 @@ def test_a_model_without_weights_and_a_missing_engine(
     tokenizer = load_tokenizer(config.policy)
     empty = read_config(RunConfig, file, [f"policy.model={tmp_path / 'empty'}"])
     with pytest.raises(ConfigError, match=r"holds no weights: expected model\.safetensors"):
-        require_fitting_policy(empty, tokenizer)
+        check_policy(empty, tokenizer)
     monkeypatch.setattr("agentrl.training.checks.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"make setup.*backend=transformers"):
-        require_fitting_policy(config, tokenizer)
+        check_policy(config, tokenizer)
 
 
 def test_a_folder_that_a_living_run_writes(tiny_policy: Path, tmp_path: Path) -> None:
@@ -156,6 +157,7 @@ def test_a_checkpoint_of_another_model(tiny_policy: Path, tmp_path: Path) -> Non
         "name=second",
         f"policy.model={tmp_path / 'other'}",
         f"policy.adapter={adapter}",
+        "cloning=null",
     )
     assert "CheckpointError" in output and "was made for the model" in output
 

@@ -81,7 +81,7 @@ def test_killed_twice_with_fresh_actions(tiny_policy: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_a_lagging_mask_is_resumed_and_evaluated(tiny_policy: Path, tmp_path: Path) -> None:
     """Killed after the mask was renewed, when only a checkpoint still has the one before."""
-    masked = ("policy.lagging_mask={top_p: 0.7, at_least: 3, every: 2}", "checkpoint.every=1")
+    masked = ("policy.nlpo_mask={top_p: 0.7, at_least: 3, every: 2}", "checkpoint.every=1")
     folders = [tmp_path / "whole", tmp_path / "killed"]
     for folder in folders:
         folder.mkdir()

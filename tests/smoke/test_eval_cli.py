@@ -222,7 +222,7 @@ def test_a_checkpoint_of_other_shapes_is_refused(
         (["--split", "deev"], "evaluation.split"),
         (["--samples", "0"], "evaluation.samples"),
         (["--samples", "4", "--temperature", "0"], "samples=4 does not go with temperature=0"),
-        (["--prior-weight", "1"], "--prior-weight 1 is for agents with a scorer"),
+        (["--prior-weight", "1"], "--prior-weight 1.0 has no effect on start: add --agent"),
         (["--agent", "policy"], "none was given"),
         (["policy.model=./nowhere"], "'./nowhere' does not exist"),
     ],

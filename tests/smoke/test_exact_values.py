@@ -300,7 +300,7 @@ def loop_finds_the_optimum(
                 "context_length": CONTEXT,
                 "history": history.model_dump(),
                 "actions": says,
-                "lagging_mask": mask,
+                "nlpo_mask": mask,
             },
             "sampler": {"backend": "transformers", "max_new_tokens": UTTERANCE},
             "rollout": {"episodes": 96, "concurrent": 96},

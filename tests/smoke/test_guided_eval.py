@@ -12,8 +12,8 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
+from agentrl.agents.guidance import Guidance, build_scorer
 from agentrl.data.store import TrajectoryStore
-from agentrl.evaluation.guidance import Guidance, build_scorer
 from agentrl.learners.saved_critic import CRITIC
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import Policy, load_tokenizer
@@ -210,7 +210,7 @@ def test_the_critic_scores_by_q_of_what_would_be_said(run: Path, tiny_policy: Pa
         ("mcts", ("--temperature", "0"), "at temperature 0 all are the same"),
         ("mcts", ("search.critic=nowhere",), "nowhere holds no critic"),
         ("mcts", ("search.ends=leave_out",), "is visited once and would never be taken"),
-        ("likeliest", ("--prior-weight", "0.1"), "is for agents with a scorer"),
+        ("likeliest", ("--prior-weight", "0.1"), "--prior-weight 0.1 has no effect on"),
     ],
 )
 def test_a_scorer_that_is_missing_is_named(

@@ -142,8 +142,19 @@ def test_a_critic_of_archers_values_leaves(tiny_policy: Path, tmp_path: Path) ->
     assert code == 2 and "holds no critic" in output
 
 
-def test_an_environment_that_never_begins_stops_the_job(tmp_path: Path) -> None:
-    world = {"id": "tests/Closed-v0", "module": "search_rooms", "instructions": False}
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Closed", "did not begin training task 0 with seed 0"),
+        ("Shut", "trees failed at the start"),
+    ],
+)
+def test_an_environment_that_never_begins_stops_the_job(
+    name: str, message: str, tmp_path: Path
+) -> None:
+    """At the first look, or in the trees."""
+    world = {"id": f"tests/{name}-v0", "module": "search_rooms", "instructions": False}
     code, output = in_process(mcts, job_config(tmp_path, environment=world))
     assert code == 2
-    assert "trees failed at the start" in output and "no key" in output
+    assert message in output and "no key" in output
+    assert "Traceback" not in output.partition("EnvironmentFaultError")[0]

@@ -56,7 +56,10 @@ def test_the_environment_keeps_the_contract(folder: Path) -> None:
 
 
 def test_a_small_run(folder: Path) -> None:
-    assert "Checkpoint:" in run(f"{TRAIN} {SMALL}", folder)
+    printed = run(f"{TRAIN} {SMALL}", folder)
+    assert "Checkpoint:" in printed
+    rows = re.findall(r"^ (start|iteration 1|scripted|random) ", printed, re.MULTILINE)
+    assert rows[:4] == ["start", "iteration 1", "scripted", "random"]
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def settings(**rollout: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("schema", [RLOOConfig, GRPOConfig])
 def test_groups_of_one_are_refused(schema: type[RLOOConfig] | type[GRPOConfig]) -> None:
     parse_config(schema, settings(group_size=2), "the test")
-    with pytest.raises(ConfigError, match=r"set rollout\.group_size to 2 or more"):
+    with pytest.raises(ConfigError, match=r"set rollout\.group_size=8"):
         parse_config(schema, settings(), "the test")
 
 

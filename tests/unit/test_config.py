@@ -224,8 +224,8 @@ def test_an_offline_algorithm_plays_no_iterations(unused: str, tmp_path: Path) -
     values = {"episodes": 64, "group_size": 2, "staleness": 1, "max_failed_share": 0.5}
     with pytest.raises(ConfigError, match=rf"rollout\.{unused} has no effect with an offline"):
         read_config(IQLConfig, file, [f"rollout.{unused}={values[unused]}"])
-    with pytest.raises(ConfigError, match=r"policy\.lagging_mask has no effect with an offline"):
-        read_config(IQLConfig, file, ["sampler.backend=transformers", "policy.lagging_mask={}"])
+    with pytest.raises(ConfigError, match=r"policy\.nlpo_mask has no effect with an offline"):
+        read_config(IQLConfig, file, ["sampler.backend=transformers", "policy.nlpo_mask={}"])
 
 
 def test_anothers_file_is_read_in_part_and_what_is_left_out_is_named(tmp_path: Path) -> None:

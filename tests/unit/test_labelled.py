@@ -20,10 +20,10 @@ from agentrl.errors import ConfigError, DataError
 from agentrl.rollout.episode import EpisodeSpec
 from agentrl.search.tree import Tree
 from agentrl.training.labelled import (
+    check_labels_for_critic,
+    check_labels_to_clone,
     draw,
     labelled_steps,
-    require_labels_for_critic,
-    require_labels_to_clone,
     searched_actions,
 )
 from trainers.archer import ArcherConfig, ArcherCriticConfig
@@ -34,7 +34,7 @@ Make = Callable[..., ArcherConfig]
 
 def check(run: ArcherConfig) -> None:
     """What ArCHer asks before it claims a folder."""
-    require_labels_for_critic(run, run.critic.labels, run.critic.discount)
+    check_labels_for_critic(run, run.critic.labels, run.critic.discount)
 
 
 def steps_of(run: ArcherConfig) -> list[LabelledStep]:
@@ -102,7 +102,7 @@ def test_without_labels_nothing_is_asked_of_them(
 ) -> None:
     plain = rooms_run(job[0], tmp_path)
     check(plain)
-    require_labels_to_clone(plain)
+    check_labels_to_clone(plain)
 
 
 def test_another_start_than_the_searchers_is_said(
@@ -152,7 +152,7 @@ def test_labels_that_do_not_fit_are_refused(
 
 
 def test_a_clone_may_have_another_discount_and_temperature(run: Make) -> None:
-    require_labels_to_clone(
+    check_labels_to_clone(
         run(
             critic=None,
             sampler={"backend": "transformers", "max_new_tokens": 4, "temperature": 0.5},
@@ -161,7 +161,7 @@ def test_a_clone_may_have_another_discount_and_temperature(run: Make) -> None:
     with pytest.raises(ConfigError, match=r"cloning\.labels\.folder: .*policy\.actions='free'"):
         given = run().model_dump()
         given["policy"]["actions"] = "admissible"
-        require_labels_to_clone(ArcherConfig.model_validate(given))
+        check_labels_to_clone(ArcherConfig.model_validate(given))
 
 
 def test_labels_without_their_jobs_configuration_are_refused(

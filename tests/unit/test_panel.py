@@ -13,7 +13,7 @@ def test_the_same_choices_make_the_same_panel() -> None:
     second = make_panel(WORDLE, range(28, 34), "dev", 20, seed=3)
     assert first == second
     assert first.fingerprint == second.fingerprint
-    first.require_same(second)
+    first.check_same(second)
 
 
 def test_tasks_are_balanced_and_seeds_differ() -> None:
@@ -55,7 +55,7 @@ def test_every_difference_changes_the_fingerprint(other: Panel) -> None:
     panel = Panel("agentrl/Wordle-v0", {"words": 40}, "dev", (EpisodeSpec(1, 2),))
     assert panel.fingerprint != other.fingerprint
     with pytest.raises(ConfigError, match="unlike panels cannot be compared: they differ in"):
-        panel.require_same(other)
+        panel.check_same(other)
 
 
 def test_the_order_of_arguments_is_no_difference() -> None:

@@ -37,6 +37,14 @@ def test_sets_of_allowed_tokens_are_not_kept() -> None:
     assert kept.turns[0].choices == ((2,),)
 
 
+def test_sets_of_allowed_tokens_are_kept_where_a_policy_learns_from_the_buffer() -> None:
+    turn = Turn("o", (1,), "a", (2,), (-1.0,), "stop", 0.0, choices=((2,),), allowed_ids=((2, 3),))
+    replay = Replay(10, keep_sets=True)
+    replay.extend([Trajectory("e", 0, 0, (turn,), EndReason.TERMINATED)])
+    [(kept, _)] = replay.draw_states(1, np.random.default_rng(0))
+    assert kept.turns[0].allowed_ids == ((2, 3),)
+
+
 def test_oldest_leave_first_once_capacity_is_exceeded() -> None:
     replay = Replay(10)
     for task in range(7):

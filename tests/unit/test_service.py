@@ -127,6 +127,63 @@ def test_failures_are_repeated_counted_and_not_kept(
     assert judge.store.spent == Spent(10, 5)
 
 
+def last_word(reply: str) -> str:
+    return reply.rpartition("Answer: ")[2] if "Answer: " in reply else ""
+
+
+def test_a_reply_without_an_answer_is_a_failed_attempt_that_was_paid_for(
+    endpoint_server: EndpointServer, judge: LanguageService
+) -> None:
+    """Neither an empty text nor one that says nothing is kept, and none counts as an answer."""
+    endpoint_server.script = ["", None, "I wonder. Answer: yes"]
+    assert judge.reply("Rules.", ["Is it?"], read=last_word) == "yes"
+    assert (judge.counts.requests, judge.counts.empty, judge.counts.failures) == (3, 2, 0)
+    assert judge.store.spent == Spent(30, 15)
+    assert judge.reply("Rules.", ["Is it?"], read=last_word) == "yes"
+    assert judge.reply("Rules.", ["Is it?"]) == "I wonder. Answer: yes"
+    assert (judge.counts.requests, judge.counts.kept) == (3, 2)
+
+
+def test_only_replies_without_an_answer_end_in_an_error(
+    endpoint_server: EndpointServer, judge: LanguageService
+) -> None:
+    endpoint_server.script = ["I wonder."]
+    with pytest.raises(EnvironmentFaultError, match=r"in 3 attempts: .*without an answer: 'I won"):
+        judge.submit("Rules.", ["Is it?"], last_word).result()
+    assert judge.counts.empty == 3
+
+
+def test_the_budget_counts_replies_without_an_answer(
+    endpoint_server: EndpointServer, store: str
+) -> None:
+    """Each costs 15 tokens, so that the third attempt is not made."""
+    endpoint_server.script = [""]
+    with (
+        closing(service(endpoint_server, store=store, most_tokens=30)) as judge,
+        pytest.raises(ConfigError, match="most_tokens"),
+    ):
+        judge.reply("Rules.", ["Is it?"], read=last_word)
+    assert len(endpoint_server.seen) == 2
+
+
+def test_what_is_kept_without_an_answer_is_asked_again(
+    endpoint_server: EndpointServer, judge: LanguageService
+) -> None:
+    """A reply that was taken as it is may be none to somebody who needs an answer."""
+    endpoint_server.script = ["", "Answer: no"]
+    assert judge.reply("Rules.", ["Is it?"]) == ""
+    assert judge.reply("Rules.", ["Is it?"], read=last_word) == "no"
+    assert judge.reply("Rules.", ["Is it?"]) == "Answer: no"
+
+
+def test_without_instructions_there_is_no_system_message(
+    endpoint_server: EndpointServer, judge: LanguageService
+) -> None:
+    judge.reply("", ["Is it?"])
+    [asked] = endpoint_server.seen
+    assert asked["messages"] == [{"role": "user", "content": "Is it?"}]
+
+
 def test_a_file_of_something_else_is_a_clear_error(
     endpoint_server: EndpointServer, tmp_path: Path
 ) -> None:

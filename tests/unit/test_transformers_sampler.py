@@ -18,7 +18,7 @@ from agentrl.errors import ConfigError, SamplerError, StaleAdapterError
 from agentrl.rollout.engines import build_sampler
 from agentrl.rollout.sampler import Sampler
 from agentrl.rollout.transformers_sampler import draw, probabilities
-from agentrl.rollout.weight_sync import Probe, adapter_digest, sync_weights
+from agentrl.rollout.weight_sync import Probe, adapter_digest, mean_difference, sync_weights
 
 if TYPE_CHECKING:
     from tests.conftest import AdapterMaker
@@ -201,6 +201,12 @@ def test_hand_over_accepts_the_adapter_that_was_saved(
     difference = sync_weights(sampler, adapter.folder, 5, probe, expected, tolerance=1e-3)
     assert difference < 1e-5
     assert sampler.version == 5
+
+
+def test_a_difference_beyond_one_nat_counts_as_a_share() -> None:
+    assert mean_difference([-0.25, -3.0], [-0.5, -4.0]) == 0.25
+    assert mean_difference([-1.0, -2.0], [-1.0, -2.0]) == 0.0
+    assert math.isnan(mean_difference([-1.0], [math.nan]))
 
 
 def test_weights_that_were_not_saved_are_noticed(

@@ -29,7 +29,7 @@ MASK = {"top_p": TOP_P, "at_least": AT_LEAST}
 
 def build(model: Path, **mask: Any) -> Sampler:
     policy = PolicyConfig.model_validate(
-        {"model": str(model), "context_length": 200, "device": "cpu", "lagging_mask": mask}
+        {"model": str(model), "context_length": 200, "device": "cpu", "nlpo_mask": mask}
     )
     settings = SamplerConfig(backend="transformers", max_new_tokens=10)
     return build_sampler(policy, settings, str(model), STOP)
@@ -159,12 +159,12 @@ def test_a_mask_needs_a_policy_and_an_engine_that_masks(
     [
         ({"sampler": {"backend": "vllm"}}, "an engine that runs one adapter only"),
         ({"policy": {"actions": "admissible"}}, "which restricts tokens already"),
-        ({"policy": {"lagging_mask": {"top_p": 1.0}}}, "less than 1"),
+        ({"policy": {"nlpo_mask": {"top_p": 1.0}}}, "less than 1"),
         ({"rollout": {"staleness": 1}}, "a mask belongs to the version that plays"),
     ],
 )
 def test_settings_that_the_mask_does_not_go_with(change: Mapping[str, Any], message: str) -> None:
-    policy = {"model": "embedded/wordle", "lagging_mask": {}, **change.get("policy", {})}
+    policy = {"model": "embedded/wordle", "nlpo_mask": {}, **change.get("policy", {})}
     run = {"name": "masked", "environment": {"id": "tests/Rooms-v0"}}
     run["rollout"] = change.get("rollout", {})
     sampler = {"backend": "transformers", **change.get("sampler", {})}
