@@ -51,12 +51,11 @@ def evaluate_now(
         assert found is not None
         return found
     name = name or (f"iteration {iteration}" if iteration else "start")
-    temperature = config.evaluation.temperature
     title = f"evaluating {name}" if environment == MAIN else f"evaluating {name} in {environment}"
     if rank() == 0:
         print(f"{title}: {len(panel.specs)} episodes", flush=True)
     specs = [replace(spec, environment=environment) for spec in panel.specs]
-    mine = rollouts.play_specs(specs, temperature, title)
+    mine = rollouts.play_specs(specs, config.evaluation.temperature, title)
     trajectories = join_groups(panel.specs, gather(mine))
     evaluation = Evaluation.of(name, panel, trajectories, settings)
     if rank() == 0:
