@@ -29,6 +29,7 @@ from agentrl.config import (
     TrainingConfig,
     UpdateConfig,
     WarmupConfig,
+    check_effect,
     default_variant,
 )
 from agentrl.data.replay import Replay
@@ -43,6 +44,8 @@ from agentrl.training.run import rank_size
 from agentrl.training.warmup import Warmup
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
@@ -154,6 +157,7 @@ ActorConfig = Annotated[
 class ArcherConfig(TrainingConfig):
     """A run of ArCHer."""
 
+    only_beside: ClassVar[Mapping[str, str]] = {}
     algorithm: Literal["archer"] = "archer"
     critic: ArcherCriticConfig = ArcherCriticConfig()
     """Utterance-level values."""
@@ -162,29 +166,36 @@ class ArcherConfig(TrainingConfig):
     replay: ReplayConfig = ReplayConfig()
     """The critic's memory."""
 
+    @property
+    def learns_from_demonstrations(self) -> bool:
+        """Cloning, the critic's pretraining and the replay buffer do."""
+        pretrains = self.critic.pretraining_updates > 0
+        return pretrains or self.replay.demonstrations or super().learns_from_demonstrations
+
     @model_validator(mode="after")
     def _demonstrations_where_needed(self) -> ArcherConfig:
         if self.critic.pretraining_updates:
             self.require_demonstrations("critic.pretraining_updates")
+        if self.demonstrations is None:
+            check_effect(self, {"replay.demonstrations": "no demonstrations"})
         return self
 
     @model_validator(mode="after")
     def _stale_episodes_are_learned_from(self) -> ArcherConfig:
         actor = self.actor
         fresh = isinstance(actor, DPOConfig) or actor.actions == "fresh"
-        corrected = isinstance(actor, DPOConfig | PPOConfig) or actor.importance_cap is not None
         wrong = {
             "objectives and actions that are freshly sampled, for the sampler is at work; set "
             "actor.actions=latest and an objective other than dpo": fresh,
             "critic.value_target='fresh', for the same reason; set stored": (
                 self.critic.value_target == "fresh"
             ),
-            "actor.objective='reinforce' without a correction for the older policy that sampled; "
-            "set actor.importance_cap=2, or objective ppo": not corrected,
         }
         if self.rollout.staleness and any(wrong.values()):
             found = "; nor with ".join(text for text, is_wrong in wrong.items() if is_wrong)
             raise ValueError(f"rollout.staleness={self.rollout.staleness} does not go with {found}")
+        if actor.objective == "reinforce":
+            self.require_correction(actor.importance_cap)
         return self
 
 

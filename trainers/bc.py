@@ -22,11 +22,12 @@ same by itself where nothing has been cloned yet.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from agentrl.config import StartingConfig
+from agentrl.config import READ_BY_LOOPS, StartingConfig
 from agentrl.errors import ConfigError
 from agentrl.training.command import command
 from agentrl.training.evaluations import evaluate_now, report
@@ -37,6 +38,11 @@ from agentrl.training.start import given_adapter
 class BehaviourCloningConfig(StartingConfig):
     """A run of behaviour cloning."""
 
+    unread: ClassVar[Mapping[str, str]] = {
+        **READ_BY_LOOPS,
+        "rollout.max_failed_share": "demonstrations, of which a failed one is left out",
+        "sampler.temperature": "evaluations, which have evaluation.temperature",
+    }
     algorithm: Literal["bc"] = "bc"
 
 

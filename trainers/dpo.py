@@ -7,19 +7,20 @@ state is the better one; its log-ratio to the start then is a value to choose ac
     deepspeed trainers/dpo.py --config webshop_dpo.yaml
     python -m eval run --config webshop_dpo.yaml --agent q_guided --q-model runs/webshop_dpo
 
-Read it beside the paper's section 3.3; section 3.4 is `agentrl.evaluation.guidance`.
+Read it beside the paper's section 3.3; section 3.4 is `agentrl.agents.guidance`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from rich.console import Console
 from rich.table import Table
 
-from agentrl.config import PreferencesConfig, RunConfig
+from agentrl.config import READ_BY_LOOPS, PreferencesConfig, RunConfig
 from agentrl.distributed import barrier, rank
 from agentrl.learners.preferences import pair_accuracy, read_pairs, split_by_task, train
 from agentrl.metrics import MetricsLog
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 class StepDPOConfig(RunConfig):
     """A run of step-level DPO."""
 
+    unread: ClassVar[Mapping[str, str]] = {
+        **READ_BY_LOOPS,
+        "rollout.max_failed_share": "a command that plays nothing",
+    }
     algorithm: Literal["dpo"] = "dpo"
     preferences: PreferencesConfig
     """Pairs, and how a Q-model learns from them."""
@@ -48,7 +53,7 @@ def learn_values(config: StepDPOConfig, resume: bool) -> Path:
     """Pairs, training, pair accuracy on tasks that were kept out; gives the Q-model's folder.
 
     Args:
-        config: of the run, .
+        config: of the run.
         resume: go on with what the run's folder has.
 
     Raises:

@@ -15,7 +15,7 @@ from pydantic import Field, PositiveInt, model_validator
 from agentrl.algorithms.groups import equal_groups, group_advantages
 from agentrl.algorithms.policy_gradient import Divisor, clipped
 from agentrl.config import PolicyGradientConfig, TrainingConfig
-from agentrl.learners.policy import policy_objective
+from agentrl.learners.policy import mean_over_ranks, policy_objective
 from agentrl.training.algorithm import Metrics, OnlineAlgorithm
 from agentrl.training.command import command
 from agentrl.training.loop import train
@@ -31,7 +31,7 @@ class GRPOActorConfig(PolicyGradientConfig):
     clip: float = Field(0.2, gt=0.0)
     """The ratio counts within 1 - clip and 1 + clip."""
     scale: bool = True
-    """Divide by the deviation of the group's returns; false is Dr. GRPO (arXiv 2503.20783)."""
+    """Divide by the deviation of the group's returns; false does not, as Dr. GRPO (2503.20783)."""
     divisor: Divisor = "tokens"
     """What the loss is a mean of (the paper: sequences; DAPO: tokens)."""
     epochs: PositiveInt = 1
@@ -70,7 +70,8 @@ class GRPO(OnlineAlgorithm):
             epochs=actor.epochs,
             generator=self.generator("actor", iteration),
         )
-        return {**metrics, "actor/equal_groups_fraction": equal_groups(returns, groups)}
+        equal = mean_over_ranks(equal_groups(returns, groups))
+        return {**metrics, "actor/equal_groups_fraction": equal}
 
 
 app = command(GRPOConfig, partial(train, GRPO), __doc__)

@@ -16,12 +16,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from agentrl.algorithms.policy_gradient import PolicyObjective, reinforce
 from agentrl.algorithms.weighting import advantage_weights
 from agentrl.config import CriticConfig, OfflineConfig, UpdateConfig
 from agentrl.data.segment import segments_of
+from agentrl.learners.policy import mean_over_ranks
 from agentrl.training.algorithm import Metrics, OfflineAlgorithm
 from agentrl.training.checks import check_critic
 from agentrl.training.command import command
@@ -67,6 +68,15 @@ class IQLConfig(OfflineConfig):
     actor: IQLActorConfig = IQLActorConfig()
     """Policy update."""
 
+    @model_validator(mode="after")
+    def _the_policy_learns(self) -> IQLConfig:
+        if self.actor.first_iteration > self.iterations:
+            raise ValueError(
+                f"actor.first_iteration={self.actor.first_iteration} comes after the last of "
+                f"iterations={self.iterations}: the policy would never learn"
+            )
+        return self
+
 
 class IQL(OfflineAlgorithm):
     """One run, on this rank.
@@ -95,24 +105,24 @@ class IQL(OfflineAlgorithm):
             size = rank_size(self.config.critic.batch_size)
             metrics |= self.critic.update(segments_of(memory.draw_episodes(size, generator)))
         if iteration >= self.config.actor.first_iteration:
-            metrics |= self._extract_policy(memory, self.generator("actor", iteration))
+            generator = self.generator("actor", iteration)
+            for _ in range(self.config.actor.updates):
+                metrics |= self._extract_policy(memory, generator)
         return metrics
 
     def _extract_policy(self, memory: Replay, generator: np.random.Generator) -> Metrics:
-        """Imitate actions by `exp(A / temperature)` (equation 7); the divisor is their number."""
+        """One step that imitates actions by `exp(A / temperature)` (equation 7)."""
         actor = self.config.actor
-        size = rank_size(actor.batch_size * actor.updates)
+        size = rank_size(actor.batch_size)
         segments = segments_of(memory.draw_episodes(size, generator))
         advantages = self.critic.advantages(segments)
         weights = advantage_weights(advantages, actor.temperature, actor.weight_cap)
-        metrics = self.policy.improve(
-            segments, weights, PolicyObjective(reinforce), epochs=1, generator=generator
-        )
+        metrics = self.policy.step(segments, weights, PolicyObjective(reinforce))
+        capped = (weights >= actor.weight_cap).float()
         return {
             **metrics,
-            "actor/weight_mean": float(weights.mean()),
-            "actor/capped_fraction": float((weights >= actor.weight_cap).float().mean()),
-            "critic/advantage_std": float(advantages.std()),
+            "actor/weight_mean": mean_over_ranks(weights),
+            "actor/capped_fraction": mean_over_ranks(capped),
         }
 
 

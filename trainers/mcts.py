@@ -14,12 +14,13 @@ Read it beside the paper's section 3.2: `search` (selection, expansion, simulati
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rich.console import Console
 
-from agentrl.config import SearchingConfig, StartingConfig
+from agentrl.config import READ_BY_LOOPS, SearchingConfig, StartingConfig
 from agentrl.data.labels import LABELS, LabelStore
 from agentrl.distributed import barrier, rank, total, world_size
 from agentrl.errors import ConfigError, EnvironmentFaultError
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 class AnnotationConfig(StartingConfig, SearchingConfig):
     """A job that labels steps by tree search."""
 
+    unread: ClassVar[Mapping[str, str]] = READ_BY_LOOPS
     algorithm: Literal["mcts"] = "mcts"
 
 

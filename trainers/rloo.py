@@ -16,7 +16,7 @@ from agentrl.algorithms.groups import equal_groups
 from agentrl.algorithms.leave_one_out import leave_one_out_advantages
 from agentrl.algorithms.policy_gradient import reinforce
 from agentrl.config import PolicyGradientConfig, TrainingConfig
-from agentrl.learners.policy import policy_objective
+from agentrl.learners.policy import mean_over_ranks, policy_objective
 from agentrl.training.algorithm import Metrics, OnlineAlgorithm
 from agentrl.training.command import command
 from agentrl.training.loop import train
@@ -36,15 +36,7 @@ class RLOOConfig(TrainingConfig):
     @model_validator(mode="after")
     def _episodes_have_a_baseline(self) -> RLOOConfig:
         self.require_groups()
-        return self
-
-    @model_validator(mode="after")
-    def _stale_episodes_are_corrected(self) -> RLOOConfig:
-        if self.rollout.staleness and self.actor.importance_cap is None:
-            raise ValueError(
-                f"rollout.staleness={self.rollout.staleness}: REINFORCE does not correct for the "
-                "older policy that sampled; set actor.importance_cap=2, or rollout.staleness=0"
-            )
+        self.require_correction(self.actor.importance_cap)
         return self
 
 
@@ -66,7 +58,8 @@ class RLOO(OnlineAlgorithm):
             epochs=1,
             generator=self.generator("actor", iteration),
         )
-        return {**metrics, "actor/equal_groups_fraction": equal_groups(returns, groups)}
+        equal = mean_over_ranks(equal_groups(returns, groups))
+        return {**metrics, "actor/equal_groups_fraction": equal}
 
 
 app = command(RLOOConfig, partial(train, RLOO), __doc__)

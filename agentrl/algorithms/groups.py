@@ -25,33 +25,56 @@ def group_advantages(
         epsilon: added to the deviation, above 0.
 
     Returns:
-        [E]; 0 for a group of one episode, or of equal returns.
+        [E]; 0 for a group of one episode, or of returns that are equal but for rounding.
 
     >>> group_advantages(torch.tensor([1.0, 0.0, 5.0]), torch.tensor([0, 0, 1]), scale=False)
     tensor([ 0.5000, -0.5000,  0.0000])
     """
     number = torch.unique(groups, return_inverse=True)[1]
-    centred = returns - _group_means(returns, number)
-    if not scale:
-        return centred
-    deviation = _group_means(centred.square(), number).sqrt()
-    return centred / (deviation + epsilon)
+    exact = returns.double()
+    centred = exact - _group_means(exact, number)
+    centred = torch.where(_is_equal(exact, number), 0.0, centred)
+    if scale:
+        deviation = _group_means(centred.square(), number).sqrt()
+        centred = centred / (deviation + epsilon)
+    return centred.to(returns.dtype)
 
 
-def equal_groups(returns: Tensor, groups: Tensor) -> float:
-    """Fraction of groups whose episodes all have the same return: they teach nothing.
+def equal_groups(returns: Tensor, groups: Tensor) -> Tensor:
+    """Which groups have episodes of the same return alone: they teach nothing.
 
     Args:
         returns: [E].
         groups: [E], whole numbers; equal ones are a group.
 
-    >>> equal_groups(torch.tensor([1.0, 0.0, 5.0, 5.0]), torch.tensor([0, 0, 1, 1]))
-    0.5
+    Returns:
+        [G], 1.0 where all returns are equal but for rounding, else 0.0, of the groups with several
+        episodes: one that failures left with a single episode says nothing about its task.
+
+    >>> equal_groups(torch.tensor([1.0, 0.0, 5.0, 5.0, 2.0]), torch.tensor([0, 0, 1, 1, 2]))
+    tensor([0., 1.])
     """
     number = torch.unique(groups, return_inverse=True)[1]
-    spread = _group_means((returns - _group_means(returns, number)).abs(), number)
-    first = torch.zeros(int(number.max()) + 1).index_copy(0, number, spread)
-    return float((first == 0.0).float().mean())
+    equal = torch.zeros(int(number.max()) + 1).index_copy(
+        0, number, _is_equal(returns.double(), number).float()
+    )
+    return equal[torch.bincount(number) > 1]
+
+
+_EQUAL = 1e-5
+"""Returns that differ by less, or by less than this share of themselves, are equal: sums of the
+same rewards differ in the last digits with the order of the turns."""
+
+
+def _is_equal(returns: Tensor, number: Tensor) -> Tensor:
+    """[E], whether all returns of an episode's group are equal but for rounding."""
+    size = int(number.max()) + 1
+    largest = torch.full((size,), -torch.inf, dtype=returns.dtype)
+    largest = largest.scatter_reduce(0, number, returns, "amax")
+    smallest = torch.full((size,), torch.inf, dtype=returns.dtype)
+    smallest = smallest.scatter_reduce(0, number, returns, "amin")
+    scale = torch.maximum(largest.abs(), smallest.abs()).clamp(min=1.0)
+    return (largest - smallest <= _EQUAL * scale)[number]
 
 
 def _group_means(values: Tensor, number: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from agentrl.config.acting import (
 )
 from agentrl.config.agents import EndpointConfig, PromptingConfig
 from agentrl.config.common import (
+    READ_BY_LOOPS,
     CheckpointConfig,
     EvaluatingConfig,
     EvaluationConfig,
@@ -63,6 +64,7 @@ from agentrl.config.start import CloningConfig, DemonstrationsConfig
 __all__ = [
     "CONFIG_FOLDER",
     "MAIN",
+    "READ_BY_LOOPS",
     "CheckpointConfig",
     "CloningConfig",
     "CloningLabelsConfig",

@@ -5,8 +5,9 @@ A trainer's own configuration is a subclass with its own sections; it stands in 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -75,6 +76,12 @@ class LoggingConfig(Section):
 class RunConfig(Section):
     """What every command reads: what a run is called, who acts where, and how that is measured."""
 
+    unread: ClassVar[Mapping[str, str]] = {}
+    """Dotted keys of common sections that this command never reads, and why; set in its own file
+    they are errors, and in another command's file they are left out."""
+    only_beside: ClassVar[Mapping[str, str]] = {}
+    """Sections that this command reads beside another section only; where that is missing from
+    another command's file they are left out."""
     algorithm: str | None = None
     """The trainer that the file is for (``trainers/ALGORITHM.py``). Another command reads the
     sections that it knows, and says which it leaves out."""
@@ -143,6 +150,11 @@ class RunConfig(Section):
             check_effect(self, {"rollout.in_order": "no threads"})
         return self
 
+    @model_validator(mode="after")
+    def _is_read(self) -> RunConfig:
+        check_effect(self, self.unread)
+        return self
+
     @property
     def folder(self) -> Path:
         """Where the run is written."""
@@ -152,6 +164,21 @@ class RunConfig(Section):
     def environments(self) -> dict[str, EnvironmentConfig]:
         """The environments that the policy plays, by name; the main one first."""
         return {MAIN: self.environment}
+
+
+_ONE_PASS = "a command without iterations"
+READ_BY_LOOPS = dict.fromkeys(
+    (
+        "rollout.episodes",
+        "rollout.group_size",
+        "rollout.staleness",
+        "checkpoint",
+        "evaluation.every",
+        "sampler.mismatch_limit",
+    ),
+    _ONE_PASS,
+)
+"""Keys that only the loops of training read."""
 
 
 class SearchingConfig(RunConfig):
@@ -173,6 +200,7 @@ class EvaluatingConfig(SearchingConfig):
 class StartingConfig(RunConfig):
     """A run that may clone its start."""
 
+    only_beside: ClassVar[Mapping[str, str]] = {"demonstrations": "cloning"}
     demonstrations: DemonstrationsConfig | None = None
     """Scripted episodes to learn from; none needs no scripted agent."""
     cloning: CloningConfig | None = None
@@ -188,6 +216,20 @@ class StartingConfig(RunConfig):
                 "cloning=null, or leave the adapter out"
             )
         self.require_demonstrations("cloning")
+        return self
+
+    @property
+    def learns_from_demonstrations(self) -> bool:
+        """Whether anything reads them: cloning, and whatever else an algorithm uses them for."""
+        return self.cloning is not None and self.cloning.labels is None
+
+    @model_validator(mode="after")
+    def _demonstrations_are_used(self) -> StartingConfig:
+        if self.demonstrations is not None and not self.learns_from_demonstrations:
+            raise ValueError(
+                "demonstrations have no effect: nothing learns from them here; set "
+                "demonstrations=null, or add cloning.updates=200"
+            )
         return self
 
     def require_demonstrations(self, key: str) -> None:
@@ -219,6 +261,22 @@ class TrainingConfig(StartingConfig):
         others = {name: self.mixture[name].environment for name in sorted(self.mixture)}
         return {MAIN: self.environment, **others}
 
+    def require_correction(self, importance_cap: float | None) -> None:
+        """Refuse stale episodes for an update that does not correct for the policy that sampled.
+
+        Args:
+            importance_cap: of the update (`PolicyGradientConfig.importance_cap`).
+
+        Raises:
+            ValueError: `rollout.staleness` is above 0 and there is no cap.
+        """
+        if self.rollout.staleness and importance_cap is None:
+            raise ValueError(
+                f"rollout.staleness={self.rollout.staleness} does not go with an update without a "
+                "correction for the older policy that sampled: set actor.importance_cap=2, or "
+                "rollout.staleness=0"
+            )
+
     def require_groups(self) -> None:
         """Refuse groups of one episode, which has no others to be compared with.
 
@@ -235,18 +293,19 @@ class TrainingConfig(StartingConfig):
 class OfflineConfig(TrainingConfig):
     """A run of an algorithm that learns from episodes that are there already."""
 
-    episodes: EpisodesConfig
-    """Where the episodes are."""
-
-    @model_validator(mode="after")
-    def _plays_in_evaluations_alone(self) -> OfflineConfig:
-        why = "an offline algorithm, whose policy plays in evaluations alone"
-        rollout = ("episodes", "group_size", "staleness", "max_failed_share")
-        unused = (
-            *(f"rollout.{key}" for key in rollout),
+    unread: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        (
+            "rollout.episodes",
+            "rollout.group_size",
+            "rollout.staleness",
+            "rollout.max_failed_share",
             "policy.nlpo_mask",
             "rewards",
             "mixture",
-        )
-        check_effect(self, dict.fromkeys(unused, why))
-        return self
+            "sampler.mismatch_limit",
+            "sampler.temperature",
+        ),
+        "an offline algorithm, whose policy plays in evaluations alone",
+    )
+    episodes: EpisodesConfig
+    """Where the episodes are."""

@@ -25,7 +25,7 @@ _ABSENT = object()
 RENAMED = {
     "actor.gae_decay": "actor.gae_lambda",
     "actor.importance_limit": "actor.importance_cap",
-    "policy.nlpo_mask": "policy.nlpo_mask",
+    "policy.lagging_mask": "policy.nlpo_mask",
     "search.beyond": "search.bootstrap_value",
 }
 """Keys of earlier versions, and what they are called now."""
@@ -80,12 +80,20 @@ def _resolved(
         del data[key]
     if left_out or _is_foreign(schema, data):
         data["algorithm"] = schema.model_fields["algorithm"].default
+        unread = [*getattr(schema, "unread", {}), *_lacking(schema, data)]
+        left_out += [key for key in unread if _removed(data, key)]
     given = [_parsed_override(override) for override in overrides]
     for key, value in given:
         left_out += _drop_without_effect(schema, data, key, value)
     for key, value in given:
         _set(data, key, value)
     return data, left_out
+
+
+def _lacking(schema: type[BaseModel], data: Mapping[str, Any]) -> list[str]:
+    """Sections of another command's file that this one reads beside a missing section only."""
+    beside: Mapping[str, str] = getattr(schema, "only_beside", {})
+    return [key for key, other in beside.items() if not data.get(other)]
 
 
 def _drop_without_effect(
@@ -191,8 +199,15 @@ def parse_config(schema: type[AnyConfig], data: Mapping[str, Any], source: str) 
 
 
 def save_config(config: BaseModel, path: Path) -> None:
-    """Write the resolved configuration, every default included, as YAML."""
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), "utf-8")
+    """Write the resolved configuration, every default included, as YAML.
+
+    Keys that the command never reads are left out: another one that goes on in the run's folder
+    decides them.
+    """
+    data = config.model_dump(mode="json")
+    for key in getattr(config, "unread", {}):
+        _removed(data, key)
+    path.write_text(yaml.safe_dump(data, sort_keys=False), "utf-8")
 
 
 def find_file(name: str | Path, folder: Path) -> Path:

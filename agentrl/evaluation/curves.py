@@ -18,7 +18,15 @@ from agentrl.evaluation.result import Evaluation, read_results
 from agentrl.metrics import NON_FINITE, Record, read_metrics
 from agentrl.pages import write_page
 
-NAMES_FIRST = ("return", "success", "turns", "invalid_share", "value_correlation", "kl", "entropy")
+NAMES_FIRST = (
+    "return",
+    "success",
+    "turns",
+    "invalid_fraction",
+    "value_correlation",
+    "kl",
+    "entropy",
+)
 """Metrics that begin their group."""
 
 GROUPS_FIRST, GROUPS_LAST = ("evaluation", "rollout", "critic", "actor"), ("time", "log")

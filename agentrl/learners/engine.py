@@ -93,7 +93,7 @@ class Engine:
         if learning_rate is not None:
             for group in self.engine.optimizer.param_groups:
                 group["lr"] = learning_rate
-        all_items = max(total([items])[0], 1.0)
+        all_items = total([items])[0] or 1.0
         sums = self._backward(micro_batches, loss, len(micro_batches) if items else 0, all_items)
         names = sorted(sums)
         means = dict(zip(names, total([sums[name] / all_items for name in names]), strict=True))

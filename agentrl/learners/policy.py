@@ -29,11 +29,12 @@ from agentrl.config import PolicyGradientConfig, UpdateConfig
 from agentrl.data.collate import PolicyBatch, policy_batch, to_device
 from agentrl.data.segment import Segment
 from agentrl.distributed import gather, rank, total, world_size
+from agentrl.errors import DataError
 from agentrl.learners.engine import Engine, chunks
 from agentrl.models.policy import Policy
 
-COMPARED_EPISODES = 16
-"""Of each rank, whose log-probabilities in sampler and trainer are compared every iteration."""
+COMPARED_SEGMENTS = 16
+"""So many of each rank, at most, are compared between sampler and trainer every iteration."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class PolicyLearner:
         """Updates on actions whose advantages are known.
 
         Args:
-            segments: this rank's share.
+            segments: this rank's share, at least one.
             advantages: [M], of their steps in order; for a weighted likelihood the weights.
             objective: what an update minimises.
             epochs: passes over the segments.
@@ -121,18 +122,30 @@ class PolicyLearner:
         Returns:
             Means over the updates, named ``actor/...``.
         """
-        self.changed = True
+        _check_shares(segments)
         prepared = self._prepared(segments, advantages, objective)
         updates = self._updates_an_epoch(segments)
-        loss = partial(self._loss, objective)
         metrics = []
         for _ in range(epochs):
             order = generator.permutation(len(segments))
-            for chosen in np.array_split(order, updates):
-                part = [prepared[i] for i in chosen]
-                items = sum(each.items for each in part)
-                metrics.append(self.engine.update(self._scored(part, objective), loss, items))
+            parts = ([prepared[i] for i in chosen] for chosen in np.array_split(order, updates))
+            metrics += [self._update(part, objective) for part in parts]
         return _means(metrics)
+
+    def step(
+        self, segments: Sequence[Segment], advantages: Tensor, objective: PolicyObjective
+    ) -> dict[str, float]:
+        """One update on all of the segments; arguments and result are those of `improve`."""
+        _check_shares(segments)
+        return _means([self._update(self._prepared(segments, advantages, objective), objective)])
+
+    def _update(
+        self, part: Sequence[PreparedSegment], objective: PolicyObjective
+    ) -> dict[str, float]:
+        self.changed = True
+        items = sum(each.items for each in part)
+        loss = partial(self._loss, objective)
+        return self.engine.update(self._scored(part, objective), loss, items)
 
     def prefer(
         self, pairs: Sequence[tuple[Segment, Segment]], objective: PreferenceObjective
@@ -162,13 +175,13 @@ class PolicyLearner:
     def mismatch(self, segments: Sequence[Segment]) -> dict[str, float]:
         """How far sampler and trainer disagree on the sampled tokens' log-probabilities.
 
-        Over the first episodes of each rank, `COMPARED_EPISODES` at most. Call it while the
+        Over the first segments of each rank, `COMPARED_SEGMENTS` at most. Call it while the
         policy is the one that sampled. Names: ``sampler/...``; the effective sample ratio is that
         of whole utterances (`agentrl.algorithms.importance.effective_sample_ratio`).
         """
         differences, tokens, largest = 0.0, 0.0, 0.0
         ratios: list[float] = []
-        for part in chunks(segments[:COMPARED_EPISODES], self.config.micro_batch_size):
+        for part in chunks(segments[:COMPARED_SEGMENTS], self.config.micro_batch_size):
             batch = to_device(policy_batch(part, self.padding_id), self.engine.device)
             ours, _ = self._likelihood(batch)
             difference = (ours - batch.old_log_probabilities) * batch.action_mask
@@ -342,6 +355,27 @@ def _items(segments: Sequence[Segment], weights: Sequence[float], divisor: Divis
 
 def _tokens(segment: Segment) -> int:
     return sum(step.action_end - step.state_end for step in segment.steps)
+
+
+def _check_shares(segments: Sequence[Segment]) -> None:
+    """Make sure that every rank has something to learn from.
+
+    Raises:
+        DataError: a rank has not.
+    """
+    shares = gather(len(segments))
+    if not min(shares):
+        raise DataError(
+            f"The policy's update got {shares} segments from its ranks; expected at least one "
+            "from each. An algorithm that leaves episodes out must leave one to every rank, or "
+            "skip the update on all of them."
+        )
+
+
+def mean_over_ranks(values: Tensor) -> float:
+    """Mean of the numbers [n] of all ranks; 0 where there are none."""
+    summed, count = total([float(values.double().sum()), len(values)])
+    return summed / count if count else 0.0
 
 
 def normalized_over_ranks(advantages: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _MASK = "mask"
-"""PEFT's name of the adapter behind the lagging mask."""
+"""PEFT's name of the adapter behind the NLPO mask."""
 
 
 @dataclass
@@ -296,7 +296,7 @@ class TransformersSampler(Sampler):
             self.load_mask(self._mask_folder)
 
     def load_mask(self, folder: Path) -> None:
-        """Use the PEFT adapter in `folder` for the lagging mask; see `Sampler.load_mask`."""
+        """Use the PEFT adapter in `folder` for the NLPO mask; see `Sampler.load_mask`."""
         self.check_idle()
         if self.adapter_digest is None:
             raise SamplerError("There is no policy to mask: load an adapter before its mask.")

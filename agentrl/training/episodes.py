@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -39,8 +40,11 @@ PROMPT_SETTINGS = (
     "policy.model",
     "policy.chat_template",
     "policy.history",
+    "policy.actions",
+    "sampler.stop",
 )
-"""Settings that decide what a stored prompt looks like."""
+"""Settings that decide what prompts and answers are. `environment.arguments` may differ: tasks of
+other difficulty can be learned from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,40 @@ class FoundEpisodes:
 
 def prompt_settings(config: BaseModel) -> dict[str, Any]:
     """The settings of a run that stored episodes must share, as plain data by dotted key."""
-    data = config.model_dump(mode="json", include={"environment", "policy"})
+    data = config.model_dump(mode="json", include={"environment", "policy", "sampler"})
     found = {}
     for key in PROMPT_SETTINGS:
         section, _, name = key.partition(".")
         found[key] = data[section][name]
     return found
+
+
+def check_source(
+    section: StoredEpisodesConfig | MessagesConfig,
+    settings: Mapping[str, Any],
+    key: str = "episodes",
+) -> None:
+    """Find mistakes about where the episodes are; none is read.
+
+    Args:
+        section: where they are.
+        settings: of this run, `prompt_settings`.
+        key: of the section in the configuration, for messages.
+
+    Raises:
+        ConfigError: the run that stored them had other settings; each difference is named.
+        DataError: there is no such folder, shard or file.
+    """
+    if isinstance(section, MessagesConfig):
+        if not Path(section.file).is_file():
+            raise DataError(
+                f"{key}.file={section.file!r} is no file: expected JSONL, a line an episode "
+                "(docs/episodes.md)."
+            )
+        return
+    store = find_episodes(section.folder)
+    matching_shards(store, section.shards)
+    _check_equal(f"{key}.folder={section.folder!r}", store, settings)
 
 
 def learnable_episodes(

@@ -22,6 +22,7 @@ from agentrl.config import (
 from agentrl.data.replay import Replay
 from agentrl.data.segment import learnable
 from agentrl.distributed import rank, world_size
+from agentrl.errors import ConfigError
 from agentrl.evaluation.run import evaluation_panel
 from agentrl.files import ADAPTER, MASK
 from agentrl.learners.critic import CriticLearner
@@ -33,7 +34,7 @@ from agentrl.rollout.rewards import NamedRewarder, build_rewarder
 from agentrl.training.asynchronous import AsynchronousRollouts
 from agentrl.training.checkpoint import PARTS
 from agentrl.training.checks import check_known_environment, check_policy
-from agentrl.training.episodes import learnable_episodes, prompt_settings
+from agentrl.training.episodes import check_source, learnable_episodes, prompt_settings
 from agentrl.training.labelled import check_labels_to_clone
 from agentrl.training.rollouts import Rollouts
 from agentrl.training.run import Run
@@ -83,6 +84,8 @@ class Experiment:
         check_policy(config, self.tokenizer)
         check_labels_to_clone(config)
         self.rewarder = _rewarder(config)
+        if isinstance(config, OfflineConfig):
+            check_source(config.episodes, prompt_settings(config))
         for check in checks:
             check(config, self.tokenizer)
         self.run = run = Run(config, resume)
@@ -90,6 +93,8 @@ class Experiment:
             name: EnvironmentSetup.of(config, environment, self.tokenizer)
             for name, environment in config.environments.items()
         }
+        if isinstance(config, TrainingConfig):
+            self._check_training(config)
         main = self.environments[MAIN]
         self.pool, self.facts, self.chat = main.pool, main.facts, main.chat
         tasks = self.facts.tasks_of("train")
@@ -103,6 +108,22 @@ class Experiment:
             run.folder / "start" / "adapter",
             lambda *update: run.log_start("cloning", "cloning/validation_loss", *update),
         )
+
+    def _check_training(self, config: TrainingConfig) -> None:
+        """Find mistakes that only the environments and the ranks show, before anything is played.
+
+        Raises:
+            ConfigError: an environment has no tasks to evaluate on, or a rank would have no group
+                of episodes to play.
+        """
+        assert self.panels
+        groups = config.rollout.episodes // config.rollout.group_size
+        if groups < world_size() and not isinstance(config, OfflineConfig):
+            raise ConfigError(
+                f"rollout.episodes={config.rollout.episodes} with rollout.group_size="
+                f"{config.rollout.group_size} are {groups} groups for {world_size()} ranks, each "
+                "of which plays whole groups: raise rollout.episodes, or start fewer ranks."
+            )
 
     @cached_property
     def rollouts(self) -> Rollouts:

@@ -9,8 +9,10 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentrl.config import MAIN, TrainingConfig
+from agentrl.distributed import gather
 from agentrl.errors import TokenMismatchError
 from agentrl.files import MASK
+from agentrl.learners.policy import COMPARED_SEGMENTS
 from agentrl.training.algorithm import Algorithm, Metrics, OfflineAlgorithm, OnlineAlgorithm
 from agentrl.training.evaluations import (
     evaluate_now,
@@ -23,6 +25,7 @@ from agentrl.training.rollouts import Played
 
 if TYPE_CHECKING:
     from agentrl.data.replay import Replay
+    from agentrl.data.segment import Segment
     from agentrl.evaluation.result import Evaluation
 
 
@@ -181,9 +184,9 @@ class OnlineLoop(Loop):
         run = self.experiment.run
         played = self.experiment.rollouts.play(iteration, run.counters.version)
         run.append_trajectories(iteration, played.trajectories)
-        returns = {episode.total_reward for episode in played.episodes}
+        returns = set().union(*gather({episode.total_reward for episode in played.episodes}))
         if len(returns) == 1:
-            run.announce(f"all episodes returned {returns.pop():g}: nothing to learn from")
+            run.announce(f"all episodes returned {returns.pop():g}: nothing to compare")
         return played
 
     def _mismatch(self, played: Played) -> Metrics:
@@ -195,7 +198,7 @@ class OnlineLoop(Loop):
         Raises:
             TokenMismatchError: the mean difference exceeds `sampler.mismatch_limit`.
         """
-        measured = self.policy.mismatch(played.segments)
+        measured = self.policy.mismatch(_from_all_environments(played))
         found, limit = measured["sampler/log_probability_difference"], self.config.sampler
         if not played.stale and not found <= limit.mismatch_limit:
             raise TokenMismatchError(
@@ -244,6 +247,14 @@ class OfflineLoop(Loop):
         with stopwatch(metrics, "time/learn"):
             metrics |= self.algorithm.learn(self.memory, iteration)
         return metrics
+
+
+def _from_all_environments(played: Played) -> list[Segment]:
+    """The segments in an order that begins with some of every environment."""
+    if len(set(played.environments)) == 1:
+        return played.segments
+    stride = max(1, len(played.segments) // COMPARED_SEGMENTS)
+    return played.segments[::stride]
 
 
 @contextmanager

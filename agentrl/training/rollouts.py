@@ -305,8 +305,5 @@ class Rollouts:
             )
         if not min(gather(len(learnable(trajectories)))):
             raise EnvironmentFaultError(
-                "A rank has no episode of this iteration to learn from: all of its own failed, or "
-                f"there are fewer groups than ranks (rollout.episodes="
-                f"{self.config.rollout.episodes} / rollout.group_size="
-                f"{self.config.rollout.group_size} for {world_size()} ranks)."
+                "A rank has no episode of this iteration to learn from: all of its own failed."
             )

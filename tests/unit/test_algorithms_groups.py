@@ -26,7 +26,7 @@ def test_numbers_on_paper() -> None:
     assert group_advantages(RETURNS, GROUPS, scale=False).tolist() == [-1, 1, 0, 0, 0, 0]
     scaled = group_advantages(RETURNS, GROUPS)
     assert scaled.tolist() == pytest.approx([-1.0, 1.0, 0.0, 0.0, 0.0, 0.0], abs=1e-5)
-    assert equal_groups(RETURNS, GROUPS) == pytest.approx(2 / 3)
+    assert equal_groups(RETURNS, GROUPS).tolist() == [1.0, 0.0], "of the groups of 2 and of 7"
 
 
 @pytest.mark.parametrize("scale", [True, False])
@@ -43,3 +43,25 @@ def test_advantages_of_a_group_sum_to_zero_whatever_the_returns_add() -> None:
     assert torch.allclose(shifted, group_advantages(RETURNS, GROUPS, scale=False), atol=1e-5)
     for group in GROUPS.unique():
         assert float(shifted[group == GROUPS].sum()) == pytest.approx(0.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("value", [7.3, 100.1, 2 / 3, 0.6, -0.1])
+@pytest.mark.parametrize("size", [2, 3, 8, 16])
+def test_equal_returns_teach_nothing_whatever_their_digits(value: float, size: int) -> None:
+    returns, groups = torch.full((size,), value), torch.zeros(size, dtype=torch.long)
+    assert group_advantages(returns, groups).tolist() == [0.0] * size
+    assert equal_groups(returns, groups).tolist() == [1.0]
+
+
+def test_the_same_rewards_on_other_turns_are_the_same_return() -> None:
+    rewards = torch.tensor(
+        [
+            [-0.6, -0.1, -0.1, 6.9],
+            [6.9, -0.6, -0.1, -0.1],
+            [-0.1, 6.9, -0.1, -0.6],
+            [-0.1, -0.1, -0.6, 6.9],
+        ]
+    )
+    returns, groups = rewards.sum(dim=1), torch.zeros(4, dtype=torch.long)
+    assert group_advantages(returns, groups).tolist() == [0.0] * 4
+    assert equal_groups(returns, groups).tolist() == [1.0]

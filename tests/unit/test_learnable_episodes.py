@@ -18,6 +18,7 @@ from agentrl.config import (
     EpisodesConfig,
     MessagesConfig,
     PolicyConfig,
+    SamplerConfig,
     Section,
     StoredEpisodesConfig,
 )
@@ -44,6 +45,7 @@ class Settings(Section):
 
     environment: EnvironmentConfig
     policy: PolicyConfig
+    sampler: SamplerConfig = SamplerConfig()
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +192,7 @@ def test_episodes_of_a_run_with_other_settings_are_refused(
     other = settings(
         model="n", chat_template="my.jinja", history={"keep": "last_turns", "turns": 1}
     )
-    other["environment.instructions"] = False
+    other |= {"environment.instructions": False, "sampler.stop": ["\n"]}
     with pytest.raises(ConfigError) as caught:
         learnable_episodes(section, context, VOCABULARY, other, key="offline.episodes")
     message = str(caught.value)
@@ -201,6 +203,7 @@ def test_episodes_of_a_run_with_other_settings_are_refused(
         "policy.chat_template=None, here 'my.jinja'",
         "policy.history.keep='all', here 'last_turns'",
         "policy.history.turns=0, here 1",
+        "sampler.stop=[], here ['\\n']",
     ):
         assert difference in message
     assert "budget_share" not in message
