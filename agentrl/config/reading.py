@@ -163,11 +163,26 @@ def _is_foreign(schema: type[BaseModel], data: Mapping[str, Any]) -> bool:
 
 
 def _foreign(schema: type[BaseModel], data: Mapping[str, Any]) -> list[str]:
-    """Sections of another command's file that a schema does not know, misspelt ones apart."""
-    known = schema.model_fields
+    """Sections of another command's file that a schema does not share, misspelt ones apart.
+
+    A section that a trainer declares itself is its own, whatever others call theirs: what another
+    trainer's ``actor`` says is about another update.
+    """
     if not _is_foreign(schema, data):
         return []
-    return [key for key in data if key not in known and not nearest(key, known, _MISSPELT)]
+    known, own = schema.model_fields, _own_sections(schema)
+    return [
+        key
+        for key in data
+        if key in own or (key not in known and not nearest(key, known, _MISSPELT))
+    ]
+
+
+def _own_sections(schema: type[BaseModel]) -> set[str]:
+    """The sections that a trainer's configuration class declares; none of the common classes."""
+    if schema.__module__.startswith("agentrl."):
+        return set()
+    return set(vars(schema).get("__annotations__", {})) - {"algorithm"}
 
 
 def _known_part(schema: type[BaseModel], data: Mapping[str, Any]) -> dict[str, Any]:

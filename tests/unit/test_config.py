@@ -252,6 +252,17 @@ def test_a_command_without_iterations_refuses_what_only_loops_read(
         read_config(schema, file, [f"{key}={UNREAD[key]}"])
 
 
+def test_a_section_of_the_same_name_is_not_taken_from_another_trainer(tmp_path: Path) -> None:
+    file = write(
+        tmp_path, algorithm="archer", actor={"advantage": "gae"}, rollout={"group_size": 8}
+    )
+    schema = trainer_schemas()["grpo"]
+    config: Any = read_config(schema, file, ["actor.clip=0.3"])
+    assert config.actor.clip == 0.3
+    assert config.rollout.group_size == 8
+    assert settings_left_out(schema, file) == ["actor"]
+
+
 def test_what_a_command_never_reads_is_left_out_of_anothers_file(tmp_path: Path) -> None:
     file = write(
         tmp_path,
