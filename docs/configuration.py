@@ -53,10 +53,10 @@ same list for one command:
   `actor` of ArCHer and `actor` of GRPO have different keys.
 - **`algorithm: NAME` says which trainer a file is for** (`trainers/NAME.py`). A file without it
   belongs to the command that reads it.
-- **A command reads another trainer's file in part.** It leaves out the sections that it does not
-  know, and prints which: `trainers/bc.py --config wordle.yaml` says `Not read of wordle.yaml:
-  iterations, critic, actor`. It does read a section whose name it knows, and then it must know
-  every key there.
+- **A command reads another trainer's file in part**: the common sections. It leaves out the
+  sections that are a trainer's own, and what it never reads itself, and prints which:
+  `trainers/grpo.py --config wordle.yaml` says `Not read of wordle.yaml: critic, actor,
+  demonstrations`.
 - **An unknown key is an error** that names the nearest known one; a key with an older name is an
   error that says how it is called now. On the command line there is no other trainer's key:
   `trainers/dpo.py ... critic.updates=3` is refused.
