@@ -15,6 +15,7 @@ class IsolationConfig(Section):
     only_with: ClassVar[OnlyWith] = {
         "environments_per_worker": ("mode", ("worker",)),
         "memory_gib": ("mode", ("worker",)),
+        "url": ("mode", ("http",)),
         "seconds": ("mode", ("worker", "http")),
         "start_seconds": ("mode", ("worker", "http")),
     }
@@ -33,9 +34,9 @@ class IsolationConfig(Section):
     limit (mode worker, Linux)."""
 
     @model_validator(mode="after")
-    def _url_goes_with_http(self) -> IsolationConfig:
-        if (self.url is not None) != (self.mode == "http"):
-            raise ValueError(f"mode={self.mode!r} and url={self.url!r}: url goes with mode http")
+    def _http_needs_a_url(self) -> IsolationConfig:
+        if self.mode == "http" and self.url is None:
+            raise ValueError("mode='http' needs the server's url: set environment.isolation.url")
         return self
 
 

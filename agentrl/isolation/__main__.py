@@ -26,10 +26,14 @@ def serve(
     ] = 600.0,
     debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback.")] = False,
 ) -> None:
-    """Serve a configuration's environment to runs with ``environment.isolation.mode=http``."""
+    """Serve a configuration's environment to runs with ``environment.isolation.mode=http``.
+
+    It runs in worker processes of this machine, whatever the file's ``environment.isolation.mode``.
+    """
     with reported_errors(debug):
         uvicorn = require("uvicorn", "http", "the environment server")
-        environment = read_config(RunConfig, config, overrides or []).environment
+        in_workers = ["environment.isolation.mode=worker", *(overrides or [])]
+        environment = read_config(RunConfig, config, in_workers).environment
         application = EnvironmentServer(environment, idle_seconds).application()
         listening = socket.create_server((host, port))
         address = "http://{}:{}".format(*listening.getsockname()[:2])

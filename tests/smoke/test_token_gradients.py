@@ -137,7 +137,8 @@ def scored_episodes(
     """Three turns and two, with advantages of their own; and what the gradient should be."""
     segments = scored(learner, THREE_TURNS, TWO_TURNS)
     advantages = [torch.tensor([1.0, -2.0, 0.5]), torch.tensor([3.0, -0.25])]
-    [batch] = learner._scored(segments, advantages, [1.0, 1.0], objective, None)
+    prepared = learner._prepared(segments, torch.cat(advantages), objective)
+    [batch] = learner._scored(prepared, objective)
     wanted = torch.zeros(batch.batch.input_ids.shape)
     for row, (segment, values) in enumerate(zip(segments, advantages, strict=True)):
         for step, value in zip(segment.steps, values.tolist(), strict=True):

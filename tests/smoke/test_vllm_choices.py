@@ -38,9 +38,8 @@ DRAWS = 800
 def build(model: Path, backend: str) -> Sampler:
     policy = PolicyConfig(model=str(model), context_length=200, actions="admissible")
     vllm = VllmConfig(kv_cache_gib=0.05, in_process=False)  # leaves no process group behind here
-    settings = SamplerConfig.model_validate(
-        {"backend": backend, "max_new_tokens": 12, "vllm": vllm}
-    )
+    engine = {"vllm": vllm} if backend == "vllm" else {}
+    settings = SamplerConfig.model_validate({"backend": backend, "max_new_tokens": 12, **engine})
     return build_sampler(policy, settings, str(model), STOP)
 
 

@@ -189,7 +189,7 @@ def test_without_a_server_it_says_how_to_start_one() -> None:
 def test_a_mistake_in_the_configuration_is_one_wherever_it_is_found() -> None:
     with pytest.raises(ConfigError, match="words"):
         make_environment(worker({"id": "agentrl/Wordle-v0", "arguments": {"words": -1}}))
-    with pytest.raises(ValueError, match="url goes with mode http"):
+    with pytest.raises(ValueError, match="needs the server's url"):
         IsolationConfig(mode="http")
 
 
