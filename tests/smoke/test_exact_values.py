@@ -16,38 +16,29 @@ import numpy as np
 import pytest
 import torch
 from processes import succeed
+from rooms_policy import CONTEXT, START, UTTERANCE, best_door_probabilities, make_base
 from tabular import BEST_DOOR, DOORS, ROOMS, Array, exact_values, optimum, rooms, texts, visits
 
-from agentrl.config import CloningConfig, CriticConfig, HistoryConfig, PolicyConfig
+from agentrl.config import CriticConfig, HistoryConfig, PolicyConfig
 from agentrl.data.replay import Replay
-from agentrl.data.segment import Segment, Step, candidate, learnable, segments_of
+from agentrl.data.segment import Segment, candidate, learnable, segments_of
 from agentrl.distributed import initialize_distributed
-from agentrl.learners.cloning import clone
 from agentrl.learners.critic import CriticLearner
-from agentrl.learners.engine import Engine
 from agentrl.models.critic import CriticModel
-from agentrl.models.policy import ActionLikelihood, load_tokenizer
+from agentrl.models.policy import load_tokenizer
 from agentrl.models.tiny import (
-    new_decoder,
     new_encoder,
     train_encoder_tokenizer,
-    train_tokenizer,
 )
 from agentrl.rollout.chat import Chat
-from agentrl.rollout.choices import Choices
 from agentrl.rollout.context import Context
 from agentrl.rollout.scripted import draw_specs, play_scripted
 from agentrl.trajectory import EndReason, Trajectory
 
 DISCOUNT = 0.9
-CONTEXT, UTTERANCE = 96, 4
 UNIFORM = np.full((len(ROOMS), 2), 0.5)
 TOLERANCE = 0.1
 """Largest error of a mean value, as a share of the range of exact Q."""
-
-
-START = 0.4
-"""Probability of the best door at the start: the policy has to change its mind in every room."""
 
 
 MASK = {"top_p": 0.9, "at_least": 2, "every": 4}
@@ -64,31 +55,6 @@ def random_episodes(
     specs = draw_specs(range(400), count, seed)
     context = Context(chat, CONTEXT, UTTERANCE, history)
     return learnable(play_scripted(rooms(**world), specs, "random", context=context))
-
-
-def make_base(folder: Path) -> None:
-    """A decoder that takes every room's best door with probability `START`.
-
-    So it tells the rooms apart, as the start of a real run does.
-    """
-    torch.manual_seed(0)
-    initialize_distributed()
-    tokenizer = train_tokenizer(texts() * 3, folder, vocabulary_size=60)
-    decoder = new_decoder(tokenizer, hidden_size=32, layers=2, heads=2, context=CONTEXT, seed=0)
-    torch.nn.init.normal_(decoder.model.embed_tokens.weight, std=0.3)
-    specs = draw_specs(range(400), 1600, seed=0)
-    context = Context(Chat(tokenizer))
-    episodes = learnable(play_scripted(rooms(), specs, "scripted", START, context))
-    config = CloningConfig(updates=200, batch_size=64, learning_rate=5e-3, observation_weight=1.0)
-    engine = Engine(
-        ActionLikelihood(decoder),
-        deepspeed_config="zero0.json",
-        learning_rate=config.learning_rate,
-        max_gradient_norm=config.max_gradient_norm,
-    )
-    segments = segments_of(episodes)
-    clone(engine, segments, config, tokenizer.pad_token_id, 0, lambda update, metrics: None)
-    decoder.save_pretrained(folder)
 
 
 @pytest.fixture(scope="module")
@@ -325,30 +291,17 @@ def loop_finds_the_optimum(
     )
     with closing(Experiment(config, False, Archer.check)) as experiment:
         archer = Archer(experiment, config)
-        before = best_door_probabilities(archer)
+        before = best_door_probabilities(experiment, archer)
         assert all(abs(p - START) < 0.1 for p in before.values())
         OnlineLoop(experiment, archer, config).run()
-        after = best_door_probabilities(archer) if mask is None else best_door_shares(archer)
+        after = (
+            best_door_probabilities(experiment, archer)
+            if mask is None
+            else best_door_shares(archer)
+        )
     print({room: round(p, 3) for room, p in after.items()})
     assert after.keys() == set(ROOMS)
     assert min(after.values()) > 0.9
-
-
-def best_door_probabilities(archer: Any) -> dict[str, float]:
-    """Mean probability of each room's best door over the states of new episodes."""
-    rollouts, version = archer.experiment.rollouts, archer.experiment.run.counters.version
-    archer.experiment.synchronize(archer.policy)
-    found: dict[str, list[float]] = {}
-    for episode in rollouts.play(999_999, version).trajectories:
-        for turn in episode.turns:
-            action = rollouts.chat.action_ids(BEST_DOOR[turn.observation])
-            ids = (*turn.prompt_ids, *action)
-            allowed = Choices(turn.choices).along(action) if turn.choices else ()
-            scores = (0.0,) * len(action)
-            step = Step(0, len(turn.prompt_ids), len(ids), 0, 0.0, False, scores, allowed)
-            score = sum(archer.policy.score(Segment(ids, (step,), ())))
-            found.setdefault(turn.observation, []).append(float(np.exp(score)))
-    return {room: float(np.mean(chances)) for room, chances in found.items()}
 
 
 def best_door_shares(archer: Any) -> dict[str, float]:
