@@ -79,19 +79,18 @@ class EnvironmentFacts:
         return self.tasks[split]
 
 
-def ask_environment(config: EnvironmentConfig, *, look: bool = False) -> EnvironmentFacts:
+def ask_environment(config: EnvironmentConfig) -> EnvironmentFacts:
     """Build the configured environment, ask it, and close it.
 
     Args:
         config: names the environment.
-        look: begin the first training task to see what it shows.
 
     Raises:
         ConfigError: it cannot be built.
         EnvironmentFaultError: its worker or server does not answer.
     """
     with closing(make_environment(config)) as environment:
-        return EnvironmentFacts.of(environment, look=look)
+        return EnvironmentFacts.of(environment)
 
 
 @dataclass(frozen=True)
