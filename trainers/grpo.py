@@ -31,7 +31,7 @@ class GRPOActorConfig(PolicyGradientConfig):
     clip: float = Field(0.2, gt=0.0)
     """The ratio counts within 1 - clip and 1 + clip."""
     scale: bool = True
-    """Divide by the deviation of the group's returns; false does not, as Dr. GRPO (2503.20783)."""
+    """Divide by the deviation of a group's returns; false, as Dr. GRPO, where a world has chance."""
     divisor: Divisor = "tokens"
     """What the loss is a mean of (the paper: sequences; DAPO: tokens)."""
     epochs: PositiveInt = 1

@@ -15,8 +15,9 @@ def group_advantages(
     """`A_i = (R_i - mean_g R) / (std_g R + epsilon)` over the episodes g of i's group.
 
     Shao et al. 2024 (GRPO, arXiv 2402.03300), section 4.1.2, outcome supervision. Without `scale`
-    the divisor is 1 (Dr. GRPO, Liu et al. 2025, arXiv 2503.20783): the deviation gives tasks that
-    are nearly always solved, or nearly never, more weight.
+    the divisor is 1 (Dr. GRPO, Liu et al. 2025, arXiv 2503.20783). The deviation gives tasks that
+    are nearly always solved, or nearly never, more weight; where the members of a group share a
+    world with chance in it, it turns the mean over worlds into a vote (docs/algorithms/grpo.md).
 
     Args:
         returns: [E], of the episodes.

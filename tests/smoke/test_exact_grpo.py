@@ -1,4 +1,4 @@
-"""GRPO against exact values: from a start that prefers the worse doors it goes to better ones.
+"""GRPO against exact values: from a start that prefers the worse doors it finds the optimum.
 
 The task is `tabular.Rooms` with a limit that cuts an episode after a turn with probability 0.1: the
 expected sum of rewards is the value at a discount of 0.9, whose optimum is known.
@@ -9,17 +9,14 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
 from processes import succeed
 from rooms_policy import START, best_door_probabilities, make_base, rooms_run
-from tabular import BEST_DOOR, DOORS, ROOMS, exact_values, optimum
+from tabular import ROOMS
 
 from agentrl.config import parse_config
 from agentrl.training.experiment import Experiment
 from agentrl.training.loop import OnlineLoop
-
-DISCOUNT = 0.9
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +26,22 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def trained(base: Path, output: Path, divisor: str) -> tuple[dict[str, float], dict[str, float]]:
-    """Probability of each room's best door before and after a run."""
+def trained(base: Path, output: Path, divisor: str, scale: bool) -> dict[str, float]:
+    """Probability of each room's best door after a run from `START`."""
     from trainers.grpo import GRPO, GRPOConfig
 
     settings = rooms_run(
         base,
         output,
-        iterations=30,
-        rollout={"episodes": 96, "group_size": 12, "concurrent": 96},
+        iterations=60,
+        rollout={"episodes": 288, "group_size": 12, "concurrent": 288},
         actor={
             "learning_rate": 1e-3,
             "batch_size": 128,
             "epochs": 2,
             "kl_coefficient": 0.0,
             "divisor": divisor,
+            "scale": scale,
         },
     )
     config = parse_config(GRPOConfig, settings, "the test")
@@ -55,31 +53,31 @@ def trained(base: Path, output: Path, divisor: str) -> tuple[dict[str, float], d
     print({room: round(p, 3) for room, p in after.items()})
     assert after.keys() == set(ROOMS)
     assert all(abs(p - START) < 0.1 for p in before.values())
-    return before, after
+    return after
 
 
-def goes_most_of_the_way(base: Path, output: Path, divisor: str) -> None:
-    """Measured by exact values: more than half of the way from the start to the optimum.
+def finds_the_optimum(base: Path, output: Path, divisor: str) -> None:
+    """Without the deviation: the probability of each room's best door goes above 0.9."""
+    assert min(trained(base, output, divisor, scale=False).values()) > 0.9
 
-    The hall's two doors are nearly as good as each other, and GRPO does not reliably find the
-    better one; see docs/algorithms/grpo.md.
+
+def takes_a_vote_of_worlds(base: Path, output: Path) -> None:
+    """With the deviation: the hall goes to the door that is better in most worlds, the steps.
+
+    A group's episodes share the turn of the cut. In 85 of 100 worlds the steps are better, by 0.1
+    to 0.5; in the others the ladder is, by 1.7 to 1.9. See docs/algorithms/grpo.md.
     """
-    before, after = (value_of(each) for each in trained(base, output, divisor))
-    best = float(optimum(DISCOUNT)[1].mean())
-    print(f"mean V {before:.3f} to {after:.3f}, optimum {best:.3f}")
-    assert after > before + 0.5 * (best - before)
-
-
-def value_of(best_doors: dict[str, float]) -> float:
-    """Mean exact V over the rooms of a policy with these probabilities of the best doors."""
-    policy = np.zeros((len(ROOMS), 2))
-    for row, room in enumerate(ROOMS):
-        door = DOORS[room].index(BEST_DOOR[room])
-        policy[row, door], policy[row, 1 - door] = best_doors[room], 1 - best_doors[room]
-    return float(exact_values(policy, DISCOUNT)[1].mean())
+    after = trained(base, output, "tokens", scale=True)
+    assert min(after.pop("cellar"), after.pop("attic"), after.pop("tower")) > 0.9
+    assert after["hall"] < 0.5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("divisor", ["tokens", "utterances", "sequences"])
-def test_grpo_goes_most_of_the_way(base: Path, tmp_path: Path, divisor: str) -> None:
-    print(succeed(goes_most_of_the_way, base, tmp_path, divisor))
+def test_grpo_finds_the_optimum(base: Path, tmp_path: Path, divisor: str) -> None:
+    print(succeed(finds_the_optimum, base, tmp_path, divisor))
+
+
+@pytest.mark.slow
+def test_the_deviation_takes_a_vote_of_worlds(base: Path, tmp_path: Path) -> None:
+    print(succeed(takes_a_vote_of_worlds, base, tmp_path))

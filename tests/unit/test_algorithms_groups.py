@@ -65,3 +65,21 @@ def test_the_same_rewards_on_other_turns_are_the_same_return() -> None:
     returns, groups = rewards.sum(dim=1), torch.zeros(4, dtype=torch.long)
     assert group_advantages(returns, groups).tolist() == [0.0] * 4
     assert equal_groups(returns, groups).tolist() == [1.0]
+
+
+WORLDS = 656 * [(1.7, 1.6)] + 100 * [(0.1, -0.2)] + 90 * [(0.1, -0.4)] + 154 * [(-0.2, 1.6)]
+"""Returns of steps and ladder from the hall of `tabular.Rooms`, in worlds cut on different turns
+(never on the way, after turn 1, after turn 2, after turn 3 or 4)."""
+
+
+def test_the_deviation_turns_a_mean_over_worlds_into_a_vote() -> None:
+    returns = torch.tensor(WORLDS)
+    groups = torch.arange(len(WORLDS)).repeat_interleave(2)
+    mean, vote = (
+        group_advantages(returns.flatten(), groups, scale=scale).view(-1, 2).mean(dim=0)
+        for scale in (False, True)
+    )
+    steps, ladder = returns.mean(dim=0).tolist()
+    assert mean.tolist() == pytest.approx([(steps - ladder) / 2, (ladder - steps) / 2], abs=1e-5)
+    assert mean[1] > 0, "the ladder has the higher expected return"
+    assert vote.tolist() == pytest.approx([0.846 - 0.154, 0.154 - 0.846], abs=1e-3)
