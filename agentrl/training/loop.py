@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from agentrl.config import MAIN, TrainingConfig
 from agentrl.distributed import gather
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from agentrl.evaluation.result import Evaluation
 
 
+AnyAlgorithm = TypeVar("AnyAlgorithm", bound=Algorithm)
+
+
 def train(kind: Any, config: TrainingConfig, resume: bool) -> None:
     """Train with an algorithm from the start to the report.
 
@@ -45,7 +48,7 @@ def train(kind: Any, config: TrainingConfig, resume: bool) -> None:
             OfflineLoop(experiment, algorithm, config).run()
 
 
-class Loop(ABC):
+class Loop(ABC, Generic[AnyAlgorithm]):
     """Iterations with checkpoints and evaluations; resumes where a checkpoint says.
 
     Args:
@@ -55,10 +58,10 @@ class Loop(ABC):
     """
 
     def __init__(
-        self, experiment: Experiment, algorithm: Algorithm, config: TrainingConfig
+        self, experiment: Experiment, algorithm: AnyAlgorithm, config: TrainingConfig
     ) -> None:
         self.experiment, self.config = experiment, config
-        self.policy, self._algorithm = algorithm.policy, algorithm
+        self.policy, self.algorithm = algorithm.policy, algorithm
         self._evaluations: dict[str, list[Evaluation]] = {}
 
     def run(self) -> None:
@@ -73,7 +76,7 @@ class Loop(ABC):
             run.seed_torch(counters.iteration)
             run.log(counters.iteration, config.iterations, self.iterate(counters.iteration))
             if self._is_due(config.checkpoint.every):
-                self.experiment.save(self._algorithm)
+                self.experiment.save(self.algorithm)
             self._evaluate_if_due()
         self._report()
 
@@ -81,9 +84,9 @@ class Loop(ABC):
         run = self.experiment.run
         if run.checkpoint is None:
             self.begin()
-            self.experiment.save(self._algorithm)
+            self.experiment.save(self.algorithm)
         else:
-            self.experiment.restore(self._algorithm)
+            self.experiment.restore(self.algorithm)
             self.go_on()
 
     def _is_due(self, every: int) -> bool:
@@ -133,20 +136,8 @@ class Loop(ABC):
         """One iteration; gives its metrics."""
 
 
-class OnlineLoop(Loop):
-    """The policy plays, and the algorithm learns from its episodes.
-
-    Args:
-        experiment: the run's set-up.
-        algorithm: what learns.
-        config: of the run.
-    """
-
-    def __init__(
-        self, experiment: Experiment, algorithm: OnlineAlgorithm, config: TrainingConfig
-    ) -> None:
-        super().__init__(experiment, algorithm, config)
-        self.algorithm = algorithm
+class OnlineLoop(Loop[OnlineAlgorithm]):
+    """The policy plays, and the algorithm learns from its episodes."""
 
     def begin(self) -> None:
         """Publish the start, then let the algorithm begin."""
@@ -216,20 +207,16 @@ class OnlineLoop(Loop):
             self.experiment.rollouts.update_mask()
 
 
-class OfflineLoop(Loop):
+class OfflineLoop(Loop[OfflineAlgorithm]):
     """The algorithm learns from episodes that are there; the policy plays in evaluations alone.
 
-    Args:
-        experiment: the run's set-up.
-        algorithm: what learns.
-        config: of the run.
+    They are read when the loop is made, so that broken ones are found before anything is played.
     """
 
     def __init__(
         self, experiment: Experiment, algorithm: OfflineAlgorithm, config: TrainingConfig
     ) -> None:
         super().__init__(experiment, algorithm, config)
-        self.algorithm = algorithm
         self.memory: Replay = experiment.memory
 
     def begin(self) -> None:
