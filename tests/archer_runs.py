@@ -35,7 +35,7 @@ WORDLE: dict[str, Any] = {
         "warmup": {"max_iterations": 0},
     },
     "actor": {"epochs": 2, "batch_size": 24, "micro_batch_size": 4},
-    "evaluation": {"episodes": 6},
+    "evaluation": {"episodes": 6, "other_temperatures": []},
     "checkpoint": {"every": 1},
     "logging": {"tensorboard": False},
 }

@@ -63,7 +63,7 @@ def rooms_run(base: Path, output: Path, **sections: Any) -> dict[str, Any]:
         "environment": rooms(cut=0.1).model_dump(),
         "policy": PolicyConfig(model=str(base), device="cpu", context_length=CONTEXT).model_dump(),
         "sampler": {"backend": "transformers", "max_new_tokens": UTTERANCE},
-        "evaluation": {"episodes": 8},
+        "evaluation": {"episodes": 8, "other_temperatures": []},
         "logging": {"tensorboard": False},
         **sections,
     }

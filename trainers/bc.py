@@ -71,7 +71,7 @@ def clone_policy(config: BehaviourCloningConfig, resume: bool) -> Path:
         before = evaluate_now(config, rollouts, panel, 0, name)
         rollouts.sampler.load_adapter(start, 0)
         after = evaluate_now(config, rollouts, panel, 0)
-        report(config, [before, after], experiment.run.folder / "start" / "cloning", start)
+        report(config, [*before, *after], experiment.run.folder / "start" / "cloning", start)
     return start
 
 

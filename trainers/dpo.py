@@ -43,6 +43,7 @@ class StepDPOConfig(RunConfig):
     unread: ClassVar[Mapping[str, str]] = {
         **READ_BY_LOOPS,
         "rollout.max_failed_share": "a command that plays nothing",
+        "evaluation.other_temperatures": "a command that evaluates nothing",
     }
     algorithm: Literal["dpo"] = "dpo"
     preferences: PreferencesConfig

@@ -43,7 +43,10 @@ if TYPE_CHECKING:
 class AnnotationConfig(StartingConfig, SearchingConfig):
     """A job that labels steps by tree search."""
 
-    unread: ClassVar[Mapping[str, str]] = READ_BY_LOOPS
+    unread: ClassVar[Mapping[str, str]] = {
+        **READ_BY_LOOPS,
+        "evaluation.other_temperatures": "a command that evaluates nothing",
+    }
     algorithm: Literal["mcts"] = "mcts"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from agentrl.config.acting import (
     EnvironmentConfig,
@@ -40,6 +40,9 @@ class EvaluationConfig(Section):
     """Also evaluate every so many iterations during training; 0 only before and after."""
     temperature: float = Field(1.0, ge=0.0)
     """Of the sampled actions; 0 is greedy."""
+    other_temperatures: tuple[NonNegativeFloat, ...] = (0.0,)
+    """Training plays the panel at these as well. A policy that only grew surer of what it did
+    before gains at temperature 1 and nothing at 0; what it learned shows at 0."""
     seed: int = 0
     """With the split it fixes the panel."""
 
@@ -51,6 +54,11 @@ class EvaluationConfig(Section):
                 "an episode are the same; set samples=1, or a temperature above 0"
             )
         return self
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """All at which training plays, `temperature` first, each once."""
+        return tuple(dict.fromkeys((self.temperature, *self.other_temperatures)))
 
 
 class CheckpointConfig(Section):
@@ -117,11 +125,12 @@ class RunConfig(Section):
                 "policy.actions='admissible' and sampler.stop: an admissible action ends where it "
                 "ends; leave sampler.stop out"
             )
-        if self.sampler.backend != "transformers" and self.evaluation.temperature not in (0, 1):
+        others = [each for each in self.evaluation.temperatures if each not in (0, 1)]
+        if self.sampler.backend != "transformers" and others:
             raise ValueError(
-                f"evaluation.temperature={self.evaluation.temperature}, but with policy.actions="
-                f"'admissible' {self.sampler.backend} samples at temperature 0 or 1 only; choose "
-                "one of them, or sampler.backend='transformers'"
+                f"evaluation at temperature {others[0]:g}, but with policy.actions='admissible' "
+                f"{self.sampler.backend} samples at temperature 0 or 1 only; choose one of them, "
+                "or sampler.backend='transformers'"
             )
         return self
 

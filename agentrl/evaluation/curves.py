@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import compress, groupby
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,10 @@ _CHART_HEIGHT = 260
 
 Point = tuple[int, float | None, Estimate | None]
 """Step, value (None where it was not finite) and, of an evaluation, its interval."""
+
+
+Conditions = tuple[str, str]
+"""Panel and temperature of an evaluation, as a legend tells them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +111,15 @@ def _evaluated(runs: Mapping[str, Sequence[Evaluation]]) -> dict[str, list[Line]
 
     What a run played on another panel, or at another temperature, is another line.
     """
-    played: dict[tuple[str, str], list[Evaluation]] = {}
+    played: dict[tuple[str, Conditions], list[Evaluation]] = {}
     for run, evaluations in runs.items():
         for evaluation in evaluations:
             played.setdefault((run, _conditions(evaluation)), []).append(evaluation)
-    several = len({conditions for _, conditions in played}) > 1
+    varying = [len(set(each)) > 1 for each in zip(*(given for _, given in played), strict=True)]
     charts: dict[str, list[Line]] = {}
     for (run, conditions), evaluations in played.items():
-        name = f"{run} ({conditions})" if several else run
+        told = ", ".join(compress(conditions, varying))
+        name = f"{run} ({told})" if told else run
         colour = len(charts.get("evaluation/return", ()))
         for chart, figure in (("return", "mean_return"), ("success", "success")):
             estimates = [getattr(each.summary.figures, figure) for each in evaluations]
@@ -126,10 +131,10 @@ def _evaluated(runs: Mapping[str, Sequence[Evaluation]]) -> dict[str, list[Line]
     return charts
 
 
-def _conditions(evaluation: Evaluation) -> str:
+def _conditions(evaluation: Evaluation) -> Conditions:
     panel, temperature = evaluation.panel, evaluation.settings["temperature"]
-    played = f"{panel.split}, {len(panel.specs)} episodes"
-    return f"{played}, panel {panel.fingerprint[:8]}, temperature {temperature:g}"
+    played = f"{panel.split}, {len(panel.specs)} episodes, panel {panel.fingerprint[:8]}"
+    return played, f"temperature {temperature:g}" if temperature else "greedy"
 
 
 def _group(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from agentrl.data.store import TrajectoryStore
 from agentrl.distributed import gather, rank
 from agentrl.errors import AgentrlError
 from agentrl.evaluation.curves import run_evaluations, write_curves
+from agentrl.evaluation.learned import by_temperature, verdict
 from agentrl.evaluation.panel import Panel
 from agentrl.evaluation.report import comparison_table, results_table, write_episodes
 from agentrl.evaluation.result import Evaluation, read_results, write_results
@@ -29,10 +31,10 @@ def evaluate_now(
     iteration: int,
     name: str = "",
     environment: str = MAIN,
-) -> Evaluation:
-    """Play the configured panel with the policy as it stands, shared over the ranks.
+) -> list[Evaluation]:
+    """Play a panel with the policy as it stands, at each temperature, shared over the ranks.
 
-    Result and episodes are kept in the run's folder ``evaluation``, those of other environments
+    Results and episodes are kept in the run's folder ``evaluation``, those of other environments
     than the main one in ``evaluation/ENVIRONMENT``; those that the run left there before are read
     instead if they are of the same adapter, digit for digit.
 
@@ -43,19 +45,41 @@ def evaluate_now(
         iteration: 0 is the start.
         name: of the agent, and of its file; by default after the iteration.
         environment: that is played; its name among those of the run.
+
+    Returns:
+        One result a temperature, in the order of `EvaluationConfig.temperatures`.
     """
-    path = _folder(config, environment) / f"{name or f'iteration-{iteration:06d}'}.json"
-    settings = _settings(config, iteration) | {"adapter_digest": rollouts.adapter_digest}
+    file = name or f"iteration-{iteration:06d}"
+    name = name or (f"iteration {iteration}" if iteration else "start")
+    return [
+        _evaluate_at(config, rollouts, panel, iteration, temperature, name, file, environment)
+        for temperature in config.evaluation.temperatures
+    ]
+
+
+def _evaluate_at(
+    config: RunConfig,
+    rollouts: Rollouts,
+    panel: Panel,
+    iteration: int,
+    temperature: float,
+    name: str,
+    file: str,
+    environment: str,
+) -> Evaluation:
+    path = _path(config, environment, file, temperature)
+    settings = _settings(config, iteration, temperature)
+    settings |= {"adapter_digest": rollouts.adapter_digest}
     found = _earlier_result(path, panel, settings)
     if all(gather(found is not None)):
         assert found is not None
         return found
-    name = name or (f"iteration {iteration}" if iteration else "start")
+    name += _manner(config, temperature)
     title = f"evaluating {name}" if environment == MAIN else f"evaluating {name} in {environment}"
     if rank() == 0:
         print(f"{title}: {len(panel.specs)} episodes", flush=True)
     specs = [replace(spec, environment=environment) for spec in panel.specs]
-    mine = rollouts.play_specs(specs, config.evaluation.temperature, title)
+    mine = rollouts.play_specs(specs, temperature, title)
     trajectories = join_groups(panel.specs, gather(mine))
     evaluation = Evaluation.of(name, panel, trajectories, settings)
     if rank() == 0:
@@ -68,11 +92,14 @@ def evaluations_before(
     config: RunConfig, panel: Panel, iteration: int, environment: str = MAIN
 ) -> list[Evaluation]:
     """The results on a panel that a resumed run left before an iteration, in order."""
-    numbers, folder = range(iteration), _folder(config, environment)
-    paths = [folder / f"iteration-{number:06d}.json" for number in numbers]
     found = [
-        _earlier_result(path, panel, _settings(config, number))
-        for path, number in zip(paths, numbers, strict=True)
+        _earlier_result(
+            _path(config, environment, f"iteration-{number:06d}", temperature),
+            panel,
+            _settings(config, number, temperature),
+        )
+        for number in range(iteration)
+        for temperature in config.evaluation.temperatures
     ]
     return [evaluation for evaluation in found if evaluation is not None]
 
@@ -83,12 +110,25 @@ def _folder(config: RunConfig, environment: str) -> Path:
     return folder if environment == MAIN else folder / environment
 
 
+def _path(config: RunConfig, environment: str, file: str, temperature: float) -> Path:
+    """Of a result; those of other temperatures than the main one have it in their names."""
+    if temperature != config.evaluation.temperature:
+        file += f"-temperature-{temperature:g}"
+    return _folder(config, environment) / f"{file}.json"
+
+
+def _manner(config: RunConfig, temperature: float) -> str:
+    """What an agent's name ends in that plays at another temperature than the main one."""
+    if temperature == config.evaluation.temperature:
+        return ""
+    return f", temperature {temperature:g}" if temperature else ", greedy"
+
+
 def _episodes(folder: Path) -> TrajectoryStore:
     return TrajectoryStore(folder / "trajectories")
 
 
-def _settings(config: RunConfig, iteration: int) -> dict[str, Any]:
-    temperature = config.evaluation.temperature
+def _settings(config: RunConfig, iteration: int, temperature: float) -> dict[str, Any]:
     return {"model": config.policy.model, "iteration": iteration, "temperature": temperature}
 
 
@@ -111,7 +151,7 @@ def report(
 
     Args:
         config: of the run.
-        evaluations: the start first.
+        evaluations: in the order in which they were played, the start first.
         metrics: folder of the ``metrics.jsonl`` whose curves are drawn.
         checkpoint: shown last.
     """
@@ -138,7 +178,7 @@ def report_beside(config: RunConfig, evaluations: Sequence[Evaluation], environm
 
     Args:
         config: of the run, its section `environment` being that environment.
-        evaluations: the start first.
+        evaluations: in the order in which they were played, the start first.
         environment: its name among those of the run.
     """
     if rank() != 0:
@@ -152,9 +192,13 @@ def report_beside(config: RunConfig, evaluations: Sequence[Evaluation], environm
 
 def _print_tables(console: Console, config: RunConfig, evaluations: Sequence[Evaluation]) -> None:
     """The results with the scripted and the random agent beside, and how they differ."""
-    console.print(results_table([*evaluations, *_scripts(_evaluating(config))]))
-    if len(evaluations) > 1:
-        console.print(comparison_table(evaluations))
+    series = by_temperature(evaluations)
+    console.print(results_table([*chain.from_iterable(series), *_scripts(_evaluating(config))]))
+    for played in series:
+        if len(played) > 1:
+            console.print(comparison_table(played))
+    if len(series[0]) > 1 and 0 in config.evaluation.temperatures:
+        console.print(verdict(series), soft_wrap=True)
 
 
 def _write_results(config: RunConfig, evaluations: Sequence[Evaluation], environment: str) -> Path:
@@ -167,12 +211,11 @@ def _write_results(config: RunConfig, evaluations: Sequence[Evaluation], environ
 
 def _played_otherwise(config: RunConfig, panel: Panel) -> list[str]:
     """Agents that the run evaluated with other settings of the section `evaluation`."""
-    temperature = config.evaluation.temperature
     return [
         evaluation.agent
         for evaluation in run_evaluations(config.folder)
         if evaluation.panel.fingerprint != panel.fingerprint
-        or evaluation.settings["temperature"] != temperature
+        or evaluation.settings["temperature"] not in config.evaluation.temperatures
     ]
 
 

@@ -113,7 +113,7 @@ class Loop(ABC, Generic[AnyAlgorithm]):
             found = evaluate_now(
                 self.config, experiment.rollouts, panel, iteration, environment=name
             )
-            self._evaluations[name].append(found)
+            self._evaluations[name] += found
 
     def _report(self) -> None:
         """Show the results of each environment, those of the main one last."""
