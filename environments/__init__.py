@@ -9,6 +9,7 @@ from gymnasium.envs.registration import register, registry
 _ENTRY_POINTS = {
     "agentrl/Wordle-v0": "environments.wordle:Wordle",
     "agentrl/WebShop-v0": "environments.webshop:WebShop",
+    "agentrl/HotAndCold-v0": "environments.hot_and_cold:HotAndCold",
     "agentrl/Maze-v0": "environments.maze:Maze",
     "agentrl/CarDealer-v0": "environments.car_dealer:CarDealer",
     "agentrl/GuessMyCity-v0": "environments.questions:GuessMyCity",

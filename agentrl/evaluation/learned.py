@@ -1,8 +1,8 @@
 """Was anything learned, or did the policy grow surer of what it did before?
 
 A policy that is sampled at temperature 1 gains by becoming surer, without any knowledge of what is
-rewarded: its likeliest actions, which greedy play shows, stay the same. So a trained policy is
-compared with its start at the temperature at which the start is best.
+rewarded: its likeliest actions, which greedy play shows, stay the same. So the greedy play of a
+trained policy is compared with its start at the temperature at which the start is best.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def by_temperature(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
 
 
 def gain(series: Sequence[Sequence[Evaluation]]) -> tuple[Evaluation, Evaluation, Estimate]:
-    """The last evaluation against the first one, at the temperature at which the first is best.
+    """The trained policy at the lowest temperature against the start at its best one.
 
     Args:
         series: evaluations of each temperature, those of the start first (`by_temperature`).
@@ -32,9 +32,13 @@ def gain(series: Sequence[Sequence[Evaluation]]) -> tuple[Evaluation, Evaluation
         The start, the trained policy, and the difference of their mean returns. As the start is
         chosen by the same episodes, it looks a little better than it is, and the gain smaller.
     """
-    best = max(series, key=lambda played: played[0].summary.figures.mean_return.mean)
-    start, trained = best[0], best[-1]
+    start = max((played[0] for played in series), key=_mean_return)
+    trained = min(series, key=lambda played: float(played[0].settings["temperature"]))[-1]
     return start, trained, compare(start.outcomes, trained.outcomes).figures.mean_return
+
+
+def _mean_return(evaluation: Evaluation) -> float:
+    return evaluation.summary.figures.mean_return.mean
 
 
 def verdict(series: Sequence[Sequence[Evaluation]]) -> str:

@@ -281,11 +281,11 @@ def loop_finds_the_optimum(
                 "objective": objective,
                 "learning_rate": 1e-3,
                 "batch_size": 128,
-                "kl_coefficient": 0.0,
+                **({} if objective == "dpo" else {"kl_coefficient": 0.0}),
                 **actor,
             },
             "replay": {"capacity": 2000},
-            "evaluation": {"episodes": 8},
+            "evaluation": {"episodes": 8, "other_temperatures": []},
             "logging": {"tensorboard": False},
         }
     )

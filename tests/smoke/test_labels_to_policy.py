@@ -190,7 +190,7 @@ def rooms_file(folder: Path, base: Path, name: str, **sections: Any) -> Path:
         "sampler": {"backend": "transformers", "max_new_tokens": UTTERANCE},
         "rollout": {"concurrent": 64},
         "search": {"trees": 24, "iterations": 24, "discount": DISCOUNT, "exploration": 0.7},
-        "evaluation": {"episodes": 8},
+        "evaluation": {"episodes": 8, "other_temperatures": []},
         "logging": {"tensorboard": False},
         **sections,
     }

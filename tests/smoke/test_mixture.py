@@ -28,7 +28,7 @@ MIXED: dict[str, Any] = {
     "checkpoint": {"every": 2},
     "mixture": {"maze": MAZE},
     "rollout": {"episodes": 12, "group_size": 2, "concurrent": 8},
-    "evaluation": {"episodes": 4},
+    "evaluation": {"episodes": 4, "other_temperatures": []},
 }
 """Of the six groups of an iteration four are played in Wordle and two in the maze."""
 
