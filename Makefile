@@ -57,8 +57,8 @@ programs: ## Install the programs that some environments need (Debian, as root),
 		echo "These programs are missing; install them with your system's packages (on Debian:" \
 		"sudo apt-get install$$missing), see docs/installation.md." >&2; exit 1; fi
 
-quickstart: setup ## Train an agent on Wordle and compare it with its start
-	deepspeed trainers/archer.py --config wordle.yaml --resume
+quickstart: setup ## Train an agent and compare it with its start
+	deepspeed trainers/archer.py --config hot_and_cold.yaml --resume
 
 test: check programs ## Check style and types, then run the whole suite
 	OMP_NUM_THREADS=1 pytest -m "not slow" -n $(WORKERS) --dist loadfile
