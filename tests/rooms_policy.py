@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from tabular import BEST_DOOR, DOORS, ROOMS, rooms, texts
 
-from agentrl.config import CloningConfig, PolicyConfig
+from agentrl.config import CloningConfig, PolicyConfig, TrainingConfig, parse_config
 from agentrl.data.segment import Segment, Step, learnable, segments_of
 from agentrl.distributed import initialize_distributed
 from agentrl.learners.cloning import clone
@@ -20,8 +21,9 @@ from agentrl.rollout.chat import Chat
 from agentrl.rollout.choices import Choices
 from agentrl.rollout.context import Context
 from agentrl.rollout.scripted import draw_specs, play_scripted
-from agentrl.training.algorithm import Algorithm
+from agentrl.training.algorithm import Algorithm, OnlineAlgorithm
 from agentrl.training.experiment import Experiment
+from agentrl.training.loop import OnlineLoop
 from agentrl.trajectory import Trajectory
 
 CONTEXT, UTTERANCE = 96, 4
@@ -67,6 +69,27 @@ def rooms_run(base: Path, output: Path, **sections: Any) -> dict[str, Any]:
         "logging": {"tensorboard": False},
         **sections,
     }
+
+
+def train_on_rooms(
+    kind: type[OnlineAlgorithm], schema: type[TrainingConfig], settings: dict[str, Any]
+) -> dict[str, float]:
+    """Train from `START`; gives the probability of each room's best door after the run.
+
+    Args:
+        kind: the trainer's algorithm class.
+        schema: its configuration class.
+        settings: of `rooms_run`.
+    """
+    config = parse_config(schema, settings, "the test")
+    with closing(Experiment(config, False, kind.check)) as experiment:
+        algorithm: Any = kind(experiment, config)  # type: ignore[call-arg]
+        before = best_door_probabilities(experiment, algorithm)
+        OnlineLoop(experiment, algorithm, config).run()
+        after = best_door_probabilities(experiment, algorithm)
+    print({room: round(p, 3) for room, p in after.items()})
+    assert all(abs(p - START) < 0.1 for p in before.values())
+    return after
 
 
 def door_probabilities(
