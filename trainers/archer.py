@@ -34,6 +34,7 @@ from agentrl.config import (
 )
 from agentrl.data.replay import Replay
 from agentrl.data.segment import segments_of
+from agentrl.learners.critic import FreshActions
 from agentrl.learners.policy import normalized_over_ranks, policy_objective
 from agentrl.training.algorithm import Metrics, OnlineAlgorithm
 from agentrl.training.checks import check_critic
@@ -180,6 +181,19 @@ class ArcherConfig(TrainingConfig):
             check_effect(self, {"replay.demonstrations": "no demonstrations"})
         return self
 
+    @property
+    def rests_on_values(self) -> bool:
+        """Whether advantages come from rewards and V alone, and Q decides nothing."""
+        return not isinstance(self.actor, DPOConfig) and self.actor.advantage == "gae"
+
+    @model_validator(mode="after")
+    def _fresh_actions_are_judged(self) -> ArcherConfig:
+        why = "rollout.staleness" if self.rollout.staleness else "actor.advantage='gae'"
+        if self.rests_on_values or self.rollout.staleness:
+            keys = ("critic.warmup.states", "critic.warmup.fresh_actions")
+            check_effect(self, dict.fromkeys(keys, why))
+        return self
+
     @model_validator(mode="after")
     def _stale_episodes_are_learned_from(self) -> ArcherConfig:
         actor = self.actor
@@ -262,14 +276,32 @@ class Archer(OnlineAlgorithm):
         return metrics
 
     def assess_critic(self, played: Played, iteration: int) -> Metrics:
-        """Let the actor move once what its advantages rest on foretells the new returns."""
-        actor, confidence = self.config.actor, self.config.critic.warmup.confidence
-        assessment = self.critic.assess(played.segments, confidence)
-        on_values = not isinstance(actor, DPOConfig) and actor.advantage == "gae"
-        found = assessment.value if on_values else assessment.advantage
+        """Let the actor move once what its advantages rest on foretells the new returns.
+
+        With stale rollouts no fresh actions can be had, for the sampler is at work: what Q knows
+        beyond V then takes the place of what it knows within a state.
+        """
+        config, confidence = self.config, self.config.critic.warmup.confidence
+        on_q = not config.rests_on_values and not config.rollout.staleness
+        fresh = self._fresh_actions(played, iteration) if on_q else None
+        assessment = self.critic.assess(played.segments, confidence, fresh)
+        on_actions = assessment.within_state or assessment.advantage
+        found = assessment.value if config.rests_on_values else on_actions
         if reason := self.warmup.end_if_due(iteration - 1, found.lower_bound):
             self.experiment.run.announce(f"the actor begins to move: {reason}")
         return {**assessment.metrics(), "critic/warmup_done": float(self.warmup.done)}
+
+    def _fresh_actions(self, played: Played, iteration: int) -> FreshActions:
+        """Actions of the present policy at states of the new episodes, drawn without repetition."""
+        config = self.config.critic.warmup
+        generator = self.experiment.generator("assessment", iteration)
+        states = [(each, turn) for each in played.episodes for turn in range(len(each.turns))]
+        count = min(len(states), rank_size(config.states))
+        steps = sorted(generator.choice(len(states), count, replace=False).tolist())
+        found = self.experiment.rollouts.candidates(
+            [states[step] for step in steps], config.fresh_actions, int(generator.integers(2**31))
+        )
+        return FreshActions(steps, found)
 
     def update_critic(self, memory: Replay, generator: np.random.Generator) -> Metrics:
         """One step of off-policy TD learning (section 3.2)."""

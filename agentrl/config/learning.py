@@ -63,10 +63,11 @@ class CriticConfig(UpdateConfig):
 class WarmupConfig(Section):
     """When the actor begins to move: once the critic's advantages mean something.
 
-    After each rollout, before the critic trains on it, the correlation of A(s,a) with the return
-    left beyond V(s), given V(s), is measured on the new episodes (where GAE makes the advantages,
-    that of V(s) with the return); the actor begins when its lower confidence bound is above
-    `min_correlation`.
+    After each rollout, before the critic trains on it, a correlation is measured on the new
+    episodes: where the update rests on Q, that of Q(s,a) less its mean over fresh actions at s with
+    the return left beyond V(s), given V(s), so that only what Q knows of the action counts; where
+    GAE makes the advantages, that of V(s) with the return. The actor begins when its lower
+    confidence bound is above `min_correlation`.
     """
 
     min_iterations: int = Field(0, ge=0)
@@ -78,6 +79,11 @@ class WarmupConfig(Section):
     """What the lower bound of the correlation must exceed."""
     confidence: float = Field(0.95, gt=0.5, lt=1.0)
     """One-sided confidence of that bound, each time it is looked at; a bootstrap over episodes."""
+    states: PositiveInt = 400
+    """Where the update rests on Q: states of the new episodes at which fresh actions are sampled,
+    over all ranks."""
+    fresh_actions: PositiveInt = 4
+    """How many at each of them."""
 
     @model_validator(mode="after")
     def _shortest_before_longest(self) -> WarmupConfig:

@@ -50,6 +50,19 @@ class LabelBatch:
     scale: float
 
 
+@dataclass(frozen=True)
+class FreshActions:
+    """Actions of the present policy at some of the states of episodes.
+
+    Attributes:
+        steps: whose states they are: numbers among all steps of the episodes' segments, in order.
+        segments: equally many actions for each of them, in order.
+    """
+
+    steps: Sequence[int]
+    segments: Sequence[Segment]
+
+
 class CriticLearner:
     """Double Q and V with a slow target, under an engine of their own.
 
@@ -213,7 +226,9 @@ class CriticLearner:
         """min_i Q_i(s, a) of every step of the segments, in order, on the CPU: [M]."""
         return torch.cat([q.min(dim=-1).values for _, q, _ in self.values(segments)]).cpu()
 
-    def assess(self, segments: Sequence[Segment], confidence: float) -> Assessment:
+    def assess(
+        self, segments: Sequence[Segment], confidence: float, fresh: FreshActions | None = None
+    ) -> Assessment:
         """Does the critic foretell what comes? On all ranks' episodes, not yet trained on.
 
         In the correlations an episode's return is what was really paid: V beyond a cut would agree
@@ -222,6 +237,7 @@ class CriticLearner:
         Args:
             segments: this rank's whole episodes.
             confidence: of the bounds, one-sided.
+            fresh: actions of the present policy at some of the states; on all ranks or on none.
         """
         values = self.values(segments)
         table = _table(segments, values)
@@ -232,10 +248,23 @@ class CriticLearner:
         ]
         advantages = torch.cat([advantage(q, v[batch.state_of]) for batch, q, v in values])
         columns = [advantages, table.values[table.present], *returns, table.episode]
+        if fresh is not None:
+            columns.append(self._beyond_fresh(values, fresh))
         shares = gather(np.stack([x.double().cpu().numpy() for x in columns]))
         for number, share in enumerate(shares):
             share[4] = share[4] * len(shares) + number
-        return Assessment.of(np.concatenate(shares, axis=1), confidence)
+        steps = np.concatenate(shares, axis=1)
+        return Assessment.of(steps[:5], confidence, None if fresh is None else steps[5])
+
+    def _beyond_fresh(
+        self, values: Sequence[tuple[ValueBatch, Tensor, Tensor]], fresh: FreshActions
+    ) -> Tensor:
+        """[M], Q of each step less its mean over fresh actions at its state; NaN without any."""
+        q = torch.cat([q.min(dim=-1).values for _, q, _ in values]).cpu()
+        steps = torch.tensor(fresh.steps)
+        found = torch.full_like(q, torch.nan)
+        found[steps] = q[steps] - self.q_values(fresh.segments).view(len(steps), -1).mean(dim=1)
+        return found
 
     def save(self, folder: Path) -> None:
         """Write weights, optimizer and target; every rank calls it with the same folder."""

@@ -55,6 +55,7 @@ ALWAYS = {
     "critic/advantage_mean",
     "critic/advantage_std",
     "critic/advantage_correlation",
+    "critic/within_state_correlation",
     "critic/value_correlation",
     "critic/return_mean",
     "critic/explained_variance",
@@ -66,7 +67,7 @@ ALWAYS = {
     "time/critic",
     "time/learn",
 }
-BOUNDS = {"critic/advantage_correlation_lower", "critic/value_correlation_lower"}
+BOUNDS = {f"critic/{name}_correlation_lower" for name in ("advantage", "value", "within_state")}
 """Absent where they cannot be told, as with episodes that all returned the same."""
 ACTING = {
     "actor/loss",

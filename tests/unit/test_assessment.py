@@ -44,3 +44,44 @@ def test_a_bound_that_cannot_be_told_is_no_metric() -> None:
     bounds = {"critic/advantage_correlation_lower", "critic/value_correlation_lower"}
     assert not bounds & Assessment.of(few, 0.95).metrics().keys()
     assert bounds <= Assessment.of(steps(informed=False, cut=0), 0.95).metrics().keys()
+
+
+def beyond(*, knows_actions: bool, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """Steps of a critic whose Q knows more of the state than V does, and perhaps of the action.
+
+    Returns:
+        What `Assessment.of` takes: the steps, and Q less its mean over fresh actions.
+    """
+    generator = np.random.default_rng(1)
+    number = np.repeat(np.arange(200), TURNS)
+    state, action, luck = generator.normal(size=(3, len(number)))
+    value = np.zeros(len(number))
+    paid = state + action + noise * luck
+    fresh_error = 0.1 * generator.normal(size=len(number))
+    of_action = action if knows_actions else np.zeros(len(number))
+    return np.stack([state + of_action, value, paid, paid, number]), of_action + fresh_error
+
+
+def test_what_q_knows_of_the_state_passes_for_knowledge_of_the_action_but_not_within() -> None:
+    knowing = Assessment.of(*_with_confidence(*beyond(knows_actions=True, noise=1.0)))
+    blind = Assessment.of(*_with_confidence(*beyond(knows_actions=False, noise=1.0)))
+    assert knowing.within_state is not None and blind.within_state is not None
+    assert blind.advantage.correlation > 0.5
+    assert abs(blind.within_state.correlation) < 0.1
+    assert blind.within_state.lower_bound < 0.0
+    assert knowing.within_state.correlation == pytest.approx(1 / 3**0.5, abs=0.05)
+    assert knowing.within_state.lower_bound > 0.4
+
+
+def test_states_without_fresh_actions_are_left_out() -> None:
+    steps, found = beyond(knows_actions=True, noise=1.0)
+    chosen = np.arange(len(found)) % 3 == 0
+    whole = Assessment.of(steps, 0.95, np.where(chosen, found, np.nan))
+    part = Assessment.of(steps[:, chosen], 0.95, found[chosen])
+    assert whole.within_state == part.within_state
+    assert "critic/within_state_correlation" in whole.metrics()
+    assert "critic/within_state_correlation" not in Assessment.of(steps, 0.95).metrics()
+
+
+def _with_confidence(steps: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    return steps, 0.95, found
