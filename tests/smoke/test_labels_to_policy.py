@@ -190,7 +190,7 @@ def rooms_file(folder: Path, base: Path, name: str, **sections: Any) -> Path:
         "sampler": {"backend": "transformers", "max_new_tokens": UTTERANCE},
         "rollout": {"concurrent": 64},
         "search": {"trees": 24, "iterations": 24, "discount": DISCOUNT, "exploration": 0.7},
-        "evaluation": {"episodes": 8, "other_temperatures": []},
+        "evaluation": {"episodes": 8},
         "logging": {"tensorboard": False},
         **sections,
     }
@@ -243,7 +243,8 @@ def expert_iteration(base: Path, folder: Path, target: str) -> list[float]:
         values.append(policy_value(base, clone, folder))
         adapter = {"adapter": str(clone)}
         names = [r.agent for r in read_results(clone.parents[1] / "evaluation" / "results.json")]
-        assert names == ["before" if number else "base", "start"]
+        before = "before" if number else "base"
+        assert names == [before, f"{before}, greedy", "start", "start, greedy"]
     print(target, [round(value, 3) for value in values])
     return values
 
