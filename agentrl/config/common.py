@@ -41,8 +41,9 @@ class EvaluationConfig(Section):
     temperature: float = Field(1.0, ge=0.0)
     """Of the sampled actions; 0 is greedy."""
     other_temperatures: tuple[NonNegativeFloat, ...] = (0.0,)
-    """Training plays the panel at these as well. A policy that only grew surer of what it did
-    before gains at temperature 1 and nothing at 0; what it learned shows at 0."""
+    """Training plays the panel at these as well; with `samples` above 1 not at 0, where all samples
+    would be the same. A policy that only grew surer of what it did before gains at temperature 1
+    and nothing at 0; what it learned shows at 0. `python -m eval` does not read it."""
     seed: int = 0
     """With the split it fixes the panel."""
 
@@ -58,7 +59,8 @@ class EvaluationConfig(Section):
     @property
     def temperatures(self) -> tuple[float, ...]:
         """All at which training plays, `temperature` first, each once."""
-        return tuple(dict.fromkeys((self.temperature, *self.other_temperatures)))
+        others = (each for each in self.other_temperatures if each or self.samples == 1)
+        return tuple(dict.fromkeys((self.temperature, *others)))
 
 
 class CheckpointConfig(Section):

@@ -2,12 +2,14 @@
 
 A policy that is sampled at temperature 1 gains by becoming surer, without any knowledge of what is
 rewarded: its likeliest actions, which greedy play shows, stay the same. So the greedy play of a
-trained policy is compared with its start at the temperature at which the start is best.
+trained policy is compared with its start at the best of the temperatures that were played.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from agentrl.evaluation.metrics import Estimate, compare
 from agentrl.evaluation.report import format_estimate
@@ -22,35 +24,66 @@ def by_temperature(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
     return list(series.values())
 
 
-def gain(series: Sequence[Sequence[Evaluation]]) -> tuple[Evaluation, Evaluation, Estimate]:
-    """The trained policy at the lowest temperature against the start at its best one.
+@dataclass(frozen=True)
+class Gain:
+    """What a trained policy gained over its start.
+
+    Attributes:
+        start: at the temperature, of those that were played, at which its mean return is highest.
+            As the same episodes choose it, it looks a little better than it is.
+        trained: the last evaluation at the lowest temperature.
+        difference: of their mean returns.
+    """
+
+    start: Evaluation
+    trained: Evaluation
+    difference: Estimate
+
+
+def gain(evaluations: Sequence[Evaluation]) -> Gain | None:
+    """Compare the trained policy's greedy play with the start at its best.
 
     Args:
-        series: evaluations of each temperature, those of the start first (`by_temperature`).
+        evaluations: in the order in which they were played, the start first.
 
     Returns:
-        The start, the trained policy, and the difference of their mean returns. As the start is
-        chosen by the same episodes, it looks a little better than it is, and the gain smaller.
+        None where the start or the trained policy was not played at the lowest temperature.
     """
-    start = max((played[0] for played in series), key=_mean_return)
-    trained = min(series, key=lambda played: float(played[0].settings["temperature"]))[-1]
-    return start, trained, compare(start.outcomes, trained.outcomes).figures.mean_return
+    starts = [each for each in evaluations if _policy(each) == _policy(evaluations[0])]
+    lowest = by_temperature(sorted(evaluations, key=_temperature))[0]
+    trained = lowest[-1]
+    if trained in starts or not any(start in lowest for start in starts):
+        return None
+    start = max(starts, key=lambda each: each.summary.figures.mean_return.mean)
+    difference = compare(start.outcomes, trained.outcomes).figures.mean_return
+    return Gain(start, trained, difference)
 
 
-def _mean_return(evaluation: Evaluation) -> float:
-    return evaluation.summary.figures.mean_return.mean
-
-
-def verdict(series: Sequence[Sequence[Evaluation]]) -> str:
-    """A sentence on `gain`, for people who read nothing else."""
-    start, trained, difference = gain(series)
-    if difference.low > 0:
+def verdict(evaluations: Sequence[Evaluation]) -> str:
+    """A sentence on `gain`, for people who read nothing else; empty where there is none."""
+    found = gain(evaluations)
+    if found is None:
+        return ""
+    difference = found.difference
+    if math.isnan(difference.low):
+        judgement = "too few tasks to tell whether anything was learned"
+    elif difference.low > 0:
         judgement = "it learned something"
     elif difference.high < 0:
         judgement = "it got worse"
     else:
         judgement = "no change beyond the interval"
     return (
-        f"Against the start at its best temperature ({start.agent}) the return of {trained.agent} "
-        f"changed by {format_estimate(difference, signed=True)}: {judgement}."
+        f"Against {found.start.agent}, the start at the best of the temperatures that were played, "
+        f"the return of {found.trained.agent} changed by "
+        f"{format_estimate(difference, signed=True)}: {judgement}."
     )
+
+
+def _temperature(evaluation: Evaluation) -> float:
+    return float(evaluation.settings["temperature"])
+
+
+def _policy(evaluation: Evaluation) -> tuple[object, object]:
+    """What tells the policy of an evaluation from those of others in its run."""
+    return evaluation.settings["iteration"], evaluation.settings.get("adapter_digest")

@@ -70,7 +70,7 @@ def _evaluate_at(
     path = _path(config, environment, file, temperature)
     settings = _settings(config, iteration, temperature)
     settings |= {"adapter_digest": rollouts.adapter_digest}
-    found = _earlier_result(path, panel, settings)
+    found = _earlier_result(config, environment, file, panel, settings)
     if all(gather(found is not None)):
         assert found is not None
         return found
@@ -94,7 +94,9 @@ def evaluations_before(
     """The results on a panel that a resumed run left before an iteration, in order."""
     found = [
         _earlier_result(
-            _path(config, environment, f"iteration-{number:06d}", temperature),
+            config,
+            environment,
+            f"iteration-{number:06d}",
             panel,
             _settings(config, number, temperature),
         )
@@ -113,8 +115,12 @@ def _folder(config: RunConfig, environment: str) -> Path:
 def _path(config: RunConfig, environment: str, file: str, temperature: float) -> Path:
     """Of a result; those of other temperatures than the main one have it in their names."""
     if temperature != config.evaluation.temperature:
-        file += f"-temperature-{temperature:g}"
+        file += _suffix(temperature)
     return _folder(config, environment) / f"{file}.json"
+
+
+def _suffix(temperature: float) -> str:
+    return f"-temperature-{temperature:g}"
 
 
 def _manner(config: RunConfig, temperature: float) -> str:
@@ -132,16 +138,23 @@ def _settings(config: RunConfig, iteration: int, temperature: float) -> dict[str
     return {"model": config.policy.model, "iteration": iteration, "temperature": temperature}
 
 
-def _earlier_result(path: Path, panel: Panel, settings: dict[str, Any]) -> Evaluation | None:
-    """The result in a file, if there is one of the same panel with at least these settings."""
-    if not path.is_file():
-        return None
-    [found] = read_results(path)
-    same_panel = found.panel.fingerprint == panel.fingerprint
-    if not same_panel or not settings.items() <= found.settings.items():
-        return None
-    episodes = _episodes(path.parent).read([path.stem])
-    return replace(found, trajectories=tuple(episodes))
+def _earlier_result(
+    config: RunConfig, environment: str, file: str, panel: Panel, settings: dict[str, Any]
+) -> Evaluation | None:
+    """The result that a run left, if there is one of the same panel with at least these settings.
+
+    Its file is named after the temperature, or is not, for another one may have been the main one.
+    """
+    for name in (file, file + _suffix(settings["temperature"])):
+        path = _folder(config, environment) / f"{name}.json"
+        if not path.is_file():
+            continue
+        [found] = read_results(path)
+        same_panel = found.panel.fingerprint == panel.fingerprint
+        if same_panel and settings.items() <= found.settings.items():
+            episodes = _episodes(path.parent).read([path.stem])
+            return replace(found, trajectories=tuple(episodes))
+    return None
 
 
 def report(
@@ -197,8 +210,8 @@ def _print_tables(console: Console, config: RunConfig, evaluations: Sequence[Eva
     for played in series:
         if len(played) > 1:
             console.print(comparison_table(played))
-    if len(series[0]) > 1 and 0 in config.evaluation.temperatures:
-        console.print(verdict(series), soft_wrap=True)
+    if 0 in config.evaluation.temperatures and (sentence := verdict(evaluations)):
+        console.print(sentence, soft_wrap=True)
 
 
 def _write_results(config: RunConfig, evaluations: Sequence[Evaluation], environment: str) -> Path:

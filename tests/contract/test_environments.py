@@ -39,6 +39,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("agentrl/WebShop-v0", {"observation": "text", "max_turns": None}),
     ("agentrl/WebShop-v0", {"observation": "text_rich", "history": True, "products_shown": 2}),
     ("agentrl/Maze-v0", {"observation": "partial", "reward": "penalty", "max_steps": 20}),
+    ("agentrl/HotAndCold-v0", {"stones": 6, "turns": 5, "list_actions": True}),
     ("agentrl/CarDealer-v0", {"reward": "budget", "utterances": 12}),
     ("agentrl/Chess-v0", {"opponent": "greedy", "start": "random", "max_turns": 12}),
     ("agentrl/Chess-v0", {"opponent": "random", "notation": "uci", "list_actions": True}),

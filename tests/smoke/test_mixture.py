@@ -28,7 +28,7 @@ MIXED: dict[str, Any] = {
     "checkpoint": {"every": 2},
     "mixture": {"maze": MAZE},
     "rollout": {"episodes": 12, "group_size": 2, "concurrent": 8},
-    "evaluation": {"episodes": 4, "other_temperatures": []},
+    "evaluation": {"episodes": 4},
 }
 """Of the six groups of an iteration four are played in Wordle and two in the maze."""
 
@@ -91,7 +91,8 @@ def test_both_are_evaluated(whole: tuple[Path, str]) -> None:
     main = read_results(run / "evaluation" / "results.json")
     maze = read_results(run / "evaluation" / "maze" / "results.json")
 
-    assert [e.agent for e in main] == [e.agent for e in maze] == ["start", "iteration 3"]
+    agents = ["start", "start, greedy", "iteration 3", "iteration 3, greedy"]
+    assert [e.agent for e in main] == [e.agent for e in maze] == agents
     assert {e.panel.environment for e in main} == {"agentrl/Wordle-v0"}
     assert {e.panel.environment for e in maze} == {"agentrl/Maze-v0"}
     played = TrajectoryStore(run / "evaluation" / "maze" / "trajectories").read()

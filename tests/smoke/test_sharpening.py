@@ -42,7 +42,7 @@ def expected_loss(folder: Path) -> float:
 def test_a_run_learns_from_its_own_likelihood_and_resumes(tmp_path: Path) -> None:
     output = run(f"{COMMAND} {SMALL}", tmp_path)
     assert "start, greedy" in output
-    assert "Against the start at its best temperature" in output
+    assert "the start at the best of the temperatures that were played" in output
     folder = tmp_path / "runs" / "wordle_sharpening"
     (record,) = read_metrics(folder)
     assert record["actor/loss"] == pytest.approx(expected_loss(folder), rel=1e-3, abs=1e-4)
