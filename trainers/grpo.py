@@ -31,7 +31,7 @@ class GRPOActorConfig(PolicyGradientConfig):
     clip: float = Field(0.2, gt=0.0)
     """The ratio counts within 1 - clip and 1 + clip."""
     scale: bool = True
-    """Divide by the group's deviation; false, as Dr. GRPO, where the world has chance in it."""
+    """Divide by the deviation of its group's returns. Set to false where a world has chance."""
     divisor: Divisor = "tokens"
     """What the loss is a mean of (the paper: sequences; DAPO: tokens)."""
     epochs: PositiveInt = 1

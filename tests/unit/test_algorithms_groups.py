@@ -69,7 +69,7 @@ def test_the_same_rewards_on_other_turns_are_the_same_return() -> None:
 
 WORLDS = 656 * [(1.7, 1.6)] + 100 * [(0.1, -0.2)] + 90 * [(0.1, -0.4)] + 154 * [(-0.2, 1.6)]
 """Returns of steps and ladder from the hall of `tabular.Rooms`, in worlds cut on different turns
-(never on the way, after turn 1, after turn 2, after turn 3 or 4)."""
+(never on the way, after turn 1, after turn 2, after turn 3 or 4), where all else is the optimum."""
 
 
 def test_the_deviation_turns_a_mean_over_worlds_into_a_vote() -> None:
