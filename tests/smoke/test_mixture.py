@@ -96,7 +96,7 @@ def test_both_are_evaluated(whole: tuple[Path, str]) -> None:
     assert {e.panel.environment for e in main} == {"agentrl/Wordle-v0"}
     assert {e.panel.environment for e in maze} == {"agentrl/Maze-v0"}
     played = TrajectoryStore(run / "evaluation" / "maze" / "trajectories").read()
-    assert [e.environment for e in played] == ["agentrl/Maze-v0"] * 8
+    assert [e.environment for e in played] == ["agentrl/Maze-v0"] * 16
     assert (run / "evaluation" / "maze" / "episodes.html").is_file()
     assert output.index("agentrl/Maze-v0, split dev") < output.index("agentrl/Wordle-v0, split dev")
 
