@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -72,23 +73,27 @@ def rooms_run(base: Path, output: Path, **sections: Any) -> dict[str, Any]:
 
 
 def train_on_rooms(
-    kind: type[OnlineAlgorithm], schema: type[TrainingConfig], settings: dict[str, Any]
+    kind: type[OnlineAlgorithm],
+    schema: type[TrainingConfig],
+    settings: dict[str, Any],
+    measure: Callable[[Experiment, Any], dict[str, float]] | None = None,
 ) -> dict[str, float]:
-    """Train from `START`; gives the probability of each room's best door after the run.
+    """Train from `START`; gives what is measured of each room's best door after the run.
 
     Args:
         kind: the trainer's algorithm class.
         schema: its configuration class.
         settings: of `rooms_run`.
+        measure: by default `best_door_probabilities`.
     """
     config = parse_config(schema, settings, "the test")
     with closing(Experiment(config, False, kind.check)) as experiment:
         algorithm: Any = kind(experiment, config)  # type: ignore[call-arg]
         before = best_door_probabilities(experiment, algorithm)
+        assert all(abs(p - START) < 0.1 for p in before.values())
         OnlineLoop(experiment, algorithm, config).run()
-        after = best_door_probabilities(experiment, algorithm)
+        after = (measure or best_door_probabilities)(experiment, algorithm)
     print({room: round(p, 3) for room, p in after.items()})
-    assert all(abs(p - START) < 0.1 for p in before.values())
     return after
 
 

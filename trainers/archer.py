@@ -186,10 +186,15 @@ class ArcherConfig(TrainingConfig):
         """Whether advantages come from rewards and V alone, and Q decides nothing."""
         return not isinstance(self.actor, DPOConfig) and self.actor.advantage == "gae"
 
+    @property
+    def judges_fresh_actions(self) -> bool:
+        """Whether Q is measured by fresh actions; with stale rollouts the sampler is at work."""
+        return not self.rests_on_values and not self.rollout.staleness
+
     @model_validator(mode="after")
     def _fresh_actions_are_judged(self) -> ArcherConfig:
-        why = "rollout.staleness" if self.rollout.staleness else "actor.advantage='gae'"
-        if self.rests_on_values or self.rollout.staleness:
+        if not self.judges_fresh_actions:
+            why = "rollout.staleness" if self.rollout.staleness else "actor.advantage='gae'"
             keys = ("critic.warmup.states", "critic.warmup.fresh_actions")
             check_effect(self, dict.fromkeys(keys, why))
         return self
@@ -282,8 +287,7 @@ class Archer(OnlineAlgorithm):
         beyond V then takes the place of what it knows within a state.
         """
         config, confidence = self.config, self.config.critic.warmup.confidence
-        on_q = not config.rests_on_values and not config.rollout.staleness
-        fresh = self._fresh_actions(played, iteration) if on_q else None
+        fresh = self._fresh_actions(played, iteration) if config.judges_fresh_actions else None
         assessment = self.critic.assess(played.segments, confidence, fresh)
         on_actions = assessment.within_state or assessment.advantage
         found = assessment.value if config.rests_on_values else on_actions

@@ -10,11 +10,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import model_validator
 
 from agentrl.algorithms.groups import equal_groups, group_advantages
 from agentrl.algorithms.policy_gradient import Divisor, clipped
-from agentrl.config import PolicyGradientConfig, TrainingConfig
+from agentrl.config import ClippedConfig, TrainingConfig
 from agentrl.learners.policy import mean_over_ranks, policy_objective
 from agentrl.training.algorithm import Metrics, OnlineAlgorithm
 from agentrl.training.command import command
@@ -25,17 +25,13 @@ if TYPE_CHECKING:
     from agentrl.training.rollouts import Played
 
 
-class GRPOActorConfig(PolicyGradientConfig):
+class GRPOActorConfig(ClippedConfig):
     """The policy's update."""
 
-    clip: float = Field(0.2, gt=0.0)
-    """The ratio counts within 1 - clip and 1 + clip."""
     scale: bool = True
     """Divide by the deviation of its group's returns. Set to false where a world has chance."""
     divisor: Divisor = "tokens"
     """What the loss is a mean of (the paper: sequences; DAPO: tokens)."""
-    epochs: PositiveInt = 1
-    """Passes over the iteration's episodes."""
 
 
 class GRPOConfig(TrainingConfig):

@@ -11,10 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from pydantic import Field, PositiveInt
 
 from agentrl.algorithms.policy_gradient import clipped
-from agentrl.config import PolicyGradientConfig, TrainingConfig
+from agentrl.config import ClippedConfig, TrainingConfig
 from agentrl.learners.policy import normalized_over_ranks, policy_objective
 from agentrl.training.algorithm import Metrics, OnlineAlgorithm
 from agentrl.training.command import command
@@ -27,21 +26,12 @@ if TYPE_CHECKING:
     from agentrl.training.rollouts import Played
 
 
-class SharpeningActorConfig(PolicyGradientConfig):
-    """The policy's update."""
-
-    clip: float = Field(0.2, gt=0.0)
-    """The ratio counts within 1 - clip and 1 + clip."""
-    epochs: PositiveInt = 1
-    """Passes over the iteration's episodes."""
-
-
 class SharpeningConfig(TrainingConfig):
     """A run of sharpening."""
 
     unread: ClassVar[Mapping[str, str]] = {"rewards": "an algorithm that reads no rewards"}
     algorithm: Literal["sharpening"] = "sharpening"
-    actor: SharpeningActorConfig = SharpeningActorConfig()
+    actor: ClippedConfig = ClippedConfig()
     """Policy update."""
 
 

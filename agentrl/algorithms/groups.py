@@ -17,7 +17,7 @@ def group_advantages(
     Shao et al. 2024 (GRPO, arXiv 2402.03300), section 4.1.2, outcome supervision. Without `scale`
     the divisor is 1 (Dr. GRPO, Liu et al. 2025, arXiv 2503.20783). The deviation gives tasks that
     are nearly always solved, or nearly never, more weight; where the members of a group share a
-    world with chance in it, it turns the mean over worlds into a vote (docs/algorithms/grpo.md).
+    world with chance in it, the mean over worlds becomes like a vote (docs/algorithms/grpo.md).
 
     Args:
         returns: [E], of the episodes.

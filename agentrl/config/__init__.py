@@ -30,6 +30,7 @@ from agentrl.config.episodes import EpisodesConfig, MessagesConfig, StoredEpisod
 from agentrl.config.fitting import check_context
 from agentrl.config.labelling import CloningLabelsConfig, CriticLabelsConfig
 from agentrl.config.learning import (
+    ClippedConfig,
     CriticConfig,
     PolicyGradientConfig,
     ReplayConfig,
@@ -66,6 +67,7 @@ __all__ = [
     "MAIN",
     "READ_BY_LOOPS",
     "CheckpointConfig",
+    "ClippedConfig",
     "CloningConfig",
     "CloningLabelsConfig",
     "CriticConfig",

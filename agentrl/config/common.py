@@ -127,12 +127,12 @@ class RunConfig(Section):
                 "policy.actions='admissible' and sampler.stop: an admissible action ends where it "
                 "ends; leave sampler.stop out"
             )
-        others = [each for each in self.evaluation.temperatures if each not in (0, 1)]
-        if self.sampler.backend != "transformers" and others:
+        unsupported = [each for each in self.evaluation.temperatures if each not in (0, 1)]
+        if self.sampler.backend != "transformers" and unsupported:
             raise ValueError(
-                f"evaluation at temperature {others[0]:g}, but with policy.actions='admissible' "
-                f"{self.sampler.backend} samples at temperature 0 or 1 only; choose one of them, "
-                "or sampler.backend='transformers'"
+                f"evaluation at temperature {unsupported[0]:g}, but with "
+                f"policy.actions='admissible' {self.sampler.backend} samples at temperature 0 or "
+                "1 only; choose one of them, or sampler.backend='transformers'"
             )
         return self
 

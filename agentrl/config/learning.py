@@ -36,6 +36,15 @@ class PolicyGradientConfig(UpdateConfig):
     """Weight of the entropy bonus."""
 
 
+class ClippedConfig(PolicyGradientConfig):
+    """Policy gradients with a clipped ratio (arXiv 1707.06347), over one or several epochs."""
+
+    clip: float = Field(0.2, gt=0.0)
+    """The ratio counts within 1 - clip and 1 + clip."""
+    epochs: PositiveInt = 1
+    """Passes over the iteration's episodes."""
+
+
 class CriticConfig(UpdateConfig):
     """Utterance-level Q and V with a target network (ArCHer section 3.2)."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from agentrl.errors import DataError, require
 from agentrl.evaluation.metrics import Estimate
-from agentrl.evaluation.result import Evaluation, read_results
+from agentrl.evaluation.result import Evaluation, manner, read_results
 from agentrl.metrics import NON_FINITE, Record, read_metrics
 from agentrl.pages import write_page
 
@@ -37,7 +37,6 @@ _CHART_HEIGHT = 260
 
 Point = tuple[int, float | None, Estimate | None]
 """Step, value (None where it was not finite) and, of an evaluation, its interval."""
-
 
 Conditions = tuple[str, str]
 """Panel and temperature of an evaluation, as a legend tells them."""
@@ -134,7 +133,7 @@ def _evaluated(runs: Mapping[str, Sequence[Evaluation]]) -> dict[str, list[Line]
 def _conditions(evaluation: Evaluation) -> Conditions:
     panel, temperature = evaluation.panel, evaluation.settings["temperature"]
     played = f"{panel.split}, {len(panel.specs)} episodes, panel {panel.fingerprint[:8]}"
-    return played, f"temperature {temperature:g}" if temperature else "greedy"
+    return played, manner(temperature)
 
 
 def _group(name: str) -> str:

@@ -50,7 +50,7 @@ def gain(evaluations: Sequence[Evaluation]) -> Gain | None:
         None where the start or the trained policy was not played at the lowest temperature.
     """
     starts = [each for each in evaluations if _policy(each) == _policy(evaluations[0])]
-    lowest = by_temperature(sorted(evaluations, key=_temperature))[0]
+    lowest = min(by_temperature(evaluations), key=lambda played: _temperature(played[0]))
     trained = lowest[-1]
     if trained in starts or not any(start in lowest for start in starts):
         return None

@@ -60,6 +60,15 @@ class Evaluation:
         return summarise(self.outcomes)
 
 
+def manner(temperature: float) -> str:
+    """How actions were sampled at a temperature, in words.
+
+    >>> manner(0.5), manner(0.0)
+    ('temperature 0.5', 'greedy')
+    """
+    return f"temperature {temperature:g}" if temperature else "greedy"
+
+
 def write_results(evaluations: Sequence[Evaluation], path: Path) -> None:
     """Write results on one panel as JSON, atomically.
 

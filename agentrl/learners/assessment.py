@@ -48,9 +48,13 @@ class Assessment:
         within_state = None
         if beyond_fresh is not None:
             told = ~np.isnan(beyond_fresh)
-            some = (each[told] for each in (beyond_fresh, paid - value, episode, value))
-            predicted, observed, episodes, given = some
-            within_state = agreement(predicted, observed, episodes, confidence, given=given)
+            within_state = agreement(
+                beyond_fresh[told],
+                (paid - value)[told],
+                episode[told],
+                confidence,
+                given=value[told],
+            )
         return cls(
             agreement(a, paid - value, episode, confidence, given=value),
             agreement(value, paid, episode, confidence),
@@ -70,12 +74,11 @@ class Assessment:
             "critic/advantage_correlation_lower": self.advantage.lower_bound,
             "critic/value_correlation_lower": self.value.lower_bound,
         }
-        sizes = self.sizes
         if self.within_state is not None:
-            sizes = {**sizes, "critic/within_state_correlation": self.within_state.correlation}
+            told["critic/within_state_correlation"] = self.within_state.correlation
             told["critic/within_state_correlation_lower"] = self.within_state.lower_bound
         return {
-            **sizes,
+            **self.sizes,
             "critic/advantage_correlation": self.advantage.correlation,
             "critic/value_correlation": self.value.correlation,
             **{name: found for name, found in told.items() if not math.isnan(found)},

@@ -224,7 +224,7 @@ class CriticLearner:
 
     def q_values(self, segments: Sequence[Segment]) -> Tensor:
         """min_i Q_i(s, a) of every step of the segments, in order, on the CPU: [M]."""
-        return torch.cat([q.min(dim=-1).values for _, q, _ in self.values(segments)]).cpu()
+        return _least_q(self.values(segments))
 
     def assess(
         self, segments: Sequence[Segment], confidence: float, fresh: FreshActions | None = None
@@ -260,7 +260,7 @@ class CriticLearner:
         self, values: Sequence[tuple[ValueBatch, Tensor, Tensor]], fresh: FreshActions
     ) -> Tensor:
         """[M], Q of each step less its mean over fresh actions at its state; NaN without any."""
-        q = torch.cat([q.min(dim=-1).values for _, q, _ in values]).cpu()
+        q = _least_q(values)
         steps = torch.tensor(fresh.steps)
         found = torch.full_like(q, torch.nan)
         found[steps] = q[steps] - self.q_values(fresh.segments).view(len(steps), -1).mean(dim=1)
@@ -281,6 +281,11 @@ class CriticLearner:
         """
         self.engine.load(folder)
         load_weights(folder / TARGET, self.target)
+
+
+def _least_q(values: Sequence[tuple[ValueBatch, Tensor, Tensor]]) -> Tensor:
+    """The smaller head's Q of every step, on the CPU: [M]."""
+    return torch.cat([q.min(dim=-1).values for _, q, _ in values]).cpu()
 
 
 def _table(

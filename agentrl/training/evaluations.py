@@ -18,7 +18,7 @@ from agentrl.evaluation.curves import run_evaluations, write_curves
 from agentrl.evaluation.learned import by_temperature, verdict
 from agentrl.evaluation.panel import Panel
 from agentrl.evaluation.report import comparison_table, results_table, write_episodes
-from agentrl.evaluation.result import Evaluation, read_results, write_results
+from agentrl.evaluation.result import Evaluation, manner, read_results, write_results
 from agentrl.evaluation.run import evaluate
 from agentrl.rollout.groups import join_groups
 from agentrl.training.rollouts import Rollouts
@@ -74,7 +74,8 @@ def _evaluate_at(
     if all(gather(found is not None)):
         assert found is not None
         return found
-    name += _manner(config, temperature)
+    if temperature != config.evaluation.temperature:
+        name += f", {manner(temperature)}"
     title = f"evaluating {name}" if environment == MAIN else f"evaluating {name} in {environment}"
     if rank() == 0:
         print(f"{title}: {len(panel.specs)} episodes", flush=True)
@@ -121,13 +122,6 @@ def _path(config: RunConfig, environment: str, file: str, temperature: float) ->
 
 def _suffix(temperature: float) -> str:
     return f"-temperature-{temperature:g}"
-
-
-def _manner(config: RunConfig, temperature: float) -> str:
-    """What an agent's name ends in that plays at another temperature than the main one."""
-    if temperature == config.evaluation.temperature:
-        return ""
-    return f", temperature {temperature:g}" if temperature else ", greedy"
 
 
 def _episodes(folder: Path) -> TrajectoryStore:

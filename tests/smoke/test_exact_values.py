@@ -7,7 +7,6 @@ process of its own, for DeepSpeed keeps global state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,14 @@ import numpy as np
 import pytest
 import torch
 from processes import succeed
-from rooms_policy import CONTEXT, START, UTTERANCE, best_door_probabilities, make_base
+from rooms_policy import (
+    CONTEXT,
+    UTTERANCE,
+    best_door_probabilities,
+    make_base,
+    rooms_run,
+    train_on_rooms,
+)
 from tabular import BEST_DOOR, DOORS, ROOMS, Array, exact_values, optimum, rooms, texts, visits
 
 from agentrl.algorithms.correlation import agreement
@@ -275,63 +281,40 @@ def loop_finds_the_optimum(
     **actor: Any,
 ) -> None:
     """The trainer, from `START`: every room's best door gets a probability above 0.9."""
-    from agentrl.training.experiment import Experiment
-    from agentrl.training.loop import OnlineLoop
     from trainers.archer import Archer, ArcherConfig
 
-    config = ArcherConfig.model_validate(
-        {
-            "name": objective,
-            "output": str(output),
-            "iterations": iterations,
-            "environment": rooms(cut=0.1).model_dump(),
-            "policy": {
-                "model": str(base),
-                "device": "cpu",
-                "context_length": CONTEXT,
-                "history": history.model_dump(),
-                "actions": says,
-                "nlpo_mask": mask,
-            },
-            "sampler": {"backend": "transformers", "max_new_tokens": UTTERANCE},
-            "rollout": {"episodes": 96, "concurrent": 96},
-            "critic": {
-                "learning_rate": 3e-3,
-                "updates": 40,
-                "batch_size": 128,
-                "discount": DISCOUNT,
-                "warmup": {"min_iterations": 6},
-            },
-            "actor": {
-                "objective": objective,
-                "learning_rate": 1e-3,
-                "batch_size": 128,
-                **({} if objective == "dpo" else {"kl_coefficient": 0.0}),
-                **actor,
-            },
-            "replay": {"capacity": 2000},
-            "evaluation": {"episodes": 8, "other_temperatures": []},
-            "logging": {"tensorboard": False},
-        }
+    settings = rooms_run(
+        base,
+        output,
+        iterations=iterations,
+        rollout={"episodes": 96, "concurrent": 96},
+        critic={
+            "learning_rate": 3e-3,
+            "updates": 40,
+            "batch_size": 128,
+            "discount": DISCOUNT,
+            "warmup": {"min_iterations": 6},
+        },
+        actor={
+            "objective": objective,
+            "learning_rate": 1e-3,
+            "batch_size": 128,
+            **({} if objective == "dpo" else {"kl_coefficient": 0.0}),
+            **actor,
+        },
+        replay={"capacity": 2000},
     )
-    with closing(Experiment(config, False, Archer.check)) as experiment:
-        archer = Archer(experiment, config)
-        before = best_door_probabilities(experiment, archer)
-        assert all(abs(p - START) < 0.1 for p in before.values())
-        OnlineLoop(experiment, archer, config).run()
-        after = (
-            best_door_probabilities(experiment, archer)
-            if mask is None
-            else best_door_shares(archer)
-        )
-    print({room: round(p, 3) for room, p in after.items()})
+    settings["policy"] |= {"history": history.model_dump(), "actions": says, "nlpo_mask": mask}
+    measure = best_door_probabilities if mask is None else best_door_shares
+    after = train_on_rooms(Archer, ArcherConfig, settings, measure)
     assert after.keys() == set(ROOMS)
     assert min(after.values()) > 0.9
 
 
-def best_door_shares(archer: Any) -> dict[str, float]:
+def best_door_shares(experiment: Any, algorithm: Any) -> dict[str, float]:
     """How often each room's best door is said: a mask that leaves nothing else lets it alone."""
-    rollouts, version = archer.experiment.rollouts, archer.experiment.run.counters.version
+    del algorithm
+    rollouts, version = experiment.rollouts, experiment.run.counters.version
     found: dict[str, list[bool]] = {}
     for episode in rollouts.play(999_999, version).trajectories:
         for turn in episode.turns:

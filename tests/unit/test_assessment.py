@@ -46,7 +46,7 @@ def test_a_bound_that_cannot_be_told_is_no_metric() -> None:
     assert bounds <= Assessment.of(steps(informed=False, cut=0), 0.95).metrics().keys()
 
 
-def beyond(*, knows_actions: bool, noise: float) -> tuple[np.ndarray, np.ndarray]:
+def beyond(*, knows_actions: bool) -> tuple[np.ndarray, np.ndarray]:
     """Steps of a critic whose Q knows more of the state than V does, and perhaps of the action.
 
     Returns:
@@ -56,15 +56,17 @@ def beyond(*, knows_actions: bool, noise: float) -> tuple[np.ndarray, np.ndarray
     number = np.repeat(np.arange(200), TURNS)
     state, action, luck = generator.normal(size=(3, len(number)))
     value = np.zeros(len(number))
-    paid = state + action + noise * luck
+    paid = state + action + luck
     fresh_error = 0.1 * generator.normal(size=len(number))
     of_action = action if knows_actions else np.zeros(len(number))
     return np.stack([state + of_action, value, paid, paid, number]), of_action + fresh_error
 
 
 def test_what_q_knows_of_the_state_passes_for_knowledge_of_the_action_but_not_within() -> None:
-    knowing = Assessment.of(*_with_confidence(*beyond(knows_actions=True, noise=1.0)))
-    blind = Assessment.of(*_with_confidence(*beyond(knows_actions=False, noise=1.0)))
+    knowing, blind = (
+        Assessment.of(steps, 0.95, found)
+        for steps, found in (beyond(knows_actions=knows) for knows in (True, False))
+    )
     assert knowing.within_state is not None and blind.within_state is not None
     assert blind.advantage.correlation > 0.5
     assert abs(blind.within_state.correlation) < 0.1
@@ -74,14 +76,10 @@ def test_what_q_knows_of_the_state_passes_for_knowledge_of_the_action_but_not_wi
 
 
 def test_states_without_fresh_actions_are_left_out() -> None:
-    steps, found = beyond(knows_actions=True, noise=1.0)
+    steps, found = beyond(knows_actions=True)
     chosen = np.arange(len(found)) % 3 == 0
     whole = Assessment.of(steps, 0.95, np.where(chosen, found, np.nan))
     part = Assessment.of(steps[:, chosen], 0.95, found[chosen])
     assert whole.within_state == part.within_state
     assert "critic/within_state_correlation" in whole.metrics()
     assert "critic/within_state_correlation" not in Assessment.of(steps, 0.95).metrics()
-
-
-def _with_confidence(steps: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-    return steps, 0.95, found
