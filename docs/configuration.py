@@ -55,11 +55,12 @@ same list for one command:
   belongs to the command that reads it.
 - **A command reads another trainer's file in part**: the common sections. It leaves out the
   sections that are a trainer's own, and what it never reads itself, and prints which:
-  `trainers/grpo.py --config wordle.yaml` says `Not read of wordle.yaml: critic, actor,
-  demonstrations`.
-- **An unknown key is an error** that names the nearest known one; a key with an older name is an
-  error that says how it is called now. On the command line there is no other trainer's key:
-  `trainers/dpo.py ... critic.updates=3` is refused.
+  `trainers/grpo.py --config wordle.yaml rollout.group_size=8` says `wordle.yaml is for archer. Not
+  read of wordle.yaml: critic, actor, demonstrations. Not set, so at their defaults: actor.` A name
+  that is no trainer's is an error.
+- **An unknown key is an error** that names where there is such a key, or the nearest one; a key
+  with an older name is an error that says how it is called now. On the command line there is no
+  other trainer's key: `trainers/dpo.py ... critic.updates=3` is refused.
 - **A setting without effect is an error.** Where another setting switches a key off
   (`environment.isolation.seconds` with mode `none`), the key must be left out or have its default.
 - **Some sections have variants**, told apart by one key, such as `actor.objective`. A key that only
@@ -126,32 +127,11 @@ def table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def variants_joined(schema: type[BaseModel], rows: Iterable[Row]) -> list[Row]:
-    """Make one row of those of each key that tells a section's variants apart, and put it first."""
-    joined = list(rows)
-    for key in dict.fromkeys(row[0] for row in joined):
-        same = [row for row in joined if row[0] == key]
-        tags = [default.strip("'") for _, default, _ in same]
-        told = all(row[2].startswith(f"{tag}: ") for row, tag in zip(same, tags, strict=True))
-        if len(same) == 1 or not told:
-            continue
-        name, _, last = key.rpartition(".")
-        usual = getattr(schema.model_fields[name].default, last, None)
-        said = [row[2].removeprefix(f"{tag}: ") for row, tag in zip(same, tags, strict=True)]
-        meaning = f"One of {', '.join(f'`{tag}`' for tag in tags)}. {said[0]}"
-        if len({*said}) > 1:
-            meaning = " ".join(f"`{tag}`: {each}" for tag, each in zip(tags, said, strict=True))
-        first = next(n for n, row in enumerate(joined) if row[0].startswith(f"{name}."))
-        joined = [row for row in joined if row not in same]
-        joined.insert(first, (key, "required" if usual is None else repr(usual), meaning))
-    return joined
-
-
 def own_rows(schema: type[BaseModel], known: Iterable[Row]) -> list[Row]:
     """The rows of a schema that are not known; `algorithm` is explained with the common ones."""
-    told = {*known}
-    rows = [row for row in variants_joined(schema, describe(schema)) if row not in told]
-    return [row for row in rows if row[0] != "algorithm" or not told]
+    told, rows = {*known}, describe(schema)
+    unlisted = {section(row[0]) for row in rows} | ({"algorithm"} if told else set())
+    return [row for row in rows if row not in told and row[0] not in unlisted]
 
 
 def sections_joined(rows: Iterable[Row], known: Iterable[Row]) -> list[Row]:

@@ -48,8 +48,8 @@ from agentrl.config.pretraining import (
 )
 from agentrl.config.reading import (
     CONFIG_FOLDER,
-    describe,
     find_file,
+    notice,
     parse_config,
     read_config,
     read_saved,
@@ -58,6 +58,7 @@ from agentrl.config.reading import (
     settings_left_out,
 )
 from agentrl.config.rewards import OwnRewarderConfig, PenaltiesConfig, RewardsConfig
+from agentrl.config.schemas import describe
 from agentrl.config.searching import PairsConfig, SearchConfig
 from agentrl.config.section import OnlyWith, Section, check_effect, default_variant
 from agentrl.config.start import CloningConfig, DemonstrationsConfig
@@ -118,6 +119,7 @@ __all__ = [
     "default_variant",
     "describe",
     "find_file",
+    "notice",
     "parse_config",
     "read_config",
     "read_saved",

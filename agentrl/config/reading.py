@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
+from agentrl.config.explaining import explain
+from agentrl.config.schemas import by_name, sections, tag
 from agentrl.errors import ConfigError, nearest
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent.parent / "configs"
 """Where file names are looked up that do not exist in the working folder."""
+
+_TRAINER_FOLDERS = (CONFIG_FOLDER.parent / "trainers", Path("trainers"))
+"""Where trainers are that a file may be for: the project's, and a user's own."""
 
 _MISSPELT = 0.8
 """Likeness, 0 to 1, above which a section of another command's file is a misspelt one of ours."""
@@ -21,14 +25,6 @@ _MISSPELT = 0.8
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 
 _ABSENT = object()
-
-RENAMED = {
-    "actor.gae_decay": "actor.gae_lambda",
-    "actor.importance_limit": "actor.importance_cap",
-    "policy.lagging_mask": "policy.nlpo_mask",
-    "search.beyond": "search.bootstrap_value",
-}
-"""Keys of earlier versions, and what they are called now."""
 
 
 def read_config(
@@ -47,11 +43,36 @@ def read_config(
         overrides: ``key=value`` with dotted keys and YAML values, e.g. ``actor.objective=dpo``.
 
     Raises:
-        ConfigError: no such file, no YAML, an unknown key, or a value of the wrong kind.
+        ConfigError: no such file, no YAML, an ``algorithm`` that is no trainer, an unknown key, or
+            a value of the wrong kind.
     """
     path = find_file(file, CONFIG_FOLDER)
     data, _ = _resolved(schema, path, overrides)
-    return parse_config(schema, data, str(path))
+    typed = [_parsed_override(override)[0] for override in overrides]
+    return parse_config(schema, data, " ".join([str(path), *overrides]), typed)
+
+
+def notice(schema: type[BaseModel], file: str | Path, overrides: Sequence[str] = ()) -> str | None:
+    """The line that a command prints where it does not read all of a file; none where it does.
+
+    Args:
+        schema: what the file must hold.
+        file: YAML file.
+        overrides: ``key=value``.
+
+    Raises:
+        ConfigError: as `read_config`.
+    """
+    path = find_file(file, CONFIG_FOLDER)
+    left_out = settings_left_out(schema, path, overrides)
+    unread = f"Not read of {file}: {', '.join(left_out)}." if left_out else ""
+    data = read_yaml(path)
+    if not _is_foreign(schema, data):
+        return unread or None
+    given = [override.partition("=")[0].partition(".")[0] for override in overrides]
+    own = [key for key in schema.model_fields if key in _own_sections(schema) - {*given}]
+    defaults = f"Not set, so at their defaults: {', '.join(own)}." if own else ""
+    return " ".join(filter(None, (f"{file} is for {data['algorithm']}.", unread, defaults)))
 
 
 def settings_left_out(
@@ -75,6 +96,7 @@ def _resolved(
 ) -> tuple[dict[str, Any], list[str]]:
     """The settings of a file under overrides, and the keys of the file that are left out."""
     data = read_yaml(path)
+    _check_algorithm(schema, data, path)
     left_out = _foreign(schema, data)
     for key in left_out:
         del data[key]
@@ -90,6 +112,20 @@ def _resolved(
     return data, left_out
 
 
+def _check_algorithm(schema: type[BaseModel], data: Mapping[str, Any], path: Path) -> None:
+    """Refuse a file for a trainer that there is not: it may be a misspelt one of this command."""
+    if not _is_foreign(schema, data):
+        return
+    name, own = data["algorithm"], schema.model_fields["algorithm"].default
+    files = [file for folder in _TRAINER_FOLDERS for file in folder.glob("[!_]*.py")]
+    known = sorted({file.stem for file in files} | ({own} if own else set()))
+    if name not in known:
+        raise ConfigError(
+            f"{path} is for the algorithm {name!r}, but there is no trainers/{name}.py: expected "
+            f"one of {', '.join(known)}.{nearest(str(name), known)}"
+        )
+
+
 def _lacking(schema: type[BaseModel], data: Mapping[str, Any]) -> list[str]:
     """Sections of another command's file that this one reads beside a missing section only."""
     beside: Mapping[str, str] = getattr(schema, "only_beside", {})
@@ -100,26 +136,26 @@ def _drop_without_effect(
     schema: type[BaseModel], data: dict[str, Any], key: str, value: Any
 ) -> list[str]:
     """Remove from a file's settings what an override takes the effect from; gives the keys."""
-    *sections, last = key.split(".")
+    *outer, last = key.split(".")
     variants = [schema]
-    for section in sections:
+    for section in outer:
         field = variants[0].model_fields.get(section)
         data = data.get(section, {}) if isinstance(data, dict) else {}
-        variants = _sections(field.annotation) if field else []
+        variants = sections(field.annotation) if field else []
         if not variants or not isinstance(data, dict):
             return []
-    chosen = [v for v in variants if len(variants) > 1 and _tag(v, last) == value]
+    chosen = [v for v in variants if len(variants) > 1 and tag(v, last) == value]
     useless = [name for name in data if chosen and name not in chosen[0].model_fields]
     for name, (other, values) in getattr((chosen or variants)[0], "only_with", {}).items():
         if other == last and value not in values:
             useless.append(name)
-    return [".".join((*sections, name)) for name in useless if _removed(data, name)]
+    return [".".join((*outer, name)) for name in useless if _removed(data, name)]
 
 
 def _removed(data: dict[str, Any], key: str) -> bool:
     """Remove a dotted key from settings; False where it is not there."""
-    *sections, last = key.split(".")
-    for section in sections:
+    *outer, last = key.split(".")
+    for section in outer:
         inner = data.get(section)
         if not isinstance(inner, dict):
             return False
@@ -191,25 +227,33 @@ def _known_part(schema: type[BaseModel], data: Mapping[str, Any]) -> dict[str, A
     for key, value in data.items():
         if key in schema.model_fields:
             annotation = schema.model_fields[key].annotation
-            inner = _sections(annotation)
+            inner = sections(annotation)
             nested = len(inner) == 1 and isinstance(value, Mapping)
-            if nested and _by_name(annotation):
+            if nested and by_name(annotation):
                 part[key] = {name: _known_part(inner[0], each) for name, each in value.items()}
             else:
                 part[key] = _known_part(inner[0], value) if nested else value
     return part
 
 
-def parse_config(schema: type[AnyConfig], data: Mapping[str, Any], source: str) -> AnyConfig:
+def parse_config(
+    schema: type[AnyConfig], data: Mapping[str, Any], source: str, typed: Sequence[str] = ()
+) -> AnyConfig:
     """Check a nested dictionary and turn it into a configuration.
 
+    Args:
+        schema: what the dictionary must hold.
+        data: nested settings.
+        source: where they are from, for messages.
+        typed: dotted keys that are from the command line.
+
     Raises:
-        ConfigError: every problem found, a line each; `source` says where.
+        ConfigError: every problem found, a line each.
     """
     try:
         return schema.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(schema, problem) for problem in error.errors()]
+        lines = [explain(schema, problem, typed) for problem in error.errors()]
         raise ConfigError(f"{source} cannot be used:\n" + "\n".join(lines)) from error
 
 
@@ -234,7 +278,8 @@ def find_file(name: str | Path, folder: Path) -> Path:
     for path in (Path(name), folder / name):
         if path.is_file():
             return path
-    known = sorted(str(p.relative_to(folder)) for p in folder.rglob(f"*{Path(name).suffix}"))
+    kind = Path(name).suffix or ".yaml"
+    known = sorted(str(p.relative_to(folder)) for p in folder.rglob(f"*{kind}"))
     raise ConfigError(
         f"There is no file {str(name)!r}, here or in {folder.name}/, which has: "
         f"{', '.join(known)}.{nearest(str(name), known)}"
@@ -251,8 +296,8 @@ def _parsed_override(override: str) -> tuple[str, Any]:
 
 def _set(data: dict[str, Any], key: str, value: Any) -> None:
     """Give a dotted key a value; sections are made as needed."""
-    *sections, last = key.split(".")
-    for section in sections:
+    *outer, last = key.split(".")
+    for section in outer:
         inner = data.get(section)
         if inner is None:
             inner = data[section] = {}
@@ -278,120 +323,3 @@ def _yaml_value(text: str) -> Any:
         except ValueError:
             return value
     return value
-
-
-def _explain(schema: type[BaseModel], problem: Mapping[str, Any]) -> str:
-    """One line on what is wrong with which key."""
-    path, model = _walk(schema, problem["loc"])
-    key = ".".join(path)
-    kind, context = problem["type"], problem.get("ctx", {})
-    if kind == "extra_forbidden":
-        return f"- unknown key {key!r}.{_unknown(schema, path, model)}"
-    if kind == "missing":
-        return f"- the key {key!r} is missing."
-    if kind == "value_error":
-        return f"- {key}: {context['error']}." if key else f"- {context['error']}."
-    tag = str(context.get("discriminator")).strip("'")
-    if kind == "union_tag_not_found":
-        return f"- the key '{key}.{tag}' is missing."
-    if kind == "union_tag_invalid":
-        return f"- {key}.{tag}: expected {context['expected_tags']}; found {context['tag']!r}."
-    return f"- {key}: {problem['msg']}; found {problem['input']!r}."
-
-
-def _unknown(schema: type[BaseModel], path: Sequence[str], model: type[BaseModel]) -> str:
-    """What may have been meant by an unknown key."""
-    if new := RENAMED.get(".".join(path)):
-        return f" It is called {new!r} now."
-    known = list(model.model_fields)
-    hint = nearest(path[-1], known) or f" Known here: {', '.join(known)}."
-    if len(path) > 1 or "algorithm" not in schema.model_fields:
-        return hint
-    return f"{hint} If the file is another command's, let it say so: algorithm: NAME."
-
-
-def _walk(schema: type[BaseModel], loc: Sequence[Any]) -> tuple[list[str], type[BaseModel]]:
-    """The dotted key that a problem is at, and the section that the key's last part stands in."""
-    path: list[str] = []
-    model, options = schema, [schema]
-    for part in map(str, loc):
-        if len(options) > 1 and (chosen := [o for o in options if part in _tags(o)]):
-            options = chosen
-            continue
-        path.append(part)
-        if options:
-            model = options[0]
-        if not part.isdecimal():
-            field = model.model_fields.get(part)
-            options = _sections(field.annotation) if field else []
-    return path, model
-
-
-def _tags(section: type[BaseModel]) -> set[str]:
-    """What tells a variant from the others: the defaults of its fields that have one value only."""
-    return {tag for name in section.model_fields if (tag := _tag(section, name)) is not None}
-
-
-def _tag(section: type[BaseModel], name: str) -> str | None:
-    """The value of a field that can have one value only; None for any other field or name."""
-    field = section.model_fields.get(name)
-    if field is None or get_origin(field.annotation) is not Literal:
-        return None
-    values = get_args(field.annotation)
-    return str(values[0]) if len(values) == 1 else None
-
-
-def _sections(annotation: Any) -> list[type[BaseModel]]:
-    """The sections that a field's type names: itself, or in a union, a tuple or a dictionary."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [each for inner in getattr(annotation, "__args__", ()) for each in _sections(inner)]
-
-
-def _by_name(annotation: Any) -> bool:
-    """Whether a field holds sections by names that the user chose."""
-    return get_origin(annotation) is dict and bool(_sections(annotation))
-
-
-Row = tuple[str, str, str]
-"""A dotted key, its default, and its sentence."""
-
-
-def describe(model: type[BaseModel], prefix: str = "") -> list[Row]:
-    """Every field, for help and documentation.
-
-    A key that only some variants of a section have says which.
-    """
-    rows: list[Row] = []
-    for name, field in model.model_fields.items():
-        key = f"{prefix}{name}"
-        if inner := _sections(field.annotation):
-            named = "NAME." if _by_name(field.annotation) else ""
-            rows += _describe_variants(inner, f"{key}.{named}")
-        else:
-            rows.append((key, _shown_default(field), _sentence(model, name)))
-    return rows
-
-
-def _sentence(model: type[BaseModel], name: str) -> str:
-    """The sentence on a field; where its own declaration has none, that of the one it narrows."""
-    declared = [base.model_fields for base in model.__mro__ if issubclass(base, BaseModel)]
-    written = (fields[name].description for fields in declared if name in fields)
-    return " ".join(next(filter(None, written), "").split())
-
-
-def _shown_default(field: FieldInfo) -> str:
-    return "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
-
-
-def _describe_variants(variants: Sequence[type[BaseModel]], prefix: str) -> list[Row]:
-    """The keys of a section; each key of several variants once, as far as they agree on it."""
-    found: dict[Row, list[str]] = {}
-    for variant in variants:
-        for row in describe(variant, prefix):
-            found.setdefault(row, []).append(" ".join(sorted(_tags(variant))))
-    rows = []
-    for (key, default, sentence), names in found.items():
-        only = "" if len(names) == len(variants) else f"{', '.join(names)}: "
-        rows.append((key, default, f"{only}{sentence}"))
-    return rows

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel
 
-from agentrl.config import describe, read_config, settings_left_out
+from agentrl.config import describe, notice, read_config
 from agentrl.errors import reported_errors
 from agentrl.quiet import quieten
 
@@ -52,8 +52,8 @@ def command(
         with command_session():
             given = overrides or []
             resolved = read_config(schema, config, given)
-            if left_out := settings_left_out(schema, config, given):
-                print(f"Not read of {config}: {', '.join(left_out)}", flush=True)
+            if line := notice(schema, config, given):
+                print(line, flush=True)
             run(resolved, resume)
 
     return app
@@ -64,8 +64,10 @@ def _keys_option(schema: type[BaseModel]) -> Any:
 
     def show_keys(wanted: bool) -> None:
         if wanted:
-            for row in describe(schema):
-                print("{:42} {:24} {}".format(*row))
+            rows = describe(schema)
+            key, default = (max(len(row[place]) for row in rows) for place in (0, 1))
+            for row in rows:
+                print(f"{row[0]:{key}}  {row[1]:{default}}  {row[2]}")
             raise typer.Exit
 
     return typer.Option(False, "--keys", help="Print every key.", callback=show_keys, is_eager=True)

@@ -14,6 +14,7 @@ from agentrl.errors import DataError
 from agentrl.training.command import command
 from trainers.archer import ArcherConfig
 from trainers.bc import BehaviourCloningConfig
+from trainers.grpo import GRPOConfig
 
 SETTINGS: dict[str, Any] = {
     "algorithm": "archer",
@@ -53,12 +54,20 @@ def test_it_runs_with_what_was_read(file: str) -> None:
 
 def test_it_says_what_it_leaves_out_of_anothers_file(file: str) -> None:
     output = succeed(call, BehaviourCloningConfig, show, "--config", file)
-    assert f"Not read of {file}: actor, iterations\n" in output
+    assert f"{file} is for archer. Not read of {file}: actor, iterations.\n" in output
+
+
+def test_it_says_which_sections_of_its_own_are_at_their_defaults(file: str) -> None:
+    line = succeed(call, GRPOConfig, show, "--config", file, "rollout.group_size=8").splitlines()[0]
+    assert line.endswith(f"Not read of {file}: actor. Not set, so at their defaults: actor.")
+    given = ("rollout.group_size=8", "actor.clip=0.3")
+    line = succeed(call, GRPOConfig, show, "--config", file, *given).splitlines()[0]
+    assert line.endswith(f"Not read of {file}: actor.")
 
 
 def test_it_says_what_an_override_takes_the_effect_from(file: str) -> None:
     output = succeed(call, ArcherConfig, show, "--config", file, "actor.objective=dpo")
-    assert f"Not read of {file}: actor.clip\n" in output
+    assert f"Not read of {file}: actor.clip.\n" in output
 
 
 @pytest.mark.parametrize("schema", [ArcherConfig, BehaviourCloningConfig])
@@ -70,6 +79,16 @@ def test_every_key_is_printed_with_its_default_and_sentence(schema: type[Startin
         assert line.split()[0] == key
         assert default in line
         assert sentence and line.endswith(sentence)
+
+
+def test_the_key_that_tells_variants_apart_has_one_row_that_lists_them() -> None:
+    lines = succeed(call, ArcherConfig, show, "--keys").splitlines()
+    [objective] = [line for line in lines if line.startswith("actor.objective ")]
+    assert "'ppo' " in objective and "One of ppo, reinforce, dpo. " in objective
+    [rewards] = [line for line in lines if line.startswith("rewards ")]
+    assert " None " in rewards, "the section is not there unless it is set"
+    places = {line.index(row[2]) for line, row in zip(lines, describe(ArcherConfig), strict=True)}
+    assert len(places) == 1, "columns are aligned"
 
 
 def test_a_key_of_one_variant_says_which(file: str) -> None:

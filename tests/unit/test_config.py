@@ -85,7 +85,7 @@ def test_overrides_win_and_have_yaml_values(file: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("polcy.model=x", r"unknown key 'polcy'\. Did you mean 'policy'\?"),
+        ("polcy.model=x", r"'polcy\.model': this .* no section 'polcy'\. Did you mean 'policy'\?"),
         ("actor.objectiv=dpo", r"unknown key 'actor\.objectiv'\. Did you mean 'objective'\?"),
         ("critic.warmup.min_iteration=1", r"Did you mean 'min_iterations'\?"),
         ("sampler.zzz=1", r"unknown key 'sampler\.zzz'\. Known here: backend, temperature"),
@@ -184,8 +184,6 @@ def test_what_has_no_effect_is_refused(
         (["actor.objective=dpo", "actor.epochs=2"], "actor.epochs"),
         (["actor.objective=dpo", "actor.advantage=gae"], "actor.advantage"),
         (["actor.objective=dpo", "actor.kl_coefficient=0.01"], "actor.kl_coefficient"),
-        (["preferences.beta=0.2"], "preferences"),
-        (["search.trees=3"], "search"),
     ],
 )
 def test_what_another_variant_or_command_reads_is_unknown(
@@ -212,9 +210,9 @@ def test_a_key_that_the_command_does_not_read_is_unknown(
     override = {"critic": "critic.updates=3", "iterations": "iterations=3"}[key]
     in_file = {"critic": {"critic": {"updates": 3}}, "iterations": {"iterations": 3}}[key]
     read_config(schema, write(tmp_path, **sections))
-    with pytest.raises(ConfigError, match=rf"unknown key '{key}'\. .*algorithm: NAME"):
+    with pytest.raises(ConfigError, match=rf"{override} cannot be .*\n- unknown key '{key}[.']"):
         read_config(schema, tmp_path / "mine.yaml", [override])
-    with pytest.raises(ConfigError, match=rf"unknown key '{key}'\."):
+    with pytest.raises(ConfigError, match=rf"unknown key '{key}'\. .*algorithm: NAME"):
         read_config(schema, write(tmp_path, **sections, **in_file))
 
 
@@ -235,7 +233,7 @@ def test_anothers_file_is_read_in_part_and_what_is_left_out_is_named(tmp_path: P
     assert read_config(BehaviourCloningConfig, file).algorithm == "bc"
     assert settings_left_out(BehaviourCloningConfig, file) == ["critic", "iterations"]
     assert settings_left_out(ArcherConfig, file) == []
-    with pytest.raises(ConfigError, match="unknown key 'critic'"):
+    with pytest.raises(ConfigError, match=r"'critic\.updates': this command has no section"):
         read_config(BehaviourCloningConfig, file, ["critic.updates=4"])
 
 
@@ -333,7 +331,7 @@ def test_every_problem_is_listed_with_the_file(file: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         archer(file, "iterations=0", "sampler.top_q=1", "policy=null")
     lines = str(caught.value).splitlines()
-    assert lines[0] == f"{file} cannot be used:"
+    assert lines[0] == f"{file} iterations=0 sampler.top_q=1 policy=null cannot be used:"
     assert sorted(line.split()[1].strip(":") for line in lines[1:]) == [
         "iterations",
         "policy",

@@ -11,9 +11,11 @@ from typing import Annotated, Any
 import pytest
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from test_config import write
 from trainer_schemas import trainer_schemas
 
-from agentrl.config import EncoderPretrainConfig, PretrainConfig, SearchingConfig
+from agentrl.config import EncoderPretrainConfig, PretrainConfig, SearchingConfig, read_config
+from agentrl.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 SETTING = re.compile(
@@ -96,3 +98,44 @@ def test_every_value_that_a_text_names_parses(known: dict[str, list[Any]]) -> No
         if not any(accepts(kind, yaml.safe_load(value)) for kind in kinds):
             wrong.append(f"{key}={value}")
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "override", "message"),
+    [
+        ("mcts", "iterations=3", r"unknown key 'iterations'\. There is 'search\.iterations'\."),
+        ("archer", "updates=3", r"There is 'cloning\.updates' and 'critic\.updates' and "),
+        (
+            "archer",
+            "rewards.turn=1",
+            r"'rewards\.type' is missing; it is one of 'penalties', 'own'",
+        ),
+        ("archer", "actor.beta=1", r"goes with actor\.objective=dpo only; here it is ppo"),
+    ],
+)
+def test_an_unknown_key_says_where_there_is_one(
+    algorithm: str, override: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_config(trainer_schemas()[algorithm], write(tmp_path), [override])
+
+
+@pytest.mark.parametrize("misspelt", ["arhcer", "grpoo", "pretrained"])
+def test_a_file_for_an_algorithm_that_there_is_not_is_refused(
+    misspelt: str, tmp_path: Path
+) -> None:
+    file = write(tmp_path, algorithm=misspelt, actor={"clip": 0.3})
+    for schema in (trainer_schemas()["archer"], SearchingConfig):
+        with pytest.raises(ConfigError, match=rf"algorithm '{misspelt}'.*Did you mean") as caught:
+            read_config(schema, file)
+        assert "archer, bc, dpo, grpo" in str(caught.value)
+
+
+def test_a_trainer_of_a_users_own_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path, algorithm="mine")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"no trainers/mine\.py"):
+        read_config(SearchingConfig, file)
+    (tmp_path / "trainers").mkdir()
+    (tmp_path / "trainers" / "mine.py").touch()
+    assert read_config(SearchingConfig, file).algorithm is None
