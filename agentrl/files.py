@@ -12,6 +12,8 @@ ADAPTER_FILES = (ADAPTER_WEIGHTS, ADAPTER_CONFIG)
 """What PEFT writes of an adapter; its digest is over both, in this order."""
 ADAPTER, MASK = "adapter", "mask"
 """Folders of a checkpoint: the policy's adapter, and the one behind ``policy.nlpo_mask``."""
+START = Path("start", ADAPTER)
+"""Where a run has the adapter that it cloned and began with."""
 
 
 @contextmanager

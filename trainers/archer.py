@@ -60,9 +60,15 @@ if TYPE_CHECKING:
 class ArcherCriticConfig(CriticConfig):
     """The critic, when the actor may begin to move, and what else the critic learns from."""
 
-    value_target: Literal["stored", "fresh"] = "stored"
-    """What V regresses on: the target's Q of the stored action, or of an action freshly sampled
-    from the policy (the paper)."""
+    only_with: ClassVar[OnlyWith] = {
+        **CriticConfig.only_with,
+        "value_lambda": ("value_target", ("returns",)),
+    }
+    value_target: Literal["stored", "fresh", "returns"] = "stored"
+    """What V regresses on. stored: the target's Q of the stored action; fresh: of an action freshly
+    sampled from the policy (the paper); returns: the stored episode's lambda-return."""
+    value_lambda: float = Field(0.95, ge=0.0, le=1.0)
+    """returns: 0 trusts the target's next value, 1 the return that came."""
     pretraining_updates: int = Field(0, ge=0)
     """Optimizer steps on the demonstrations and their rewards before the first iteration."""
     warmup: WarmupConfig = WarmupConfig()
@@ -317,7 +323,8 @@ class Archer(OnlineAlgorithm):
         if config.value_target == "fresh":
             states = [(episode, turn) for episode in episodes for turn in range(len(episode.turns))]
             fresh = self.experiment.rollouts.candidates(states, 1, int(generator.integers(2**31)))
-        return self.critic.update(segments_of(episodes), fresh, labelled, coefficient)
+        decay = config.value_lambda if config.value_target == "returns" else None
+        return self.critic.update(segments_of(episodes), fresh, labelled, coefficient, decay)
 
     def improve_policy(self, latest: list[Segment], iteration: int) -> Metrics:
         """The token-level update by the configured objective (section 3.3)."""

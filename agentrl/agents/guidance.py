@@ -112,10 +112,10 @@ def _by_critic(path: Path, config: RunConfig, tokenizer: PreTrainedTokenizerBase
     from agentrl.learners.saved_critic import SavedCritic
 
     critic = SavedCritic(path, config.policy, tokenizer)
-    if critic.config.critic.kind != "causal":
+    if critic.config.critic.kind == "two_tower":
         raise ConfigError(
-            f"The critic {critic.file} is of kind {critic.config.critic.kind!r}, which reads whole "
-            "conversations; candidates are scored by their prompts, which needs critic.kind=causal."
+            f"The critic {critic.file} is of kind two_tower, which reads whole conversations; "
+            "candidates are scored by their prompts, which needs critic.kind=causal or frozen."
         )
 
     def values(steps: Sequence[Answer]) -> list[float]:

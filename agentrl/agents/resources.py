@@ -11,7 +11,7 @@ from agentrl.config import EvaluatingConfig
 from agentrl.errors import CheckpointError
 from agentrl.files import MASK
 from agentrl.isolation import make_environment
-from agentrl.models.adapter import find_adapter, run_folder
+from agentrl.models.adapter import find_adapter, run_folder, start_adapter
 from agentrl.models.locate import model_path
 from agentrl.rollout.build import (
     EnvironmentFacts,
@@ -100,10 +100,7 @@ class Resources:
             CheckpointError: what the configuration names is not there.
         """
         run = run_folder(self.checkpoint) if self.checkpoint else None
-        if run is not None and (run / "start" / "adapter").exists():
-            return find_adapter(run / "start" / "adapter")
-        configured = self.config.policy.adapter
-        return find_adapter(Path(configured)) if configured else None
+        return start_adapter(run, self.config.policy)
 
     def sampler_with(self, adapter: Path | None) -> Sampler:
         """The policy's sampler with an adapter; None runs the base alone.

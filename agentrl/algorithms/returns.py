@@ -1,6 +1,6 @@
 """Discounted returns over turns.
 
-Shapes: B episodes, N turns (padded), one reward a turn.
+Shapes: E episodes, N turns (padded), one reward a turn.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ def discounted_returns(rewards: Tensor, discount: float, bootstrap: Tensor) -> T
     """Return left after each turn, `G_n = r_n + discount * G_{n+1}`.
 
     Args:
-        rewards: [B, N], zero after an episode's end.
+        rewards: [E, N], zero after an episode's end.
         discount: per turn, 0 to 1.
-        bootstrap: [B, N], the value that lies beyond turn n if the episode was cut there, zero
+        bootstrap: [E, N], the value that lies beyond turn n if the episode was cut there, zero
             elsewhere (and everywhere for terminated episodes).
 
     Returns:
-        [B, N]; zero after an episode's end.
+        [E, N]; zero after an episode's end.
 
     >>> discounted_returns(torch.tensor([[-1.0, -1.0, 0.0]]), 0.5, torch.zeros(1, 3))
     tensor([[-1.5000, -1.0000,  0.0000]])
@@ -41,15 +41,15 @@ def generalized_advantages(
     the critic's next value, 1 the return that came.
 
     Args:
-        rewards: [B, N], zero after an episode's end.
-        values: [B, N], V of each turn's state, zero after an episode's end.
-        bootstrap: [B, N], the value that lies beyond turn n if the episode was cut there, zero
+        rewards: [E, N], zero after an episode's end.
+        values: [E, N], V of each turn's state, zero after an episode's end.
+        bootstrap: [E, N], the value that lies beyond turn n if the episode was cut there, zero
             elsewhere.
         discount: per turn, 0 to 1.
         decay: lambda, 0 to 1.
 
     Returns:
-        [B, N]; zero after an episode's end.
+        [E, N]; zero after an episode's end.
 
     >>> rewards, values = torch.tensor([[-1.0, 0.0]]), torch.tensor([[-2.0, -1.0]])
     >>> generalized_advantages(rewards, values, torch.zeros(1, 2), 1.0, 0.5)
@@ -58,3 +58,18 @@ def generalized_advantages(
     following = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
     deltas = rewards + discount * (following + bootstrap) - values
     return discounted_returns(deltas, discount * decay, torch.zeros_like(deltas))
+
+
+def lambda_returns(
+    rewards: Tensor, values: Tensor, bootstrap: Tensor, discount: float, decay: float
+) -> Tensor:
+    """`V_n + A_n` with the advantages of `generalized_advantages`: what V may regress on.
+
+    Sutton and Barto 2018, equation 12.3, over turns: with a decay of 0 the target of TD(0), with 1
+    the return that came. Arguments and result are those of `generalized_advantages`.
+
+    >>> rewards, values = torch.tensor([[-1.0, 0.0]]), torch.tensor([[-2.0, -1.0]])
+    >>> lambda_returns(rewards, values, torch.zeros(1, 2), 1.0, 0.5)
+    tensor([[-1.5000,  0.0000]])
+    """
+    return values + generalized_advantages(rewards, values, bootstrap, discount, decay)

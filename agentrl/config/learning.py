@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from agentrl.config.section import Section
+from agentrl.config.section import OnlyWith, Section
 
 
 class UpdateConfig(Section):
@@ -48,12 +48,17 @@ class ClippedConfig(PolicyGradientConfig):
 class CriticConfig(UpdateConfig):
     """Utterance-level Q and V with a target network (ArCHer section 3.2)."""
 
-    kind: Literal["causal", "two_tower"] = "causal"
-    """causal: one pass of a decoder over the episode gives all turns' values; two_tower: ArCHer's
-    encoder, observation and action encoded apart."""
+    only_with: ClassVar[OnlyWith] = {"memory_gib": ("kind", ("frozen",))}
+    kind: Literal["causal", "frozen", "two_tower"] = "causal"
+    """causal: one pass of a decoder over the episode gives all turns' values; frozen: only heads
+    learn, on features that a decoder gives once for each turn, the log-probabilities of the
+    action's tokens among them; two_tower: ArCHer's encoder, observation and action encoded
+    apart."""
     model: str | None = None
-    """Trunk: hub name, folder or ``embedded/NAME``; none starts a causal critic from the policy's
-    own start (ArCHer: roberta-base)."""
+    """Trunk: hub name, folder or ``embedded/NAME``; none starts a causal or frozen critic from the
+    policy's own start (ArCHer: roberta-base)."""
+    memory_gib: float = Field(1.0, ge=0.0)
+    """frozen: features of so many GiB are kept in memory; others are computed again."""
     learning_rate: float = Field(3e-4, gt=0)
     """Constant (ArCHer: 2e-5 for RoBERTa)."""
     updates: PositiveInt = 40

@@ -6,8 +6,8 @@ steps, S states. Steps and states are numbered through the whole batch, in order
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -64,6 +64,25 @@ class ValueBatch:
     next_state_of: Tensor
     rewards: Tensor
     terminated: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a frozen trunk makes of one sequence.
+
+    Attributes:
+        states: by the length of a prompt, the hidden state at its last token: [D] in fp32.
+        actions: [m, 6] in fp32, what the trunk expected of each of the sequence's m actions
+            (`agentrl.algorithms.utterance_features`).
+    """
+
+    states: Mapping[int, Tensor]
+    actions: Tensor
+
+    @property
+    def size(self) -> int:
+        """Bytes, of its numbers alone."""
+        return 4 * (sum(map(len, self.states.values())) + self.actions.numel())
 
 
 def to_device(batch: AnyBatch, device: torch.device) -> AnyBatch:
@@ -125,6 +144,27 @@ def causal_value_batch(segments: Sequence[Segment], padding_id: int) -> ValueBat
             "state_positions": torch.tensor([end - 1 for _, end, _ in index.states]),
             "action_rows": torch.tensor([row for row, s in enumerate(segments) for _ in s.steps]),
             "action_positions": torch.tensor([t.action_end - 1 for s in segments for t in s.steps]),
+        }
+    )
+
+
+def frozen_value_batch(
+    segments: Sequence[Segment], read: Callable[[Sequence[Segment]], Sequence[Reading]]
+) -> ValueBatch:
+    """Segments for heads on a frozen trunk: features of states [S, D] and of actions [M, 6].
+
+    Args:
+        segments: at least one.
+        read: the trunk's features of sequences, in order.
+    """
+    index = _StateIndex(segments, _prompts)
+    lacking = [Segment(each.following, (), ()) for each in index.lacking]
+    readings = read([*(replace(each, following=(), texts=()) for each in segments), *lacking])
+    return index.batch(
+        {
+            "states": torch.stack([readings[row].states[end] for row, end, _ in index.states]),
+            "actions": torch.cat([each.actions for each in readings[: len(segments)]]),
+            "state_of": index.state_of(),
         }
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 from agentrl.algorithms.critic import advantage, q_loss, td_target, v_loss
 from agentrl.algorithms.labels import label_loss
-from agentrl.algorithms.returns import discounted_returns, generalized_advantages
+from agentrl.algorithms.returns import (
+    discounted_returns,
+    generalized_advantages,
+    lambda_returns,
+)
 from agentrl.config import CriticConfig
 from agentrl.data.collate import ValueBatch, to_device
 from agentrl.data.episode_table import EpisodeTable
@@ -22,13 +26,25 @@ from agentrl.distributed import gather, rank, total
 from agentrl.learners.assessment import Assessment
 from agentrl.learners.engine import Engine, chunks
 from agentrl.learners.target import load_weights, polyak_update, target_copy
-from agentrl.models.critic import CriticModel
+from agentrl.models.critic import HEADS, CriticModel
 
 TARGET = "target.pt"
 """File of a saved critic with the weights of the target network."""
 
-Pair = tuple[ValueBatch, list[ValueBatch]]
-"""A batch of stored steps; if V asks for them, the same states with freshly sampled actions."""
+
+@dataclass(frozen=True)
+class StoredBatch:
+    """Stored steps as tensors.
+
+    Attributes:
+        values: the steps.
+        fresh: the same states with freshly sampled actions, if V asks for them; else empty.
+        returns: [M, 2], what V regresses on, if that is no Q.
+    """
+
+    values: ValueBatch
+    fresh: list[ValueBatch]
+    returns: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +107,7 @@ class CriticLearner:
         fresh: Sequence[Segment] | None = None,
         labelled: Sequence[LabelledStep] = (),
         label_coefficient: float = 0.0,
+        value_lambda: float | None = None,
     ) -> dict[str, float]:
         """One optimizer step, then a Polyak step of the target.
 
@@ -100,12 +117,17 @@ class CriticLearner:
                 is V's target; None takes the stored actions.
             labelled: this rank's share of labelled steps; on all ranks or on none.
             label_coefficient: weight of their mean error.
+            value_lambda: if given, V's target is the lambda-return of its episode instead of a Q;
+                then the segments are of whole episodes.
 
         Returns:
             Metrics named ``critic/...``.
         """
         items = sum(len(segment.steps) for segment in segments)
-        batches: list[Pair | LabelBatch] = [*self._pairs(segments, fresh)]
+        stored_batches = self._stored(segments, fresh)
+        if value_lambda is not None:
+            stored_batches = self._with_returns(segments, stored_batches, value_lambda)
+        batches: list[StoredBatch | LabelBatch] = [*stored_batches]
         if labelled:
             stored, others = total([items, len(labelled)])
             # The engine divides by the stored steps; these are a mean of their own.
@@ -120,7 +142,7 @@ class CriticLearner:
         """
         return self._step(self._labels(labelled, 1.0, 1.0), len(labelled))
 
-    def _step(self, batches: Sequence[Pair | LabelBatch], items: int) -> dict[str, float]:
+    def _step(self, batches: Sequence[StoredBatch | LabelBatch], items: int) -> dict[str, float]:
         metrics = self.engine.update(batches, self._loss, items)
         polyak_update(self.target, self.engine.module, self.config.polyak)
         return {f"critic/{name}": value for name, value in metrics.items()}
@@ -139,20 +161,49 @@ class CriticLearner:
             for part in chunks(labelled, self.config.micro_batch_size)
         ]
 
-    def _pairs(self, segments: Sequence[Segment], fresh: Sequence[Segment] | None) -> list[Pair]:
-        pairs: list[Pair] = []
+    def _stored(
+        self, segments: Sequence[Segment], fresh: Sequence[Segment] | None
+    ) -> list[StoredBatch]:
+        batches: list[StoredBatch] = []
         done = 0
         for part in chunks(segments, self.config.micro_batch_size):
             steps = sum(len(segment.steps) for segment in part)
             actions = [] if fresh is None else fresh[done : done + steps]
             size = self.config.micro_batch_size
-            pairs.append(
-                (self.collate(part), [self.collate(some) for some in chunks(actions, size)])
+            batches.append(
+                StoredBatch(
+                    self.collate(part), [self.collate(some) for some in chunks(actions, size)]
+                )
             )
             done += steps
-        return pairs
+        return batches
 
-    def _loss(self, batch: Pair | LabelBatch) -> tuple[Tensor, dict[str, Tensor]]:
+    @torch.no_grad()
+    def _with_returns(
+        self, segments: Sequence[Segment], batches: Sequence[StoredBatch], value_lambda: float
+    ) -> list[StoredBatch]:
+        """The same with each head's lambda-return by the target network."""
+        values = [to_device(batch.values, self.engine.device) for batch in batches]
+        with self._computing():
+            found = [(batch, self.target(**batch.inputs)[1]) for batch in values]
+        columns = []
+        for head in range(HEADS):
+            table = EpisodeTable.of(segments, [(batch, v[:, head]) for batch, v in found])
+            columns.append(
+                lambda_returns(
+                    table.rewards, table.values, table.bootstrap, self.config.discount, value_lambda
+                )[table.present]
+            )
+        sizes = [len(batch.rewards) for batch in values]
+        parts = torch.split(torch.stack(columns, dim=1), sizes)
+        return [replace(each, returns=part) for each, part in zip(batches, parts, strict=True)]
+
+    def _computing(self) -> torch.autocast:
+        """Inside, the target in fp32 computes in the number format of the online critic."""
+        reduced = self._dtype != torch.float32
+        return torch.autocast(self.engine.device.type, dtype=self._dtype, enabled=reduced)
+
+    def _loss(self, batch: StoredBatch | LabelBatch) -> tuple[Tensor, dict[str, Tensor]]:
         if isinstance(batch, LabelBatch):
             return self._label_loss(batch)
         return self._temporal_difference_loss(batch)
@@ -166,23 +217,23 @@ class CriticLearner:
         scaled = {name: part.detach() * labelled.scale for name, part in parts.items()}
         return labelled.weight * loss, scaled
 
-    def _temporal_difference_loss(self, pair: Pair) -> tuple[Tensor, dict[str, Tensor]]:
+    def _temporal_difference_loss(self, stored: StoredBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum over steps of the Q and V losses (ArCHer section 3.2)."""
-        batch = to_device(pair[0], self.engine.device)
+        batch = to_device(stored.values, self.engine.device)
         q, value = self.engine(**batch.inputs)
-        reduced = self._dtype != torch.float32
-        computing = torch.autocast(self.engine.device.type, dtype=self._dtype, enabled=reduced)
-        with torch.no_grad(), computing:
-            target_q, target_value = self.target(**batch.inputs)
-            if pair[1]:
-                fresh = (to_device(some, self.engine.device) for some in pair[1])
-                target_q = torch.cat([self.target(**some.inputs)[0] for some in fresh])
+        with torch.no_grad(), self._computing():
+            of_value, target_value = self.target(**batch.inputs)
+            if stored.fresh:
+                fresh = (to_device(some, self.engine.device) for some in stored.fresh)
+                of_value = torch.cat([self.target(**some.inputs)[0] for some in fresh])
+        if stored.returns is not None:
+            of_value = stored.returns.to(value.device)
         following = target_value[batch.next_state_of.clamp(min=0)]
         goal = td_target(batch.rewards, following, batch.terminated, self.config.discount)
         known = (batch.terminated | (batch.next_state_of >= 0))[:, None]
         value = value[batch.state_of]
         q_part = q_loss(q * known, goal * known)
-        v_part = v_loss(value, target_q, self.config.expectile)
+        v_part = v_loss(value, of_value, self.config.expectile)
         return q_part + v_part, {
             "q_loss": q_part,
             "v_loss": v_part,

@@ -16,6 +16,7 @@ from agentrl.data.segment import Segment
 from agentrl.errors import CheckpointError, ConfigError
 from agentrl.learners.critic import TARGET
 from agentrl.learners.target import load_weights
+from agentrl.models.adapter import start_adapter
 from agentrl.models.critic import CriticModel
 from agentrl.models.policy import chosen_device
 
@@ -43,7 +44,7 @@ class SavedCritic:
     Attributes:
         config: of its run.
         file: of its weights.
-        digest: SHA-256 of the weights.
+        digest: SHA-256 of the weights; a frozen trunk is not among them.
 
     Raises:
         CheckpointError: there is no critic, or it does not fit its run's configuration.
@@ -54,15 +55,16 @@ class SavedCritic:
         self, path: Path, policy: PolicyConfig, tokenizer: PreTrainedTokenizerBase
     ) -> None:
         self.file = find_critic(path)
-        self.config = _config_above(self.file)
-        run = self.config
+        folder = _run_above(self.file)
+        run = self.config = read_saved(CriticRunConfig, folder / "config.yaml")
         if (run.policy.model, run.policy.history) != (policy.model, policy.history):
             raise ConfigError(
                 f"The critic {self.file} values prompts of {run.policy.model} with "
                 f"{run.policy.history}; these are of {policy.model} with {policy.history}. Make "
                 "policy.model and policy.history equal."
             )
-        model = CriticModel(run.critic, run.policy, None, tokenizer, run.seed)
+        start = start_adapter(folder, run.policy) if run.critic.kind == "frozen" else None
+        model = CriticModel(run.critic, run.policy, start, tokenizer, run.seed)
         self._module = model.module.float().eval().requires_grad_(False)
         load_weights(self.file, self._module)
         self._device = chosen_device(policy)
@@ -93,8 +95,8 @@ def find_critic(path: Path) -> Path:
     )
 
 
-def _config_above(file: Path) -> CriticRunConfig:
+def _run_above(file: Path) -> Path:
     for folder in file.parents[:5]:
         if (folder / "config.yaml").is_file():
-            return read_saved(CriticRunConfig, folder / "config.yaml")
+            return folder
     raise CheckpointError(f"{file} is in no run's folder: there is no config.yaml above it.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from agentrl.config import PolicyConfig
 from agentrl.errors import CheckpointError
-from agentrl.files import ADAPTER_CONFIG, ADAPTER_FILES, ADAPTER_WEIGHTS
+from agentrl.files import ADAPTER_CONFIG, ADAPTER_FILES, ADAPTER_WEIGHTS, START
 from agentrl.models.locate import model_path
 
 
@@ -43,6 +43,24 @@ def run_folder(path: Path) -> Path | None:
     """The folder with the ``config.yaml`` of the run that a path belongs to, if there is one."""
     adapter = find_adapter(path).resolve()
     return next((f for f in adapter.parents[:3] if (f / "config.yaml").is_file()), None)
+
+
+def start_adapter(run: Path | None, policy: PolicyConfig) -> Path | None:
+    """The adapter that a run began with: the one that it cloned, else the configured one.
+
+    Args:
+        run: its folder, if there is one.
+        policy: of the run.
+
+    Returns:
+        A PEFT folder; None is the base alone.
+
+    Raises:
+        CheckpointError: what the configuration names is not there.
+    """
+    if run is not None and (run / START).exists():
+        return find_adapter(run / START)
+    return find_adapter(Path(policy.adapter)) if policy.adapter else None
 
 
 def check_adapter(adapter: Path, policy: PolicyConfig) -> None:

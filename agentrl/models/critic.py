@@ -5,7 +5,8 @@ Shapes: B sequences, T tokens, M actions, S states, D width of the trunk, two he
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from agentrl.algorithms.utterance_features import FEATURES
 from agentrl.config import CriticConfig, PolicyConfig, check_context
-from agentrl.data.collate import ValueBatch, causal_value_batch, two_tower_value_batch
+from agentrl.data.collate import (
+    ValueBatch,
+    causal_value_batch,
+    frozen_value_batch,
+    two_tower_value_batch,
+)
 from agentrl.data.segment import Segment
 from agentrl.errors import ConfigError
+from agentrl.models.frozen import FrozenTrunk
 from agentrl.models.locate import model_path
 from agentrl.models.policy import (
+    chosen_device,
     load_causal_model,
     load_tokenizer,
     without_bar,
@@ -123,6 +132,35 @@ class CausalCritic(nn.Module):
         return q, v
 
 
+class FrozenCritic(nn.Module):
+    """Q = V + A by heads on the features of a frozen trunk.
+
+    V reads the state, and A the state and what the trunk expected of the action's tokens. Q's error
+    changes A alone, so that V has a target of its own.
+
+    Args:
+        width: of a hidden state.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.a_heads, self.v_heads = Heads(width + FEATURES, width), Heads(width, width)
+
+    def forward(self, states: Tensor, actions: Tensor, state_of: Tensor) -> tuple[Tensor, Tensor]:
+        """Q [M, 2] of every action and V [S, 2] of every state.
+
+        Args:
+            states: [S, D], hidden states at the last tokens of the prompts.
+            actions: [M, 6], from `agentrl.algorithms.utterance_features`.
+            state_of: [M], the state each action answered.
+        """
+        seen = self.norm(states)
+        v = self.v_heads(seen)
+        a = self.a_heads(torch.cat([seen[state_of], actions], dim=-1))
+        return v[state_of].detach() + a, v
+
+
 class TwoTowerCritic(nn.Module):
     """The paper's critic: observation and action encoded apart (ArCHer section 3.2).
 
@@ -170,10 +208,14 @@ class CriticModel:
 
     Args:
         config: which kind, and its trunk.
-        policy: of the run; a causal critic may start from it.
+        policy: of the run; a causal or frozen critic may start from it.
         adapter: of the policy's start, merged into the trunk.
         policy_tokenizer: its padding id fills up sequences.
         seed: of the heads' random weights.
+
+    Attributes:
+        module: what is trained.
+        collate: makes the batch that the module's forward takes.
 
     Raises:
         ConfigError: a causal critic's own model reads other token ids than the policy's, or too
@@ -190,29 +232,34 @@ class CriticModel:
     ) -> None:
         torch.manual_seed(seed)
         self.module: nn.Module
-        self._padding_id = policy_tokenizer.pad_token_id
-        if config.kind == "causal":
+        self.collate: Callable[[Sequence[Segment]], ValueBatch]
+        padding_id: Any = policy_tokenizer.pad_token_id
+        if config.kind != "two_tower":
             source = _trunk_source(config, policy, policy_tokenizer)
-            trunk = _trunk(source, None if config.model else adapter)
-            check_context(policy.context_length, trunk.config.get_text_config(), source.model)
-            self.module = CausalCritic(trunk)
-            self._tokenizer = None
+            model = _start(source, None if config.model else adapter)
+            check_context(policy.context_length, model.config.get_text_config(), source.model)
+        if config.kind == "causal":
+            self.module = CausalCritic(model.base_model.requires_grad_(True))
+            self.collate = partial(causal_value_batch, padding_id=padding_id)
+        elif config.kind == "frozen":
+            device = chosen_device(policy)
+            memory = int(config.memory_gib * 2**30)
+            trunk = FrozenTrunk(model, padding_id, device, config.micro_batch_size, memory)
+            self.module = FrozenCritic(trunk.width)
+            self.collate = partial(frozen_value_batch, read=trunk.read)
         else:
             from transformers import AutoModel, AutoTokenizer
 
-            path = model_path(config.model or "embedded/encoder")
+            path = model_path(config.model or "embedded/encoder", "critic.model")
             with without_bar(path):
                 loaded = AutoModel.from_pretrained(path, dtype=getattr(torch, policy.dtype))
             encoder = without_dropout(loaded)
             self.module = TwoTowerCritic(encoder)
-            self._tokenizer = AutoTokenizer.from_pretrained(path)
-            self._max_length = min(512, encoder.config.max_position_embeddings)
-
-    def collate(self, segments: Sequence[Segment]) -> ValueBatch:
-        """The batch that the module's forward takes."""
-        if self._tokenizer is None:
-            return causal_value_batch(segments, self._padding_id)
-        return two_tower_value_batch(segments, self._tokenizer, self._max_length)
+            self.collate = partial(
+                two_tower_value_batch,
+                tokenizer=AutoTokenizer.from_pretrained(path),
+                max_length=min(512, encoder.config.max_position_embeddings),
+            )
 
 
 def check_trunk(
@@ -228,7 +275,7 @@ def check_trunk(
     Raises:
         ConfigError: a causal critic's own model reads other token ids than the policy's.
     """
-    if config.kind == "causal":
+    if config.kind != "two_tower":
         _trunk_source(config, policy, policy_tokenizer)
 
 
@@ -248,13 +295,11 @@ def _trunk_source(
     return source
 
 
-def _trunk(policy: PolicyConfig, adapter: Path | None) -> Any:
-    """The policy's start without its language-model head, as plain trainable weights."""
+def _start(policy: PolicyConfig, adapter: Path | None) -> Any:
+    """The policy's start as a causal language model with plain weights."""
     model = load_causal_model(policy)
     if adapter is not None:
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    trunk = model.base_model
-    trunk.requires_grad_(True)
-    return trunk
+    return model

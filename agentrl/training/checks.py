@@ -94,7 +94,7 @@ def check_critic(
             few of them.
     """
     if config.model is not None:
-        _check_model("critic.model", config.model, policy if config.kind == "causal" else None)
+        _check_model("critic.model", config.model, None if config.kind == "two_tower" else policy)
     check_trunk(config, policy, tokenizer)
 
 
@@ -106,7 +106,7 @@ def _check_model(key: str, model: str, policy: PolicyConfig | None) -> None:
     """
     from transformers import AutoConfig
 
-    path = model_path(model)
+    path = model_path(model, key)
     try:
         found: Any = AutoConfig.from_pretrained(path)
     except (OSError, ValueError) as error:

@@ -24,7 +24,7 @@ from agentrl.data.segment import learnable
 from agentrl.distributed import rank, world_size
 from agentrl.errors import ConfigError
 from agentrl.evaluation.run import evaluation_panel
-from agentrl.files import ADAPTER, MASK
+from agentrl.files import ADAPTER, MASK, START
 from agentrl.learners.critic import CriticLearner
 from agentrl.learners.policy import PolicyLearner
 from agentrl.models.critic import CriticModel
@@ -105,7 +105,7 @@ class Experiment:
             config,
             self.tokenizer,
             self.demonstrations,
-            run.folder / "start" / "adapter",
+            run.folder / START,
             lambda *update: run.log_start("cloning", "cloning/validation_loss", *update),
         )
 

@@ -79,6 +79,7 @@ class CriticProof:
         updates: of the critic.
         world: arguments of the environment.
         history: what prompts show.
+        value_lambda: of the lambda-returns that V learns from; None has it learn from Q.
         settings: of the critic.
     """
 
@@ -88,6 +89,7 @@ class CriticProof:
         updates: int,
         world: dict[str, float],
         history: HistoryConfig = EVERYTHING,
+        value_lambda: float | None = None,
         **settings: Any,
     ) -> None:
         initialize_distributed()
@@ -100,6 +102,7 @@ class CriticProof:
         model = CriticModel(self.config, policy, None, tokenizer, seed=0)
         self.learner = CriticLearner(model, self.config, "zero0.json")
         self.updates, self.world, self.history = updates, world, history
+        self.value_lambda = value_lambda
         self.episodes = random_episodes(self.chat, history, 1600, seed=0, **world)
 
     def learn(self, target_policy: Array | None = None) -> None:
@@ -116,7 +119,7 @@ class CriticProof:
             fresh = None
             if target_policy is not None:
                 fresh = self.fresh(drawn, target_policy, generator)
-            self.learner.update(segments_of(drawn), fresh)
+            self.learner.update(segments_of(drawn), fresh, value_lambda=self.value_lambda)
 
     def fresh(
         self, episodes: Sequence[Trajectory], policy: Array, generator: np.random.Generator
@@ -227,6 +230,19 @@ def fresh_actions_value_another_policy(base: Path) -> None:
 def test_critic_is_exact_with_chance_and_truncation(base: Path) -> None:
     world = {"slip": 0.1, "cut": 0.25}
     print(succeed(critic_is_exact, base, world, truncates=0.5, updates=350))
+
+
+@pytest.mark.parametrize("value_lambda", [None, 0.95])
+def test_heads_on_a_frozen_trunk_are_exact(base: Path, value_lambda: float | None) -> None:
+    given = {"kind": "frozen", "learning_rate": 2e-3, "value_lambda": value_lambda}
+    world = {"slip": 0.1, "cut": 0.25}
+    print(succeed(critic_is_exact, base, world, truncates=0.5, updates=1500, **given))
+
+
+@pytest.mark.slow
+def test_lambda_returns_are_exact(base: Path) -> None:
+    world = {"slip": 0.1, "cut": 0.25}
+    succeed(critic_is_exact, base, world, truncates=0.5, updates=350, value_lambda=0.95)
 
 
 @pytest.mark.slow

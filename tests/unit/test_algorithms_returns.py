@@ -7,7 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentrl.algorithms.returns import discounted_returns, generalized_advantages
+from agentrl.algorithms.returns import (
+    discounted_returns,
+    generalized_advantages,
+    lambda_returns,
+)
 
 NONE = torch.zeros(1, 3)
 
@@ -89,3 +93,22 @@ def test_generalized_advantages_at_the_ends_of_decay() -> None:
     returns = generalized_advantages(rewards, values, none, 1.0, 1.0)
     assert returns.tolist() == [[1.0, 1.0]]
     assert generalized_advantages(rewards, values, none, 1.0, 0.0).tolist() == [[0.0, 1.0]]
+
+
+@given(decay=st.floats(0.0, 1.0), discount=st.floats(0.0, 1.0), seed=st.integers(0, 2**31))
+def test_lambda_returns_are_those_of_the_recursion(
+    decay: float, discount: float, seed: int
+) -> None:
+    """`G_n = r_n + discount ((1 - decay) V_{n+1} + decay G_{n+1})`, beyond a cut V alone."""
+    generator = torch.Generator().manual_seed(seed)
+    rewards, values = torch.randn(2, 2, 4, generator=generator, dtype=torch.float64)
+    values[1, 3] = rewards[1, 3] = 0.0
+    bootstrap = torch.zeros_like(values)
+    bootstrap[1, 2] = 1.5
+    found = lambda_returns(rewards, values, bootstrap, discount, decay)
+    for row, length in enumerate((4, 3)):
+        following = float(bootstrap[row, length - 1])
+        for turn in reversed(range(length)):
+            left = float(rewards[row, turn]) + discount * following
+            assert float(found[row, turn]) == pytest.approx(left)
+            following = (1 - decay) * float(values[row, turn]) + decay * left

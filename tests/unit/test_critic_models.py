@@ -52,9 +52,9 @@ def policy_config(folder: Path) -> PolicyConfig:
     return PolicyConfig(model=str(folder), context_length=64, device="cpu")
 
 
-def causal(folder: Path, adapter: Path | None = None) -> CriticModel:
+def of_decoder(folder: Path, adapter: Path | None = None, **settings: Any) -> CriticModel:
     policy = policy_config(folder)
-    return CriticModel(CriticConfig(), policy, adapter, load_tokenizer(policy), seed=0)
+    return CriticModel(CriticConfig(**settings), policy, adapter, load_tokenizer(policy), seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +67,10 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["causal", "two_tower"])
+@pytest.fixture(scope="module", params=["causal", "frozen", "two_tower"])
 def critic(request: pytest.FixtureRequest, tiny_policy: Path, encoder_folder: Path) -> CriticModel:
-    if request.param == "causal":
-        return with_random_heads(causal(tiny_policy))
+    if request.param != "two_tower":
+        return with_random_heads(of_decoder(tiny_policy, kind=request.param))
     config = CriticConfig(kind="two_tower", model=str(encoder_folder))
     policy = policy_config(tiny_policy)
     return with_random_heads(CriticModel(config, policy, None, load_tokenizer(policy), seed=0))
@@ -128,8 +128,9 @@ def test_all_weights_are_trained(critic: CriticModel) -> None:
     assert moving == len(gradients)
 
 
-def test_values_begin_at_zero(tiny_policy: Path) -> None:
-    q, v = values(causal(tiny_policy), *SEGMENTS)
+@pytest.mark.parametrize("kind", ["causal", "frozen"])
+def test_values_begin_at_zero(kind: str, tiny_policy: Path) -> None:
+    q, v = values(of_decoder(tiny_policy, kind=kind), *SEGMENTS)
     assert not q.any()
     assert not v.any()
 
@@ -138,7 +139,7 @@ def test_causal_critic_starts_from_the_policys_adapter(
     tiny_policy: Path, make_adapter: Callable[..., Any]
 ) -> None:
     start = make_adapter(seed=3)
-    critic = causal(tiny_policy, start.folder).module
+    critic = of_decoder(tiny_policy, start.folder).module
     assert isinstance(critic, CausalCritic)
     ids = torch.tensor([TWO_TURNS.ids])
     with torch.no_grad():
@@ -155,14 +156,14 @@ def test_a_trunk_of_its_own_ignores_the_adapter(
     config = CriticConfig(model=str(tiny_policy))
     adapter = make_adapter(seed=3).folder
     own = CriticModel(config, policy, adapter, load_tokenizer(policy), seed=0)
-    without = causal(tiny_policy)
+    without = of_decoder(tiny_policy)
     for found, expected in zip(own.module.parameters(), without.module.parameters(), strict=True):
         assert_close(found, expected)
 
 
 def test_values_of_an_episode_equal_those_of_its_beginnings(tiny_policy: Path) -> None:
     """One pass over all turns is what a pass over each prompt and action alone would give."""
-    critic = with_random_heads(causal(tiny_policy))
+    critic = with_random_heads(of_decoder(tiny_policy))
     q, v = values(critic, TWO_TURNS)
     with torch.no_grad():
         for number, step in enumerate(TWO_TURNS.steps):

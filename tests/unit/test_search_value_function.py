@@ -34,7 +34,7 @@ def run_config(policy: Path, **sections: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=["causal", "two_tower"])
+@pytest.fixture(params=["causal", "frozen", "two_tower"])
 def trained(
     request: pytest.FixtureRequest, tiny_policy: Path, tmp_path: Path
 ) -> tuple[Path, CriticModel]:
