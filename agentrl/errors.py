@@ -24,6 +24,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from types import ModuleType
 
 
@@ -113,6 +114,22 @@ def how_to_install(extras: str) -> str:
     if "vllm" in extras:
         command = "make setup, or with a GPU: make setup EXTRA=vllm"
     return f"In agentrl's checkout, run: {command}"
+
+
+def how_to_name(folder: str | Path) -> str:
+    """The settings with which a run writes a folder, ready for a command in an error message.
+
+    Args:
+        folder: of the run.
+
+    >>> how_to_name("runs/webshop_mcts_deep")
+    'name=webshop_mcts_deep'
+    >>> how_to_name("/data/mine")
+    'name=mine output=/data'
+    """
+    path = Path(folder)
+    output = "" if path.parent == Path("runs") else f" output={path.parent}"
+    return f"name={path.name}{output}"
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:

@@ -56,8 +56,9 @@ same list for one command:
 - **A command reads another trainer's file in part**: the common sections. It leaves out the
   sections that are a trainer's own, and what it never reads itself, and prints which:
   `trainers/grpo.py --config wordle.yaml rollout.group_size=8` says `wordle.yaml is for archer. Not
-  read of wordle.yaml: critic, actor, demonstrations. Not set, so at their defaults: actor.` A name
-  that is no trainer's is an error.
+  read of wordle.yaml: critic, actor, demonstrations. Not set, so at their defaults: actor.` A
+  trainer refuses a file whose `algorithm` is no file in `trainers/` or in the folder that the
+  command is called from.
 - **An unknown key is an error** that names where there is such a key, or the nearest one; a key
   with an older name is an error that says how it is called now. On the command line there is no
   other trainer's key: `trainers/dpo.py ... critic.updates=3` is refused.

@@ -10,10 +10,11 @@ Or a tree search is cloned: what it chose at each state of its best paths (exper
 et al. 2017, arXiv 1705.08439). Then the clone can search, and be taught by that::
 
     deepspeed trainers/mcts.py --config webshop_mcts.yaml search.ends=revisit \
-        search.best_path=deepest name=webshop_mcts_deep
+        search.exploration=0.3 search.best_path=deepest search.trees=300 name=webshop_mcts_deep
     deepspeed trainers/bc.py --config webshop_expert.yaml
     deepspeed trainers/mcts.py --config webshop_mcts.yaml search.ends=revisit \
-        search.best_path=deepest policy.adapter=runs/webshop_expert/start name=webshop_mcts_deep_2
+        search.exploration=0.3 search.best_path=deepest search.trees=300 \
+        policy.adapter=runs/webshop_expert/start name=webshop_mcts_deep_2
 
 The adapter is written to ``runs/NAME/start/adapter`` in PEFT's format, its curves beside it; the
 policy before and the clone are evaluated on the same panel. A run of `trainers/archer.py` does the

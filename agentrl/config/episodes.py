@@ -20,7 +20,9 @@ class StoredEpisodesConfig(Section):
     """Patterns of names, e.g. ``[iteration-*]``: shards that match one of them are read, in the
     order of their names."""
     limit: PositiveInt | None = None
-    """Most episodes to read, over all ranks, failed ones included: the first; none reads all."""
+    """Most episodes to read, over all ranks, failed ones included: the first in the order of the
+    shards' names, so that of a run its demonstrations come before what it played; none reads
+    all."""
 
     @field_validator("shards")
     @classmethod

@@ -16,7 +16,7 @@ from agentrl.errors import ConfigError, nearest
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent.parent / "configs"
 """Where file names are looked up that do not exist in the working folder."""
 
-_TRAINER_FOLDERS = (CONFIG_FOLDER.parent / "trainers", Path("trainers"))
+_TRAINER_FOLDERS = (CONFIG_FOLDER.parent / "trainers", Path("trainers"), Path())
 """Where trainers are that a file may be for: the project's, and a user's own."""
 
 _MISSPELT = 0.8
@@ -113,16 +113,18 @@ def _resolved(
 
 
 def _check_algorithm(schema: type[BaseModel], data: Mapping[str, Any], path: Path) -> None:
-    """Refuse a file for a trainer that there is not: it may be a misspelt one of this command."""
+    """Let no trainer read a file for a trainer that there is not: it may be its own, misspelt."""
     if not _is_foreign(schema, data):
         return
     name, own = data["algorithm"], schema.model_fields["algorithm"].default
+    if own is None:  # this command is no trainer
+        return
     files = [file for folder in _TRAINER_FOLDERS for file in folder.glob("[!_]*.py")]
-    known = sorted({file.stem for file in files} | ({own} if own else set()))
+    known = sorted({file.stem for file in files} | {own})
     if name not in known:
         raise ConfigError(
-            f"{path} is for the algorithm {name!r}, but there is no trainers/{name}.py: expected "
-            f"one of {', '.join(known)}.{nearest(str(name), known)}"
+            f"{path} is for the algorithm {name!r}, but there is no {name}.py here or in "
+            f"trainers/: expected one of {', '.join(known)}.{nearest(str(name), known)}"
         )
 
 

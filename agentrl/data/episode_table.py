@@ -1,6 +1,6 @@
 """Whole episodes as a table: one row an episode, one column a turn.
 
-Shapes: B episodes, N turns (padded), M steps, S states.
+Shapes: E episodes, N turns (padded), M steps, S states.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class EpisodeTable:
         bootstrap=[[0.0, 0.0], [0.4, 0.0]]     present=[[True, True], [True, False]]
 
     Attributes:
-        rewards: [B, N].
-        values: [B, N], V of each turn's state; zero without a critic.
-        bootstrap: [B, N], V beyond the last turn of an episode that was cut short; zero without a
+        rewards: [E, N].
+        values: [E, N], V of each turn's state; zero without a critic.
+        bootstrap: [E, N], V beyond the last turn of an episode that was cut short; zero without a
             critic.
-        present: [B, N], which entries are steps; row by row they are the segments' steps in order.
+        present: [E, N], which entries are steps; row by row they are the segments' steps in order.
     """
 
     rewards: Tensor
@@ -78,11 +78,11 @@ class EpisodeTable:
 
     @property
     def returns(self) -> Tensor:
-        """[B], the undiscounted return of each episode."""
+        """[E], the undiscounted return of each episode."""
         return self.rewards.sum(dim=1)
 
     def of_steps(self, of_episodes: Tensor) -> Tensor:
-        """[M], each step's entry of a column [B] over episodes."""
+        """[M], each step's entry of a column [E] over episodes."""
         return of_episodes[self.episode]
 
 

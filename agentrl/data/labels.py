@@ -28,7 +28,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agentrl.errors import DataError
+from agentrl.errors import DataError, how_to_name
 from agentrl.files import replacing
 
 LABELS = "labels"
@@ -258,6 +258,23 @@ def find_labels(given: str | Path) -> LabelStore:
     """
     inner = Path(given) / LABELS
     return LabelStore(inner if inner.is_dir() else given)
+
+
+def how_to_search(given: str | Path, *settings: str) -> str:
+    """The sentences of an error message that say which command writes missing labels.
+
+    Args:
+        given: the folder that has none: a job's, or that of its labels.
+        settings: that the search must have besides, ``KEY=VALUE`` each.
+    """
+    job = Path(given)
+    naming = how_to_name(job.parent if job.name == LABELS else job)
+    command = " ".join(["deepspeed trainers/mcts.py --config webshop_mcts.yaml", *settings, naming])
+    return (
+        f"A search comes first, and this one writes that folder: {command} (webshop_mcts.yaml "
+        "searches WebShop; another environment has another file). A ready configuration that reads "
+        "labels says in its first lines which search it needs."
+    )
 
 
 def check_step(

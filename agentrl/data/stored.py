@@ -11,7 +11,7 @@ import yaml
 
 from agentrl.data.labels import check_step
 from agentrl.data.store import TrajectoryStore
-from agentrl.errors import ConfigError, DataError, nearest
+from agentrl.errors import ConfigError, DataError, how_to_name, nearest
 from agentrl.trajectory import EndReason, Trajectory
 
 _TRAJECTORIES = "trajectories"
@@ -23,11 +23,12 @@ _SECTIONS = ("environment", "policy")
 _MISSING = object()
 
 
-def find_episodes(given: str | Path) -> TrajectoryStore:
+def find_episodes(given: str | Path, key: str = "episodes") -> TrajectoryStore:
     """The store of a run.
 
     Args:
         given: the run's folder, its ``trajectories``, or any folder of shards.
+        key: of the section that names it, for messages.
 
     Raises:
         DataError: there is no such folder, or no shard in it.
@@ -37,19 +38,27 @@ def find_episodes(given: str | Path) -> TrajectoryStore:
     store = TrajectoryStore(inner if inner.is_dir() else folder)
     if not store.names():
         found = "holds no shards" if folder.is_dir() else "is no folder"
+        naming = how_to_name(folder.parent if folder.name == _TRAJECTORIES else folder)
         raise DataError(
-            f"{folder} {found}. Expected the folder of a run, its {_TRAJECTORIES}, or a folder of "
-            "Parquet files that agentrl wrote."
+            f"{key}.folder={str(given)!r} {found}. Expected the folder of a run, its "
+            f"{_TRAJECTORIES}, or a folder of Parquet files that agentrl wrote. A run that plays "
+            "comes first, in this run's environment and with its model; this one writes that "
+            f"folder: deepspeed trainers/archer.py --config wordle.yaml {naming} (wordle.yaml "
+            "plays Wordle; another environment has another file). Or name another: "
+            f"{key}.folder=FOLDER."
         )
     return store
 
 
-def matching_shards(store: TrajectoryStore, patterns: Sequence[str]) -> list[str]:
+def matching_shards(
+    store: TrajectoryStore, patterns: Sequence[str], key: str = "episodes"
+) -> list[str]:
     """Names of the shards that match a pattern, sorted, each once.
 
     Args:
         store: with at least one shard.
         patterns: in the manner of a shell: ``*`` for any characters, ``?`` for one.
+        key: of the section that has them, for messages.
 
     Raises:
         DataError: nothing matches one of the patterns.
@@ -58,8 +67,8 @@ def matching_shards(store: TrajectoryStore, patterns: Sequence[str]) -> list[str
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise DataError(
-                f"{store.folder} has no shard that matches {pattern!r}; it has {len(names)}, from "
-                f"{names[0]!r} to {names[-1]!r}.{nearest(pattern, names)}"
+                f"{key}.shards: {store.folder} has no shard that matches {pattern!r}; it has "
+                f"{len(names)}, from {names[0]!r} to {names[-1]!r}.{nearest(pattern, names)}"
             )
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 

@@ -120,8 +120,9 @@ def read_results(path: Path) -> list[Evaluation]:
         DataError: no such file, or not one of ours, or changed by hand so that the episodes no
             longer have the recorded fingerprint.
     """
+    text = _text(path)
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(text)
         if content["format"] not in _READABLE:
             raise DataError(
                 f"{path} has format {content['format']}; this agentrl reads formats 1 to {FORMAT}. "
@@ -129,7 +130,7 @@ def read_results(path: Path) -> list[Evaluation]:
             )
         evaluations = [_evaluation(content["panel"], agent) for agent in content["agents"]]
         expected = content["panel"]["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} is no result of `python -m eval run` ({type(error).__name__}: {error})."
         ) from error
@@ -141,6 +142,23 @@ def read_results(path: Path) -> list[Evaluation]:
                 "changed after the evaluation. Run the evaluation again."
             )
     return evaluations
+
+
+def _text(path: Path) -> str:
+    """The content of a file of results.
+
+    Raises:
+        DataError: there is no such file, or it cannot be read as text.
+    """
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        missing = "is a folder" if path.is_dir() else "does not exist"
+        found = f"cannot be read ({error})" if path.is_file() else missing
+        raise DataError(
+            f"{path} {found}. Expected a file of results: the results.json that `python -m eval "
+            "run` names at its end, or the copy that it writes with --json FILE."
+        ) from error
 
 
 def _evaluation(panel: Mapping[str, Any], agent: Mapping[str, Any]) -> Evaluation:

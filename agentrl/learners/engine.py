@@ -200,7 +200,9 @@ def _read_deepspeed_config(name: str) -> dict[str, Any]:
     try:
         path = find_file(name, CONFIG_FOLDER / "deepspeed")
     except ConfigError as error:
-        raise ConfigError(f"{error} (ZeRO stages 0 to 2 are possible, stage 3 is not.)") from error
+        raise ConfigError(
+            f"deepspeed={name!r}: {error} (ZeRO stages 0 to 2 are possible, stage 3 is not.)"
+        ) from error
     try:
         settings: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:

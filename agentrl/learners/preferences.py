@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from agentrl.config import CONFIG_FOLDER, PreferencesConfig, RunConfig, find_file
-from agentrl.data.labels import PAIRS_FILE, Row, check_step, find_labels
+from agentrl.data.labels import PAIRS_FILE, Row, check_step, find_labels, how_to_search
 from agentrl.distributed import world_size
 from agentrl.errors import ConfigError
 from agentrl.metrics import MetricsLog
@@ -49,8 +49,9 @@ def read_pairs(labels: str | Path) -> list[Pair]:
     store = find_labels(labels)
     if not (file := store.folder / PAIRS_FILE).is_file():
         raise ConfigError(
-            f"preferences.labels={str(labels)!r} holds no {PAIRS_FILE}. Make it with: deepspeed "
-            "trainers/mcts.py --config webshop_mcts.yaml; or name another folder."
+            f"preferences.labels={str(labels)!r} holds no {PAIRS_FILE}: expected the folder of a "
+            f"job of trainers/mcts.py that is done, or its labels. {how_to_search(labels)} Or name "
+            "another folder: preferences.labels=FOLDER."
         )
     rows = store.pairs([*COLUMNS, "task"])
     if not rows:

@@ -35,7 +35,7 @@ def model_path(name: str, key: str = "policy.model") -> str:
         return str(EMBEDDED / rest)
     if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
         raise ConfigError(
-            f"{key}={name!r}: this folder does not exist. Give one that save_pretrained wrote, or a "
-            "name on the hub; `make smollm2` makes ./models/smollm2."
+            f"{key}={name!r}: this folder does not exist. Give one that save_pretrained wrote, or "
+            "a name on the hub; `make smollm2` makes ./models/smollm2."
         )
     return str(Path(name).expanduser()) if name.startswith("~") else name

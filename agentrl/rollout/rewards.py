@@ -12,13 +12,14 @@ two turns, the first of them an invalid action, for which the environment paid 0
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from agentrl.config import PenaltiesConfig, RewardsConfig
-from agentrl.errors import AgentrlError, ConfigError, RewarderError
+from agentrl.errors import AgentrlError, ConfigError, RewarderError, nearest
 from agentrl.importing import import_user_object
 from agentrl.rollout.ending import described
 from agentrl.trajectory import EndReason, Trajectory, Turn
@@ -152,7 +153,12 @@ def build_rewarder(config: RewardsConfig) -> NamedRewarder:
 
 
 def _made(maker: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> Any:
-    """What the maker returns for these arguments."""
+    """What the maker returns for these arguments.
+
+    Raises:
+        ConfigError: it has no parameter of such a name, or it raised.
+    """
+    _check_names(maker, name, arguments)
     try:
         return maker(**arguments)
     except AgentrlError:
@@ -162,6 +168,22 @@ def _made(maker: Callable[..., Any], name: str, arguments: Mapping[str, Any]) ->
             f"rewards.rewarder={name!r} cannot be made with rewards.arguments={dict(arguments)!r}. "
             f"It raised {described(error)}"
         ) from error
+
+
+def _check_names(maker: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that the maker has no parameter for, where its signature can be read."""
+    try:
+        parameters = inspect.signature(maker).parameters
+    except (TypeError, ValueError):
+        return
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for given in arguments:
+        if given not in parameters:
+            raise ConfigError(
+                f"rewards.arguments: {name} has no argument {given!r}; it has: "
+                f"{', '.join(parameters) or 'none'}.{nearest(given, parameters)}"
+            )
 
 
 def _number(reward: Any) -> float:

@@ -124,8 +124,8 @@ def check_source(
                 "(docs/episodes.md)."
             )
         return
-    store = find_episodes(section.folder)
-    matching_shards(store, section.shards)
+    store = find_episodes(section.folder, key)
+    matching_shards(store, section.shards, key)
     _check_equal(f"{key}.folder={section.folder!r}", store, settings)
 
 
@@ -203,9 +203,9 @@ def _opened(
     environment = settings["environment.id"]
     if isinstance(section, MessagesConfig):
         return section.file, _conversations(section, context.chat, environment, key), True
-    store = find_episodes(section.folder)
+    store = find_episodes(section.folder, key)
     compared = _check_equal(f"{key}.folder={section.folder!r}", store, settings)
-    episodes = named_episodes(store, matching_shards(store, section.shards))
+    episodes = named_episodes(store, matching_shards(store, section.shards, key))
     return section.folder, _readable(episodes, context, vocabulary, environment), compared
 
 

@@ -236,6 +236,7 @@ def _scripts(config: EvaluatingConfig) -> list[Evaluation]:
     """The scripted and the random agent on the same panel, where the environment has them."""
     found = []
     for agent in ("scripted", "random"):
+        print(f"evaluating the {agent} agent: {config.evaluation.episodes} episodes", flush=True)
         try:
             found += evaluate(config, [agent])
         except AgentrlError as error:

@@ -21,7 +21,7 @@ from agentrl.config import (
     TrainingConfig,
     read_saved,
 )
-from agentrl.data.labels import LabelStore, check_step, find_labels
+from agentrl.data.labels import LabelStore, check_step, find_labels, how_to_search
 from agentrl.data.searched import LabelledStep, SearchedState, searched_states
 from agentrl.data.segment import Segment, joined
 from agentrl.distributed import rank, world_size
@@ -69,7 +69,7 @@ def check_labels_for_critic(
             f"run's critic learns those that rewards.type={config.rewards.type} decides. Leave "
             "one of the two sections out: critic.labels=null or rewards=null."
         )
-    job = _job(key, labels.folder)
+    job = _job(key, labels.folder, f"search.discount={discount:g}")
     _check_equal(key, job, config, (*_PROMPTS, *_DISTRIBUTION))
     paid = job.search.bootstrap_value
     if job.search.max_turns is not None or (paid and job.search.critic is None):
@@ -99,8 +99,13 @@ def check_labels_to_clone(config: StartingConfig) -> None:
         _check_equal(key, _job(key, config.cloning.labels.folder), config, _PROMPTS)
 
 
-def _job(key: str, given: str) -> SearchingConfig:
+def _job(key: str, given: str, *settings: str) -> SearchingConfig:
     """The configuration of the job that made labels.
+
+    Args:
+        key: that names their folder, for messages.
+        given: the folder.
+        settings: that the search must have, for messages.
 
     Raises:
         ConfigError: there are no labels, or no configuration beside their folder.
@@ -109,8 +114,9 @@ def _job(key: str, given: str) -> SearchingConfig:
     if not store.numbers():
         raise ConfigError(
             f"{key}={given!r} holds no labels: expected the folder of a job of trainers/mcts.py, "
-            "or its labels, with steps/tree-000000.parquet. Make them with: deepspeed "
-            "trainers/mcts.py --config webshop_mcts.yaml; or name another folder."
+            "or its labels, with steps/tree-000000.parquet. "
+            f"{how_to_search(given, *settings)} Or name another folder: "
+            f"{key}=FOLDER."
         )
     if not store.finished:
         raise ConfigError(

@@ -119,6 +119,8 @@ class Rollouts:
         self.config, self.folder, self.rewarder = config, folder, rewarder
         main = environments[MAIN]
         self.chat = main.chat
+        if rank() == 0:
+            print(f"starting the sampler (sampler.backend={config.sampler.backend})", flush=True)
         self.sampler, runner = build_runner(main.config, main.chat, main.pool)
         self.runners = {MAIN: runner} | {
             name: runner_with(each.config, self.sampler, each.chat, each.pool)

@@ -92,8 +92,8 @@ class Run:
             self._lock()
         if begun and not resume:
             raise ConfigError(
-                f"{self.folder} already holds a run. Go on with it with --resume, give this one "
-                "another name (name=...), or delete the folder."
+                f"{self.folder} already holds a run ({self._described(path)}). Go on with it with "
+                "--resume, give this one another name (name=...), or delete the folder."
             )
         if resume and not begun and rank() == 0:
             print(f"--resume: {self.folder} holds no run yet, so it begins now.", flush=True)
@@ -117,6 +117,15 @@ class Run:
         learned = ("trainer/checkpoint-*", "q_model/*")
         kept = ("trajectories/iteration-*", "start/adapter/*", "checkpoint-*", labels, *learned)
         return any(True for pattern in kept for _ in self.folder.glob(pattern))
+
+    def _described(self, path: Path) -> str:
+        """The run of a saved configuration: its name, its algorithm, and how far it came."""
+        saved = read_yaml(path)
+        text = f"{saved.get('name')!r}, algorithm={saved.get('algorithm')}"
+        latest = Checkpoints(self.folder, keep=1).latest()
+        if latest is None or "iterations" not in saved:
+            return text
+        return f"{text}, {latest.name} of {saved['iterations']} iterations"
 
     def _lock(self) -> None:
         """Keep other processes out of the folder for as long as this one lives."""

@@ -85,6 +85,8 @@ def _play_demonstrations(
         ConfigError: as `demonstrations`; or a rank has none to learn from.
     """
     specs = draw_specs(tasks, wanted.episodes, wanted.seed)
+    if rank() == 0:
+        print(f"start, demonstrations: playing {len(specs)} episodes", flush=True)
     played = play_scripted(
         config.environment,
         specs[rank() :: world_size()],

@@ -16,6 +16,7 @@ MOST_LINES_OF_A_FUNCTION = 70
 
 _ABSOLUTE = re.compile(r"(?<![\w.~/$}<])/(?:home|root|work|opt|mnt|tmp|Users|srv)/\w")
 _STRANGER = re.compile(r"pip install[^\n`]*\bagentrl\b")
+_TEST = re.compile(r"\btest_\w+\.py\b")
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 
@@ -85,6 +86,21 @@ def test_links_between_documents_lead_somewhere(root: Path, text_files: list[Pat
     ]
 
     assert broken == []
+
+
+def test_tests_that_documents_name_exist(root: Path, text_files: list[Path]) -> None:
+    """A page may have a test of its own, which it then shows under its name."""
+    there = {file.name for file in text_files}
+    missing = [
+        f"{document.relative_to(root)}: {name}"
+        for document in text_files
+        if document.suffix == ".md"
+        for text in [document.read_text("utf-8")]
+        for name in _TEST.findall(text)
+        if name not in there and f"\n`{name}`:\n" not in text
+    ]
+
+    assert missing == []
 
 
 def test_configuration_reference_is_up_to_date(root: Path) -> None:

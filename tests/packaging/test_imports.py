@@ -19,6 +19,7 @@ TORCH_IS_THE_SUBJECT = {
     "agentrl.distributed": "the process group",
     "agentrl.learners.*": "models under the training engine",
     "agentrl.models.critic": "a torch module",
+    "agentrl.models.frozen": "a torch module",
     "agentrl.models.policy": "a torch module",
     "agentrl.models.q_model": "a torch module",
     "agentrl.training.*": "what runs on the training engine",

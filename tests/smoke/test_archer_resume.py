@@ -151,7 +151,9 @@ def test_a_folder_with_a_run_is_not_overwritten(whole: Path, tiny_policy: Path) 
     before = (whole / "metrics.jsonl").read_bytes()
     code, output = in_process(archer, write_config(whole.parent.parent, tiny_policy, **SETTINGS))
     assert code == 2
-    assert "already holds a run" in output and "--resume" in output
+    told = "already holds a run ('tiny', algorithm=archer, checkpoint-000003 of 3 iterations)"
+    assert told in output
+    assert "--resume, give this one another name" in output
     assert (whole / "metrics.jsonl").read_bytes() == before
 
 

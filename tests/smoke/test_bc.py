@@ -19,9 +19,19 @@ def bc(config: Path, *arguments: str) -> None:
     app(["--config", str(config), *arguments])
 
 
+SILENT = (
+    "start, demonstrations: playing 16 episodes\n",
+    "starting the sampler (sampler.backend=transformers)\n",
+    "evaluating the scripted agent: 6 episodes\n",
+)
+"""Lines before what takes long without a word, in the order of a run."""
+
+
 def test_cloned_then_trained(tiny_policy: Path, tmp_path: Path) -> None:
     config = write_config(tmp_path, tiny_policy)
     output = succeed(bc, config, "cloning.updates=60")
+    places = [output.index(line) for line in SILENT]
+    assert places == sorted(places)
     run = tmp_path / "runs" / "tiny"
     adapter = run / "start" / "adapter"
     assert {"adapter_config.json", "adapter_model.safetensors"} <= {
@@ -36,11 +46,13 @@ def test_cloned_then_trained(tiny_policy: Path, tmp_path: Path) -> None:
     assert str(adapter) in "".join(output.split("\n"))
     assert "<html" in (run / "curves.html").read_text("utf-8")[:200]
     before = (adapter / "adapter_model.safetensors").read_bytes()
-    succeed(archer, config, "cloning.updates=60", "--resume")
+    again = succeed(archer, config, "cloning.updates=60", "--resume")
+    assert SILENT[0] not in again, "read from the store"
+    assert all(again.count(line) == 1 for line in SILENT[1:])
     assert (adapter / "adapter_model.safetensors").read_bytes() == before
-    again = read_results(run / "evaluation" / "results.json")
-    assert [result.agent for result in again] == ["start", "iteration 2"]
-    assert again[0].outcomes == results[1].outcomes
+    results_again = read_results(run / "evaluation" / "results.json")
+    assert [result.agent for result in results_again] == ["start", "iteration 2"]
+    assert results_again[0].outcomes == results[1].outcomes
 
 
 @pytest.mark.parametrize(

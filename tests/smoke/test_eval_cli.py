@@ -164,6 +164,9 @@ def test_two_files_are_compared_and_unlike_ones_are_not(run: Path, tmp_path: Pat
     code, _, error = call("compare", tmp_path / "a.json", tmp_path / "c.json")
     assert code == 2
     assert "differ in split, specs" in error
+    code, _, error = call("compare", tmp_path / "a.json", tmp_path / "none.json")
+    assert code == 2
+    assert f"{tmp_path / 'none.json'} does not exist. Expected a file of results" in error
 
 
 def test_curves_of_a_run(run: Path) -> None:
@@ -224,7 +227,7 @@ def test_a_checkpoint_of_other_shapes_is_refused(
         (["--samples", "4", "--temperature", "0"], "samples=4 does not go with temperature=0"),
         (["--prior-weight", "1"], "--prior-weight 1.0 has no effect on start: add --agent"),
         (["--agent", "policy"], "none was given"),
-        (["policy.model=./nowhere"], "'./nowhere' does not exist"),
+        (["policy.model=./nowhere"], "policy.model='./nowhere': this folder does not exist"),
     ],
 )
 def test_a_mistake_is_one_clear_message(run: Path, arguments: list[str], message: str) -> None:

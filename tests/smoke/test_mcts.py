@@ -118,7 +118,7 @@ def test_pairs_are_picked_anew_without_a_search(whole: Path, tmp_path: Path) -> 
     code, output = in_process(mcts, config, "--resume", "search.iterations=9")
     assert code == 2 and "search.iterations=8, now 9" in output
     code, output = in_process(mcts, config)
-    assert code == 2 and "already holds a run" in output
+    assert code == 2 and "already holds a run ('tiny', algorithm=mcts). Go on with" in output
 
 
 def test_a_critic_of_archers_values_leaves(tiny_policy: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from agentrl.metrics import read_metrics
 PAGE = (ROOT / "docs" / "algorithms" / "own.md").read_text("utf-8")
 FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
 TRAIN, KEYS, RESUME = re.findall(r"^(?:deepspeed|python) mean_baseline\.py.*$", PAGE, re.MULTILINE)
+[EVALUATE] = re.findall(r"^python -m eval run .*$", PAGE, re.MULTILINE)
 SMALL = (
     "iterations=2 rollout.episodes=16 rollout.concurrent=16 evaluation.episodes=4 "
     "sampler.backend=transformers logging.tensorboard=false"
@@ -36,6 +37,8 @@ def test_the_page_trains_and_resumes(folder: Path) -> None:
         assert record["actor/baseline"] == pytest.approx(record["rollout/return"])
     run(f"{RESUME} {SMALL} iterations=3", folder)
     assert [r["step"] for r in read_metrics(folder / "runs" / "mean_baseline")] == [1, 2, 3]
+    evaluated = run(f"{EVALUATE} --episodes 4", folder)
+    assert re.findall(r"^ (start|policy) ", evaluated, re.MULTILINE)[:2] == ["start", "policy"]
 
 
 def test_its_keys_are_shown(folder: Path) -> None:

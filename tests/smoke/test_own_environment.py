@@ -18,7 +18,7 @@ from trainers.archer import ArcherConfig
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "environments" / "own.md").read_text("utf-8")
 FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
-CHECK, TRAIN = re.findall(r"^```\n(p.*?)\n```$", PAGE, re.DOTALL | re.MULTILINE)
+CHECK, TRAIN, EVALUATE = re.findall(r"^```\n(p.*?)\n```$", PAGE, re.DOTALL | re.MULTILINE)
 SMALL = (
     "iterations=1 rollout.episodes=16 evaluation.episodes=8 demonstrations.episodes=20 "
     "cloning.updates=2 critic.updates=1 critic.pretraining_updates=1 sampler.backend=transformers"
@@ -60,6 +60,9 @@ def test_a_small_run(folder: Path) -> None:
     assert "Checkpoint:" in printed
     rows = re.findall(r"^ (start|iteration 1|scripted|random) ", printed, re.MULTILINE)
     assert rows[:4] == ["start", "iteration 1", "scripted", "random"]
+    evaluated = run(f"{EVALUATE} --episodes 8", folder)
+    assert re.findall(r"^ (start|policy) ", evaluated, re.MULTILINE)[:2] == ["start", "policy"]
+    assert "split test" in evaluated and "/runs/hot_and_cold/evaluation/test-8-" in evaluated
 
 
 @pytest.mark.slow

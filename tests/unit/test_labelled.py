@@ -105,6 +105,18 @@ def test_without_labels_nothing_is_asked_of_them(
     check_labels_to_clone(plain)
 
 
+def test_missing_labels_are_told_with_the_search_that_writes_them(run: Make) -> None:
+    """Run as it is printed, its command makes exactly the folder that is missing."""
+    search = "deepspeed trainers/mcts.py --config webshop_mcts.yaml"
+    with pytest.raises(ConfigError) as refused:
+        check(run({"folder": "runs/deep"}))
+    assert f"{search} search.discount={DISCOUNT:g} name=deep (" in str(refused.value)
+    assert "another folder: critic.labels.folder=FOLDER." in str(refused.value)
+    with pytest.raises(ConfigError) as refused:
+        check_labels_to_clone(run(cloning={"folder": "elsewhere/deep/labels"}))
+    assert f"{search} name=deep output=elsewhere (" in str(refused.value)
+
+
 def test_another_start_than_the_searchers_is_said(
     job: tuple[Path, list[Tree], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -265,8 +265,8 @@ def test_tasks_are_in_one_part_only() -> None:
 
 
 def test_files_that_are_no_pairs(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"holds no pairs\.parquet"):
-        read_pairs(tmp_path)
+    with pytest.raises(ConfigError, match=r"holds no pairs\.parquet.* name=deep output=nowhere \("):
+        read_pairs("nowhere/deep")
     pq.write_table(pa.table({"task": [1]}), tmp_path / "pairs.parquet")
     with pytest.raises(DataError, match="lacks the columns chosen_ids, prompt_ids, rejected_ids"):
         read_pairs(tmp_path)

@@ -237,6 +237,25 @@ def test_another_file_is_refused(tmp_path: Path, content: str | None) -> None:
         read_results(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("none.json", "does not exist"),
+        ("folder", "is a folder"),
+        ("bytes", "cannot be read ('utf-8' codec"),
+    ],
+)
+def test_files_of_results_that_cannot_be_read(name: str, found: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    with pytest.raises(DataError) as refused:
+        read_results(tmp_path / name)
+    message = str(refused.value)
+    assert message.startswith(f"{tmp_path / name} {found}")
+    assert "Expected a file of results" in message and "--json FILE" in message
+    assert "Errno" not in message
+
+
 def test_the_page_of_episodes_shows_every_turn_and_runs_no_text(tmp_path: Path) -> None:
     hostile = '<script>alert(1)</script> & "quotes" \'n \ud800 漢字'
     results = [evaluation("start", 0, 0), evaluation("policy", 1, 0, observation=hostile)]

@@ -143,6 +143,14 @@ class Scaled:
         return [[self.factor * turn.reward for turn in e.turns] for e in episodes]
 
 
+class Any:
+    def __init__(self, **given):
+        self.given = given
+
+    def rewards(self, episodes):
+        return [[self.given["bonus"] for turn in e.turns] for e in episodes]
+
+
 def nothing():
     return 3
 """
@@ -163,6 +171,8 @@ def test_a_rewarder_of_ones_own(module: str) -> None:
 
     assert rewarder.name == "rewards_of_mine:Scaled"
     assert rewarder.applied([GAME])[0].total_reward == 5.0
+    anything = OwnRewarderConfig(rewarder=f"{module}:Any", arguments={"bonus": 2.0})
+    assert build_rewarder(anything).applied([SHORT])[0].total_reward == 2.0, "takes every name"
 
 
 @pytest.mark.parametrize(
@@ -172,8 +182,17 @@ def test_a_rewarder_of_ones_own(module: str) -> None:
         ("nowhere:Scaled", {}, r"rewards\.rewarder='nowhere' cannot be imported: .*'nowhere'"),
         ("{}:Scald", {}, r"has nothing of the name 'Scald'\. Did you mean 'Scaled'\?"),
         ("{}:nothing", {}, r"makes a int, which has no method rewards\(episodes\).*rewards\.md"),
-        ("{}:Scaled", {"factr": 1}, r"cannot be made with rewards\.arguments=\{'factr': 1\}"),
-        ("{}:Scaled", {"factor": -1}, r"It raised (?s:.*)ValueError: a negative factor"),
+        (
+            "{}:Scaled",
+            {"factr": 1},
+            r"^rewards\.arguments: .*:Scaled has no argument 'factr'; it has: factor\. Did you",
+        ),
+        ("{}:nothing", {"factor": 1}, r"has no argument 'factor'; it has: none\.$"),
+        (
+            "{}:Scaled",
+            {"factor": -1},
+            r"rewards\.arguments=\{'factor': -1\}\. It raised (?s:.*)ValueError: a negative factor",
+        ),
     ],
 )
 def test_a_rewarder_that_cannot_be_made(

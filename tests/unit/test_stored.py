@@ -46,11 +46,29 @@ def test_a_run_or_any_folder_of_shards_is_found(run: Path) -> None:
 
 
 def test_a_folder_without_shards(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none is no folder\. Expected the folder of a run"):
+    with pytest.raises(DataError, match=r"none' is no folder\. Expected the folder of a run"):
         find_episodes(tmp_path / "none")
     (tmp_path / "README.md").write_text("nothing")
     with pytest.raises(DataError, match=r"holds no shards\. Expected the folder of a run"):
         find_episodes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "naming"),
+    [
+        ("runs/nobody", "name=nobody"),
+        ("runs/nobody/trajectories", "name=nobody"),
+        ("elsewhere/nobody", "name=nobody output=elsewhere"),
+    ],
+)
+def test_a_missing_folder_is_told_by_its_key_and_the_command_that_writes_it(
+    given: str, naming: str
+) -> None:
+    with pytest.raises(DataError) as refused:
+        find_episodes(given, "episodes")
+    message = str(refused.value)
+    assert message.startswith(f"episodes.folder={given!r} is no folder")
+    assert f"trainers/archer.py --config wordle.yaml {naming} (" in message
 
 
 @pytest.mark.parametrize(
@@ -75,8 +93,8 @@ def test_patterns_choose_shards_in_the_order_of_their_names(
 def test_a_pattern_that_matches_nothing(run: Path) -> None:
     with pytest.raises(
         DataError,
-        match=r"no shard that matches 'iterations-000002'; it has 4, from 'demonstrations-rank-00-"
-        r"of-01' to 'iteration-000010'\. Did you mean 'iteration-000002'",
+        match=r"^episodes\.shards: .* no shard that matches 'iterations-000002'; it has 4, from "
+        r"'demonstrations-rank-00-of-01' to 'iteration-000010'\. Did you mean 'iteration-000002'",
     ):
         matching_shards(find_episodes(run), ["*", "iterations-000002"])
 
