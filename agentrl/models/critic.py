@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 HEADS = 2
 """Double Q and double V, as in the paper."""
+PRODUCT = 64
+"""Terms of the product of state and action in the advantage of a frozen critic."""
 
 
 class Heads(nn.Module):
@@ -77,6 +79,44 @@ class Heads(nn.Module):
             return torch.cat(
                 [_in_fp32(head.children(), features.float()) for head in self.heads], dim=-1
             )
+
+
+class ProductHeads(nn.Module):
+    """Two independent products `w(x) . phi(y)` of a perceptron each; they begin at zero.
+
+    What y means depends on x, and a sum would have to learn that from a few of many inputs.
+
+    Args:
+        inputs: width of x.
+        others: width of y.
+        width: of the hidden layer of w.
+    """
+
+    def __init__(self, inputs: int, others: int, width: int) -> None:
+        super().__init__()
+        self.weights = nn.ModuleList(
+            nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, PRODUCT))
+            for _ in range(HEADS)
+        )
+        self.factors = nn.ModuleList(
+            nn.Sequential(nn.Linear(others, PRODUCT), nn.ReLU(), nn.Linear(PRODUCT, PRODUCT))
+            for _ in range(HEADS)
+        )
+        for head in self.weights:
+            assert isinstance(head, nn.Sequential)
+            last = head[-1]
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Values [N, 2] in fp32, of x [N, inputs] and y [N, others] in any number format."""
+        with torch.autocast(x.device.type, enabled=False):
+            products = [
+                _in_fp32(weight.children(), x.float()) * _in_fp32(factor.children(), y.float())
+                for weight, factor in zip(self.weights, self.factors, strict=True)
+            ]
+            return torch.stack(products, dim=1).sum(dim=-1)
 
 
 def _in_fp32(layers: Iterable[nn.Module], features: Tensor) -> Tensor:
@@ -135,8 +175,8 @@ class CausalCritic(nn.Module):
 class FrozenCritic(nn.Module):
     """Q = V + A by heads on the features of a frozen trunk.
 
-    V reads the state, and A the state and what the trunk expected of the action's tokens. Q's error
-    changes A alone, so that V has a target of its own.
+    V reads the state, and A multiplies what the state makes of an action with what the trunk
+    expected of the action's tokens. Q's error changes A alone, so that V has a target of its own.
 
     Args:
         width: of a hidden state.
@@ -145,7 +185,8 @@ class FrozenCritic(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.a_heads, self.v_heads = Heads(width + FEATURES, width), Heads(width, width)
+        self.a_heads = ProductHeads(width, FEATURES, width)
+        self.v_heads = Heads(width, width)
 
     def forward(self, states: Tensor, actions: Tensor, state_of: Tensor) -> tuple[Tensor, Tensor]:
         """Q [M, 2] of every action and V [S, 2] of every state.
@@ -157,7 +198,7 @@ class FrozenCritic(nn.Module):
         """
         seen = self.norm(states)
         v = self.v_heads(seen)
-        a = self.a_heads(torch.cat([seen[state_of], actions], dim=-1))
+        a = self.a_heads(seen[state_of], actions)
         return v[state_of].detach() + a, v
 
 

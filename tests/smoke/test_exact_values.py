@@ -236,7 +236,7 @@ def test_critic_is_exact_with_chance_and_truncation(base: Path) -> None:
 def test_heads_on_a_frozen_trunk_are_exact(base: Path, value_lambda: float | None) -> None:
     given = {"kind": "frozen", "learning_rate": 2e-3, "value_lambda": value_lambda}
     world = {"slip": 0.1, "cut": 0.25}
-    print(succeed(critic_is_exact, base, world, truncates=0.5, updates=1500, **given))
+    print(succeed(critic_is_exact, base, world, truncates=0.5, updates=2500, **given))
 
 
 @pytest.mark.slow
