@@ -50,7 +50,13 @@ ALGORITHMS: Mapping[str, tuple[str, Sequence[str]]] = {
     "archer, q_minus_v": ("archer", (*_FROZEN, "actor.advantage=q_minus_v")),
     "archer, reuse": (
         "archer",
-        (*_FROZEN, "actor.advantage=q_minus_v", "actor.actions=fresh", "actor.updates=8"),
+        (
+            *_FROZEN,
+            "actor.advantage=q_minus_v",
+            "actor.actions=fresh",
+            "actor.updates=4",
+            "actor.batch_size=128",
+        ),
     ),
     "archer, paper": (
         "archer",
