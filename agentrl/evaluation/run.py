@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 
 from agentrl.agents.guidance import Guidance
 from agentrl.agents.player import Player
 from agentrl.agents.resources import Resources
 from agentrl.agents.table import make_player
+from agentrl.closing import Closing
 from agentrl.config import EvaluatingConfig, RunConfig
 from agentrl.evaluation.panel import Panel, make_panel
 from agentrl.evaluation.result import Evaluation
@@ -64,7 +64,7 @@ def evaluation_panel(config: RunConfig, facts: EnvironmentFacts) -> Panel:
     )
 
 
-class Evaluator:
+class Evaluator(Closing):
     """Agents that are ready to play one panel; mistakes are found before anybody has played.
 
     Args: as those of `evaluate`.
@@ -116,14 +116,3 @@ class Evaluator:
     def close(self) -> None:
         """Free the sampler and the environments."""
         self._resources.close()
-
-    def __enter__(self) -> Evaluator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Any
 
+from agentrl.closing import Closing
 from agentrl.config import EnvironmentConfig
 from agentrl.env import TextEnvironment
 from agentrl.errors import EnvironmentFaultError
@@ -16,7 +16,7 @@ from agentrl.isolation import RemoteEnvironment, make_environment
 logger = logging.getLogger(__name__)
 
 
-class EnvironmentPool:
+class EnvironmentPool(Closing):
     """Lends environments to episodes, each to one episode at a time.
 
     A borrower gives an environment back once its episode is over, or discards it if it broke.
@@ -86,17 +86,6 @@ class EnvironmentPool:
         """Close all idle environments; `take` builds new ones."""
         while (environment := self._take_idle()) is not None:
             self.discard(environment)
-
-    def __enter__(self) -> EnvironmentPool:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class _Unbuilt(TextEnvironment):

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from agentrl.closing import Closing
 from agentrl.config import EnvironmentConfig
 from agentrl.rollout.context import Context
 from agentrl.rollout.environment_pool import EnvironmentPool
@@ -61,7 +61,7 @@ class _Flight:
         return len(self.acting) + len(self.ready) + len(self.asked)
 
 
-class Runner:
+class Runner(Closing):
     """Plays episodes with a sampler; up to `concurrent` of them are in flight.
 
     Every episode goes on as soon as its own turn is ready: an utterance that is done is acted on
@@ -238,17 +238,6 @@ class Runner:
         if self._own_pool:
             self._pool.close()
         self._threads.close()
-
-    def __enter__(self) -> Runner:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Threads:
