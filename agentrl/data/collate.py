@@ -159,7 +159,7 @@ def frozen_value_batch(
     """
     index = _StateIndex(segments, _prompts)
     lacking = [Segment(each.following, (), ()) for each in index.lacking]
-    readings = read([*(replace(each, following=(), texts=()) for each in segments), *lacking])
+    readings = read([*(replace(each, texts=()) for each in segments), *lacking])
     return index.batch(
         {
             "states": torch.stack([readings[row].states[end] for row, end, _ in index.states]),

@@ -6,7 +6,7 @@ Shapes: S states, M actions, D width of the trunk.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,11 +22,14 @@ from agentrl.models.policy import ActionLikelihood
 class FrozenTrunk:
     """A causal language model that is only read, with a memory of what it read.
 
+    What is kept is computed by itself: in a batch its last digits would change with what else is in
+    the batch, and a resumed run, which reads it in another one, would go on otherwise.
+
     Args:
         model: a transformers causal language model.
         padding_id: fills up shorter sequences.
         device: that it computes on.
-        micro_batch_size: sequences a forward pass.
+        micro_batch_size: sequences a forward pass, of those that are not kept.
         memory: bytes of features that are kept; what was not asked for the longest goes first.
     """
 
@@ -48,23 +51,27 @@ class FrozenTrunk:
         """The features of each sequence, computed where they are not kept.
 
         Args:
-            segments: a segment without steps is a prompt, whose only state is at its end.
+            segments: a segment without steps is a prompt, whose only state is at its end. Those of
+                freshly sampled actions are not kept: they are read once.
         """
         unread = [*dict.fromkeys(each for each in segments if each not in self._kept)]
-        new: dict[Segment, Reading] = {}
-        for begin in range(0, len(unread), self._micro_batch_size):
-            part = unread[begin : begin + self._micro_batch_size]
-            new.update(zip(part, self._read(part), strict=True))
+        recurring = [each for each in unread if _recurs(each)]
+        once = [each for each in unread if not _recurs(each)]
+        size = self._micro_batch_size
+        parts = [[each] for each in recurring]
+        parts += [once[begin : begin + size] for begin in range(0, len(once), size)]
+        new = dict(pair for part in parts for pair in zip(part, self._read(part), strict=True))
         found = [new[each] if each in new else self._kept[each] for each in segments]
-        self._keep(new, segments)
+        self._keep({each: new[each] for each in recurring}, segments)
         return found
 
-    def _keep(self, new: dict[Segment, Reading], asked: Sequence[Segment]) -> None:
+    def _keep(self, new: Mapping[Segment, Reading], asked: Sequence[Segment]) -> None:
         for segment, reading in new.items():
             self._kept[segment] = reading
             self._size += reading.size
         for segment in asked:
-            self._kept.move_to_end(segment)
+            if segment in self._kept:
+                self._kept.move_to_end(segment)
         while self._size > self._memory and self._kept:
             self._size -= self._kept.popitem(last=False)[1].size
 
@@ -85,6 +92,14 @@ class FrozenTrunk:
             Reading({end: last[row, end - 1].clone() for end in _ends(segment)}, actions[row])
             for row, segment in enumerate(segments)
         ]
+
+
+def _recurs(segment: Segment) -> bool:
+    """Whether it is of a stored episode: nothing follows an action that was only sampled."""
+    if not segment.steps or segment.following:
+        return True
+    last = segment.steps[-1]
+    return last.terminated or last.next_state_end > 0
 
 
 def _ends(segment: Segment) -> list[int]:

@@ -27,9 +27,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "reinforce on fresh actions": {"actor": {"objective": "reinforce", **FRESH}},
     "dpo": {"actor": {"objective": "dpo", "candidates": 3, "epochs": None, "updates": 2}},
     "fresh value targets": {"critic": {"value_target": "fresh"}},
+    "frozen critic": {"critic": {"kind": "frozen", "value_target": "returns"}},
     "awake after two": {"critic": {"warmup": {"max_iterations": 1}}},
 }
-FAST = ("ppo", "reinforce on fresh actions", "dpo")
+FAST = ("ppo", "reinforce on fresh actions", "dpo", "frozen critic")
 ALWAYS = {
     "rollout/return",
     "rollout/success",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from archer_runs import archer, write_config
+from archer_runs import WORDLE, archer, write_config
 from processes import in_process, succeed
 
 from agentrl.data.store import TrajectoryStore
@@ -61,10 +61,13 @@ def test_killed_and_resumed_is_the_same(
 
 
 @pytest.mark.slow
-def test_killed_twice_with_fresh_actions(tiny_policy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["causal", "frozen"])
+def test_killed_twice_with_fresh_actions(kind: str, tiny_policy: Path, tmp_path: Path) -> None:
+    target = "returns" if kind == "frozen" else "stored"
     settings = {
         **SETTINGS,
         "actor": {"objective": "reinforce", "actions": "fresh", "updates": 2, "batch_size": 8},
+        "critic": {**WORDLE["critic"], "kind": kind, "value_target": target},
     }
     folders = [tmp_path / "whole", tmp_path / "killed"]
     for folder in folders:

@@ -51,6 +51,9 @@ TOLERANCE = 0.1
 MASK = {"top_p": 0.9, "at_least": 2, "every": 4}
 """Leaves both doors as long as neither is all but certain, and little else."""
 
+FROZEN = {"kind": "frozen", "value_target": "returns", "updates": 100}
+"""Settings of a critic whose heads alone learn."""
+
 EVERYTHING, ALONE = HistoryConfig(), HistoryConfig(keep="last_turns", first_observation=False)
 """A room's name tells the state: prompts that show nothing else have the same exact values."""
 
@@ -294,6 +297,7 @@ def loop_finds_the_optimum(
     history: HistoryConfig = EVERYTHING,
     says: str = "free",
     mask: dict[str, Any] | None = None,
+    critic: dict[str, Any] | None = None,
     **actor: Any,
 ) -> None:
     """The trainer, from `START`: every room's best door gets a probability above 0.9."""
@@ -310,6 +314,7 @@ def loop_finds_the_optimum(
             "batch_size": 128,
             "discount": DISCOUNT,
             "warmup": {"min_iterations": 6},
+            **(critic or {}),
         },
         actor={
             "objective": objective,
@@ -358,6 +363,13 @@ def test_ppo_finds_the_optimum(base: Path, tmp_path: Path) -> None:
         pytest.param("ppo", 32, {"epochs": 2, "mask": MASK}, id="ppo, masked (NLPO)"),
         pytest.param(
             "ppo", 24, {"epochs": 2, "history": ALONE, "advantage": "gae"}, id="gae, the same"
+        ),
+        pytest.param("ppo", 24, {"epochs": 2, "critic": FROZEN}, id="ppo, frozen critic"),
+        pytest.param(
+            "reinforce",
+            40,
+            {"actions": "fresh", "updates": 4, "critic": FROZEN},
+            id="reinforce, fresh actions, frozen critic",
         ),
     ],
 )
