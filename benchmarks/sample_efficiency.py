@@ -27,9 +27,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agentrl.config import EvaluatingConfig, read_saved
 from agentrl.errors import ConfigError, nearest, reported_errors
 from agentrl.evaluation.curves import run_evaluations, write_curves
-from agentrl.evaluation.result import Evaluation, read_results
+from agentrl.evaluation.result import Evaluation
+from agentrl.evaluation.run import evaluate
 from agentrl.quiet import quieten
 
 SHARES = (0.25, 0.5, 0.75)
@@ -91,19 +93,17 @@ class Learned:
     optimum: float
 
     @classmethod
-    def of(cls, folder: Path, episodes: int) -> Learned:
+    def of(cls, folder: Path, episodes: int, optimum: float) -> Learned:
         """Of a run that is done.
 
         Args:
             folder: of the run.
             episodes: that it played an iteration.
+            optimum: mean return of the scripted agent.
         """
         greedy = [each for each in run_evaluations(folder) if each.settings["temperature"] == 0]
-        scripted = [
-            each for each in read_results(folder / RESULTS) if each.agent.startswith("scripted")
-        ]
         returns = {each.settings["iteration"] * episodes: _return(each) for each in greedy}
-        return cls(returns, _return(scripted[0]))
+        return cls(returns, optimum)
 
     @property
     def start(self) -> float:
@@ -218,16 +218,18 @@ def main(
         ]
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(lambda job: job.run(world, overrides), wanted))
+        config = read_saved(EvaluatingConfig, wanted[0].folder / "config.yaml")
+        optimum = _return(evaluate(config, ["scripted"])[0])
         table = Table(
             "algorithm",
             "seeds",
             *(f"episodes to {share:.0%}" for share in SHARES),
             "% of the way at the end",
-            title=f"{world}: greedy return, median over seeds [least, most]",
+            title=f"{world}: greedy return, median over seeds [least, most]; optimum {optimum:.2f}",
         )
         for name in names:
             own = [job.folder for job in wanted if job.algorithm == name]
-            table.add_row(*row(name, [Learned.of(folder, episodes) for folder in own]))
+            table.add_row(*row(name, [Learned.of(each, episodes, optimum) for each in own]))
         Console(width=130).print(table)
         page = output / "curves.html"
         write_curves({job.folder.name: job.folder for job in wanted}, page)
