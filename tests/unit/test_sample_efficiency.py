@@ -12,6 +12,7 @@ from agentrl.evaluation.metrics import Outcome
 from agentrl.evaluation.panel import Panel
 from agentrl.evaluation.result import Evaluation, write_results
 from agentrl.rollout.episode import EpisodeSpec
+from agentrl.trajectory import EndReason
 from benchmarks.sample_efficiency import Learned, row
 
 PANEL = Panel("agentrl/HotAndCold-v0", {}, "dev", (EpisodeSpec(1, 0), EpisodeSpec(2, 0)))
@@ -26,7 +27,7 @@ def played(agent: str, iteration: int, returns: tuple[float, float], heat: float
             total_reward=value,
             turns=1,
             invalid=0,
-            end_reason="terminated",
+            end_reason=EndReason.TERMINATED,
         )
         for task, value in zip((1, 2), returns, strict=True)
     )
