@@ -40,19 +40,23 @@ from benchmarks._oracle import Oracle, Size, measure
 WORLDS = ("wordle.yaml", "hot_and_cold.yaml", "webshop.yaml")
 STILL = (
     "actor.advantage=q_minus_v",
-    "critic.warmup={min_iterations: 1000000, max_iterations: null}",
+    "rollout.episodes=256",
+    "critic.warmup={min_iterations: 1000000, max_iterations: null, states: 100}",
     "evaluation={every: 1000000, episodes: 8, other_temperatures: []}",
 )
 """The critic learns, and the policy never moves."""
+FROZEN = (
+    "critic.kind=frozen",
+    "critic.learning_rate=2e-3",
+    "critic.batch_size=512",
+    "critic.updates=60",
+    "critic.pretraining_updates=200",
+)
 CRITICS: Mapping[str, Sequence[str]] = {
-    "causal, stored Q": (),
-    "frozen, stored Q": ("critic.kind=frozen", "critic.learning_rate=1e-3", "critic.updates=200"),
-    "frozen, returns": (
-        "critic.kind=frozen",
-        "critic.learning_rate=1e-3",
-        "critic.updates=200",
-        "critic.value_target=returns",
-    ),
+    "causal": (),
+    "causal, 40 updates": ("critic.updates=40",),
+    "frozen": FROZEN,
+    "frozen, returns": (*FROZEN, "critic.value_target=returns"),
 }
 """Overrides of each critic that learns where no run is given."""
 

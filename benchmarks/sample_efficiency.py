@@ -33,19 +33,12 @@ from agentrl.evaluation.curves import run_evaluations, write_curves
 from agentrl.evaluation.result import Evaluation
 from agentrl.evaluation.run import evaluate
 from agentrl.quiet import quieten
+from benchmarks.critic import FROZEN
 
 SHARES = (0.25, 0.5, 0.75)
 """Of the way from the start to the optimum."""
 
-_FROZEN = (
-    "critic.kind=frozen",
-    "critic.learning_rate=2e-3",
-    "critic.batch_size=512",
-    "critic.updates=60",
-    "critic.value_target=returns",
-    "critic.pretraining_updates=200",
-    "critic.warmup.states=100",
-)
+_FROZEN = (*FROZEN, "critic.value_target=returns", "critic.warmup.states=100")
 _GROUPS = ("rollout.group_size=8",)
 ALGORITHMS: Mapping[str, tuple[str, Sequence[str]]] = {
     "archer, gae": ("archer", ("actor.advantage=gae",)),
