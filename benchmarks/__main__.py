@@ -13,7 +13,6 @@ import typer
 import benchmarks
 from agentrl.errors import nearest
 
-
 LONG = ("critic", "sample_efficiency")
 """Benchmarks that train for an hour or more: they run where they are named, and not with all."""
 
