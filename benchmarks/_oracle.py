@@ -22,7 +22,7 @@ from agentrl.rollout.episode import EpisodeSpec, begin, step
 from agentrl.rollout.runner import turn_seed
 from agentrl.rollout.sampler import Completer, Completion, Request, Sampler
 from agentrl.rollout.scripted import draw_specs
-from agentrl.trajectory import Trajectory, Turn
+from agentrl.trajectory import EndReason, Trajectory, Turn
 
 Array = NDArray[np.float64]
 
@@ -35,7 +35,8 @@ class Size:
         states: one of each episode.
         candidates: actions of the policy at each state.
         continuations: episodes from each action on.
-        tasks: most that are tried as the world of a state.
+        tasks: most that are tried as the world of a state; where they are not all, true values
+            know more of the world than an agent can.
         seeds: that each of them is tried with.
     """
 
@@ -55,12 +56,15 @@ class Oracle:
         log_probability: [S, K], of the action under the policy.
         returns: [S, K, R], discounted, from the action on.
         worlds: [S], how many worlds would have looked the same.
+        cut: share of the episodes that a limit ended; a critic's values go on beyond it, and the
+            returns do not.
     """
 
     candidates: list[Segment]
     log_probability: Array
     returns: Array
     worlds: list[int]
+    cut: float
 
     @property
     def q(self) -> Array:
@@ -129,11 +133,11 @@ def measure(
     tasks = resources.facts.tasks_of(split)
     with resources.runner(sampler) as runner:
         specs = draw_specs(tasks, size.states, seed)
-        episodes = learnable(runner.play(specs, temperature=1.0, progress="episodes"))
+        episodes = learnable(runner.play(specs, progress="episodes"))
     states = [(each, int(generator.integers(len(each.turns)))) for each in episodes]
     actions = _sampled(sampler, states, size.candidates, generator)
     worlds = [_worlds(resources, *state, tasks, size, generator) for state in states]
-    returns = _returns(resources, sampler, states, actions, worlds, size, discount)
+    returns, cut = _returns(resources, sampler, states, actions, worlds, size, discount)
     return Oracle(
         [
             candidate(
@@ -149,6 +153,7 @@ def measure(
         np.array([[sum(each.log_probabilities) for each in offered] for offered in actions]),
         returns,
         [len(each) for each in worlds],
+        cut,
     )
 
 
@@ -161,7 +166,7 @@ def _sampled(
     """So many actions of the policy at each state."""
     turns = [episode.turns[number] for episode, number in states]
     requests = [
-        Request(turn.prompt_ids, int(generator.integers(2**62)), 1.0, choices=turn.choices)
+        Request(turn.prompt_ids, int(generator.integers(2**62)), choices=turn.choices)
         for turn in turns
         for _ in range(count)
     ]
@@ -177,7 +182,7 @@ def _worlds(
     size: Size,
     generator: np.random.Generator,
 ) -> list[EpisodeSpec]:
-    """Worlds that show what the episode saw up to a turn, its own the first."""
+    """Worlds that show what the episode saw up to a turn, its own among them, in any order."""
     own = EpisodeSpec(episode.task, episode.seed)
     others = generator.permutation([each for each in tasks if each != episode.task])[: size.tasks]
     tried = [own] + [
@@ -193,18 +198,18 @@ def _worlds(
         seen = episode.turns[: turn + 1]
         found = [spec for spec in tried if _looks_alike(environment, spec, seen)]
     resources.pool.give_back(environment)
-    return found
+    return [found[place] for place in generator.permutation(len(found))]
 
 
 def _looks_alike(environment: TextEnvironment, spec: EpisodeSpec, turns: Sequence[Turn]) -> bool:
-    observation, _ = begin(environment, spec)
+    observation, info = begin(environment, spec)
+    if observation != turns[0].observation:
+        return False
     for turn, following in pairwise(turns):
-        if observation != turn.observation:
-            return False
-        observation, _, terminated, truncated, _ = step(environment, turn.action)
+        observation, _, terminated, truncated, info = step(environment, turn.action)
         if terminated or truncated or observation != following.observation:
             return False
-    return observation == turns[-1].observation
+    return not turns[-1].choices or len(info["admissible_actions"]) == len(turns[-1].choices)
 
 
 def _returns(
@@ -215,8 +220,11 @@ def _returns(
     worlds: Sequence[Sequence[EpisodeSpec]],
     size: Size,
     discount: float,
-) -> Array:
-    """[S, K, R]; an action that was sampled twice at a state is played on once."""
+) -> tuple[Array, float]:
+    """[S, K, R], and the share of the episodes that a limit ended.
+
+    An action that was sampled twice at a state is played on once.
+    """
     specs: list[EpisodeSpec] = []
     said: dict[int, Completion] = {}
     places: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -233,14 +241,14 @@ def _returns(
                 said.update(_words(spec, episode.turns[:turn], action))
                 specs.append(spec)
     with resources.runner(PlayingOn(sampler, said)) as runner:
-        played = runner.play(specs, temperature=1.0, progress="playing on")
+        played = runner.play(specs, progress="playing on")
     found = np.zeros((len(states), size.candidates, size.continuations))
     for number, (state, offered) in enumerate(zip(states, actions, strict=True)):
         for place, action in enumerate(offered):
             first = places[number, action.ids]
             some = played[first : first + size.continuations]
             found[number, place] = [_return(each, state, discount) for each in some]
-    return found
+    return found, float(np.mean([each.end_reason is EndReason.TRUNCATED for each in played]))
 
 
 def _words(
@@ -262,7 +270,7 @@ def _return(played: Trajectory, state: tuple[Trajectory, int], discount: float) 
     """
     episode, turn = state
     prompts = [[each.prompt_ids for each in one.turns[: turn + 1]] for one in (played, episode)]
-    if prompts[0] != prompts[1]:
+    if prompts[0] != prompts[1] or played.end_reason is EndReason.FAILED:
         raise RuntimeError(
             f"Task {played.task} with seed {played.seed} did not repeat the {turn} turns of task "
             f"{episode.task}: {played.error or 'it showed something else'}"

@@ -8,13 +8,13 @@ not move. With runs, their critics are compared; the episodes are those of the f
 An action's true value is the mean return of episodes that are played on from it
 (`benchmarks._oracle`). "within" is the correlation with the true advantages inside a state, and
 "corrected" the same divided by what the noise of finitely many episodes leaves of a perfect
-critic; "best of" is the mean true advantage of the candidate with the highest score.
+critic, as far as all worlds of a state were found; "best of" is the mean true advantage of the
+candidate with the highest score.
 """
 
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -32,10 +32,11 @@ from rich.table import Table
 from agentrl.agents.resources import Resources
 from agentrl.algorithms.ranking import Interval, best_of, reliability, within_state
 from agentrl.config import EvaluatingConfig, read_saved
-from agentrl.errors import reported_errors
+from agentrl.errors import ConfigError, reported_errors
 from agentrl.learners.saved_critic import SavedCritic
 from agentrl.quiet import quieten
 from benchmarks._oracle import Oracle, Size, measure
+from benchmarks._training import run_logged
 
 WORLDS = ("wordle.yaml", "hot_and_cold.yaml", "webshop.yaml")
 STILL = (
@@ -69,8 +70,8 @@ def train(world: str, iterations: int, folder: Path) -> dict[str, Path]:
     for number, (name, overrides) in enumerate(CRITICS.items()):
         given = [*STILL, *overrides, f"iterations={iterations}", f"output={folder}"]
         command = [sys.executable, "trainers/archer.py", "--config", world, f"name={number}"]
-        subprocess.run([*command, *given], check=True, stdout=subprocess.DEVNULL)
         runs[name] = folder / str(number)
+        run_logged([*command, *given], runs[name].with_suffix(".log"))
     return runs
 
 
@@ -83,7 +84,15 @@ def compare(runs: Mapping[str, Path], size: Size, count: int, seed: int) -> Tabl
             name: SavedCritic(path, config.policy, resources.tokenizer)
             for name, path in runs.items()
         }
-        [discount] = {each.config.critic.discount for each in critics.values()}
+        discounts = {each.config.critic.discount for each in critics.values()}
+        worlds = {each.config.environment.id for each in critics.values()}
+        if len(discounts) > 1 or len(worlds) > 1:
+            raise ConfigError(
+                f"Critics of the environments {', '.join(sorted(worlds))} with the discounts "
+                f"{', '.join(map(str, sorted(discounts)))} cannot be compared: name runs of one "
+                "environment and one discount."
+            )
+        [discount] = discounts
         sampler = resources.sampler_with(resources.checkpoint_adapter())
         oracle = measure(resources, sampler, "train", size, discount, seed)
     scores = {name: values(critic, oracle) for name, critic in critics.items()}
@@ -107,12 +116,21 @@ def table(
     shown = Table("scored by", "within", "corrected", f"best of {count}", "V with true V")
     shown.title = f"{name}: {len(true)} states, reliability of true advantages {told:.2f}"
     shown.caption = (
-        f"median number of worlds {np.median(oracle.worlds):.0f}; true advantages deviate by "
+        f"median number of worlds {np.median(oracle.worlds):.0f}, one alone for "
+        f"{np.mean(np.array(oracle.worlds) == 1):.0%} of the states; episodes that a limit ended "
+        f"{oracle.cut:.0%}; true advantages deviate by "
         f"{np.sqrt(((true - true.mean(axis=1, keepdims=True)) ** 2).mean() * told):.3f}"
     )
-    rows = {"log-probability": oracle.log_probability, "true values": true}
-    for title, scored in rows.items():
-        shown.add_row(title, *_figures(scored, true, told, count), "")
+    half = oracle.returns.shape[2] // 2
+    first, second = (x.mean(axis=2) for x in np.split(oracle.returns, [half], axis=2))
+    shown.add_row(
+        "true values of half the episodes, by the other half",
+        _shown(within_state(first, second)),
+        "",
+        _shown(best_of(first, second, count)),
+        "",
+    )
+    shown.add_row("log-probability", *_figures(oracle.log_probability, true, told, count), "")
     for title, (q, v) in scores.items():
         of_states = np.corrcoef(v, true.mean(axis=1))[0, 1]
         shown.add_row(title, *_figures(q, true, told, count), f"{of_states:.2f}")
@@ -134,19 +152,21 @@ def main(
     world: Annotated[list[str] | None, typer.Option(help="File of a world to train in.")] = None,
     iterations: Annotated[int, typer.Option(help="That each critic learns for.")] = 8,
     states: Annotated[int, typer.Option(help="One of each episode.")] = 60,
-    candidates: Annotated[int, typer.Option(help="Actions at each state.")] = 8,
-    continuations: Annotated[int, typer.Option(help="Episodes from each action on.")] = 16,
-    tasks: Annotated[int, typer.Option(help="Tried as the world of a state.")] = 400,
-    seeds: Annotated[int, typer.Option(help="That each of these tasks is tried with.")] = 4,
-    count: Annotated[int, typer.Option(help="Candidates that the best is chosen from.")] = 5,
+    candidates: Annotated[int, typer.Option(min=2, help="Actions at each state.")] = 8,
+    continuations: Annotated[int, typer.Option(min=2, help="Episodes from each action on.")] = 16,
+    tasks: Annotated[int, typer.Option(help="Tried as the world of a state.")] = 1_000_000,
+    seeds: Annotated[int, typer.Option(min=1, help="That each of them is tried with.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Candidates to choose the best from.")] = 5,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
 ) -> None:
     """Measure, and print a table for each world."""
     quieten()
+    if count > candidates:
+        raise typer.BadParameter(f"there are no {count} of {candidates} candidates to choose from")
     size = Size(states, candidates, continuations, tasks, seeds)
     with reported_errors():
         if run:
-            named = {each.name: each for each in run}
+            named = {str(each): each for each in run}
             Console(width=120).print(compare(named, size, count, seed))
             return
         for each in world or WORLDS:

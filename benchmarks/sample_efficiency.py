@@ -13,8 +13,6 @@ is not run again, and a run that was stopped goes on.
 from __future__ import annotations
 
 import math
-import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,12 +25,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agentrl.config import EvaluatingConfig, read_saved
+from agentrl.config import (
+    EvaluatingConfig,
+    SearchingConfig,
+    TrainingConfig,
+    read_config,
+    read_saved,
+)
 from agentrl.errors import ConfigError, nearest, reported_errors
 from agentrl.evaluation.curves import run_evaluations, write_curves
 from agentrl.evaluation.result import Evaluation
 from agentrl.evaluation.run import evaluate
 from agentrl.quiet import quieten
+from benchmarks._training import run_logged
 from benchmarks.critic import FROZEN
 
 SHARES = (0.25, 0.5, 0.75)
@@ -139,22 +144,26 @@ class Job:
     folder: Path
 
     def run(self, world: str, overrides: Sequence[str]) -> None:
-        """Train, unless that is done; its output goes beside its folder."""
+        """Train, unless that is done; its output goes beside its folder.
+
+        Raises:
+            ConfigError: it is done, with another world, or more or fewer episodes.
+        """
         if (self.folder / RESULTS).is_file():
+            done = read_saved(TrainingConfig, self.folder / "config.yaml")
+            asked = read_config(SearchingConfig, world).environment
+            size = [f"iterations={done.iterations}", f"rollout.episodes={done.rollout.episodes}"]
+            if done.environment != asked or not {*size} <= {*overrides}:
+                raise ConfigError(
+                    f"{self.folder} holds a run of {done.environment.id} with {' '.join(size)}, "
+                    "which is not what is asked for: name another --output."
+                )
             return
         trainer, own = ALGORITHMS[self.algorithm]
         given = [f"name={self.folder.name}", f"output={self.folder.parent}", f"seed={self.seed}"]
         command = [sys.executable, f"trainers/{trainer}.py", "--config", world]
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
         log = self.folder.with_suffix(".log")
-        with log.open("a", encoding="utf-8") as output:
-            subprocess.run(
-                [*command, *own, *overrides, *given, "--resume"],
-                check=True,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
+        run_logged([*command, *own, *overrides, *given, "--resume"], log)
 
 
 def row(algorithm: str, runs: Sequence[Learned]) -> Iterator[str]:
@@ -213,6 +222,12 @@ def main(
             list(pool.map(lambda job: job.run(world, overrides), wanted))
         config = read_saved(EvaluatingConfig, wanted[0].folder / "config.yaml")
         optimum = _return(evaluate(config, ["scripted"])[0])
+        learned = {job: Learned.of(job.folder, episodes, optimum) for job in wanted}
+        if any(each.start >= optimum for each in learned.values()):
+            raise ConfigError(
+                f"A start of {world} is as good as its scripted agent ({optimum:.2f}): there is no "
+                "way to measure. Name another --world."
+            )
         table = Table(
             "algorithm",
             "seeds",
@@ -221,8 +236,7 @@ def main(
             title=f"{world}: greedy return, median over seeds [least, most]; optimum {optimum:.2f}",
         )
         for name in names:
-            own = [job.folder for job in wanted if job.algorithm == name]
-            table.add_row(*row(name, [Learned.of(each, episodes, optimum) for each in own]))
+            table.add_row(*row(name, [learned[job] for job in wanted if job.algorithm == name]))
         Console(width=130).print(table)
         page = output / "curves.html"
         write_curves({job.folder.name: job.folder for job in wanted}, page)

@@ -77,6 +77,15 @@ class ArcherCriticConfig(CriticConfig):
     """Q-values of a tree search to learn from as well; none uses none."""
 
     @model_validator(mode="after")
+    def _returns_are_means(self) -> ArcherCriticConfig:
+        if self.value_target == "returns" and self.expectile != 0.5:
+            raise ValueError(
+                f"critic.expectile={self.expectile:g} does not go with critic.value_target="
+                "'returns': V would lean to lucky returns, not to good actions; leave one out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _labels_are_means(self) -> ArcherCriticConfig:
         if self.labels is not None and self.expectile != 0.5:
             raise ValueError(

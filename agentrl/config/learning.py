@@ -58,7 +58,8 @@ class CriticConfig(UpdateConfig):
     """Trunk: hub name, folder or ``embedded/NAME``; none starts a causal or frozen critic from the
     policy's own start (ArCHer: roberta-base)."""
     memory_gib: float = Field(1.0, ge=0.0)
-    """frozen: features of so many GiB are kept in memory; others are computed again."""
+    """frozen: features that fit into so many GiB are kept in memory, by each rank; others are
+    computed again, a sequence a pass."""
     learning_rate: float = Field(3e-4, gt=0)
     """Constant (ArCHer: 2e-5 for RoBERTa)."""
     updates: PositiveInt = 40

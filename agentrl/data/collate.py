@@ -81,8 +81,9 @@ class Reading:
 
     @property
     def size(self) -> int:
-        """Bytes, of its numbers alone."""
-        return 4 * (sum(map(len, self.states.values())) + self.actions.numel())
+        """Bytes that it takes, about: its numbers, and 500 for each tensor object."""
+        numbers = sum(map(len, self.states.values())) + self.actions.numel()
+        return 4 * numbers + 500 * (len(self.states) + 1)
 
 
 def to_device(batch: AnyBatch, device: torch.device) -> AnyBatch:
@@ -153,13 +154,15 @@ def frozen_value_batch(
 ) -> ValueBatch:
     """Segments for heads on a frozen trunk: features of states [S, D] and of actions [M, 6].
 
+    Likelihoods are over all tokens, for stored steps do not keep which ones were allowed.
+
     Args:
         segments: at least one.
         read: the trunk's features of sequences, in order.
     """
     index = _StateIndex(segments, _prompts)
     lacking = [Segment(each.following, (), ()) for each in index.lacking]
-    readings = read([*(replace(each, texts=()) for each in segments), *lacking])
+    readings = read([*map(_unrestricted, segments), *lacking])
     return index.batch(
         {
             "states": torch.stack([readings[row].states[end] for row, end, _ in index.states]),
@@ -167,6 +170,11 @@ def frozen_value_batch(
             "state_of": index.state_of(),
         }
     )
+
+
+def _unrestricted(segment: Segment) -> Segment:
+    steps = tuple(replace(step, allowed_ids=()) for step in segment.steps)
+    return replace(segment, steps=steps, texts=())
 
 
 def two_tower_value_batch(

@@ -186,14 +186,15 @@ class CriticLearner:
         values = [to_device(batch.values, self.engine.device) for batch in batches]
         with self._computing():
             found = [(batch, self.target(**batch.inputs)[1]) for batch in values]
-        columns = []
-        for head in range(HEADS):
-            table = EpisodeTable.of(segments, [(batch, v[:, head]) for batch, v in found])
-            columns.append(
-                lambda_returns(
-                    table.rewards, table.values, table.bootstrap, self.config.discount, value_lambda
-                )[table.present]
+        columns = [
+            table_returns(
+                EpisodeTable.of(segments, [(batch, v[:, head]) for batch, v in found]),
+                torch.cat([~b.terminated & (b.next_state_of < 0) for b in values]).cpu(),
+                self.config.discount,
+                value_lambda,
             )
+            for head in range(HEADS)
+        ]
         sizes = [len(batch.rewards) for batch in values]
         parts = torch.split(torch.stack(columns, dim=1), sizes)
         return [replace(each, returns=part) for each, part in zip(batches, parts, strict=True)]
@@ -337,6 +338,28 @@ class CriticLearner:
 def _least_q(values: Sequence[tuple[ValueBatch, Tensor, Tensor]]) -> Tensor:
     """The smaller head's Q of every step, on the CPU: [M]."""
     return torch.cat([q.min(dim=-1).values for _, q, _ in values]).cpu()
+
+
+def table_returns(
+    table: EpisodeTable, unknown: Tensor, discount: float, value_lambda: float
+) -> Tensor:
+    """[M], of each step of whole episodes.
+
+    Args:
+        table: of the episodes.
+        unknown: [M], whether an episode was cut after a step, and what followed is not known: then
+            its V is taken for what was left.
+        discount: per turn.
+        value_lambda: 0 to 1.
+    """
+    bootstrap = table.bootstrap[table.present]
+    if discount > 0:
+        left = (table.values - table.rewards)[table.present] / discount
+        bootstrap = torch.where(unknown, left, bootstrap)
+    beyond = table.bootstrap.masked_scatter(table.present, bootstrap)
+    return lambda_returns(table.rewards, table.values, beyond, discount, value_lambda)[
+        table.present
+    ]
 
 
 def _table(

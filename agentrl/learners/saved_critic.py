@@ -14,6 +14,7 @@ from agentrl.config import CriticConfig, PolicyConfig, RunConfig, read_saved
 from agentrl.data.collate import to_device
 from agentrl.data.segment import Segment
 from agentrl.errors import CheckpointError, ConfigError
+from agentrl.files import ADAPTER_WEIGHTS
 from agentrl.learners.critic import TARGET
 from agentrl.learners.target import load_weights
 from agentrl.models.adapter import start_adapter
@@ -44,7 +45,7 @@ class SavedCritic:
     Attributes:
         config: of its run.
         file: of its weights.
-        digest: SHA-256 of the weights; a frozen trunk is not among them.
+        digest: SHA-256 of the weights, those of a frozen trunk's adapter included.
 
     Raises:
         CheckpointError: there is no critic, or it does not fit its run's configuration.
@@ -63,14 +64,15 @@ class SavedCritic:
                 f"{run.policy.history}; these are of {policy.model} with {policy.history}. Make "
                 "policy.model and policy.history equal."
             )
-        start = start_adapter(folder, run.policy) if run.critic.kind == "frozen" else None
+        of_start = run.critic.kind == "frozen" and run.critic.model is None
+        start = start_adapter(folder, run.policy) if of_start else None
         model = CriticModel(run.critic, run.policy, start, tokenizer, run.seed)
         self._module = model.module.float().eval().requires_grad_(False)
         load_weights(self.file, self._module)
         self._device = chosen_device(policy)
         self._module.to(self._device)
         self._collate = model.collate
-        self.digest = hashlib.sha256(self.file.read_bytes()).hexdigest()
+        self.digest = _digest(self.file, *([start / ADAPTER_WEIGHTS] if start else []))
 
     @torch.inference_mode()
     def __call__(self, segments: Sequence[Segment]) -> tuple[Tensor, Tensor]:
@@ -78,6 +80,13 @@ class SavedCritic:
         batch = to_device(self._collate(segments), self._device)
         q, v = self._module(**batch.inputs)
         return q.min(dim=-1).values.cpu(), v[batch.state_of].min(dim=-1).values.cpu()
+
+
+def _digest(*files: Path) -> str:
+    found = hashlib.sha256()
+    for file in files:
+        found.update(file.read_bytes())
+    return found.hexdigest()
 
 
 def find_critic(path: Path) -> Path:

@@ -286,7 +286,7 @@ class CriticModel:
             device = chosen_device(policy)
             memory = int(config.memory_gib * 2**30)
             trunk = FrozenTrunk(model, padding_id, device, config.micro_batch_size, memory)
-            self.module = FrozenCritic(trunk.width)
+            self.module = FrozenCritic(trunk.width).to(getattr(torch, policy.dtype))
             self.collate = partial(frozen_value_batch, read=trunk.read)
         else:
             from transformers import AutoModel, AutoTokenizer
@@ -330,8 +330,9 @@ def _trunk_source(
     if load_tokenizer(source).get_vocab() != policy_tokenizer.get_vocab():
         raise ConfigError(
             f"critic.model={config.model!r} has another vocabulary than "
-            f"policy.model={policy.model!r}, but a causal critic reads the policy's token ids. "
-            "Choose a model of the same tokenizer, or critic.kind=two_tower, which reads texts."
+            f"policy.model={policy.model!r}, but a {config.kind} critic reads the policy's token "
+            "ids. Choose a model of the same tokenizer, or critic.kind=two_tower, which reads "
+            "texts."
         )
     return source
 

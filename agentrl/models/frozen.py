@@ -30,7 +30,7 @@ class FrozenTrunk:
         padding_id: fills up shorter sequences.
         device: that it computes on.
         micro_batch_size: sequences a forward pass, of those that are not kept.
-        memory: bytes of features that are kept; what was not asked for the longest goes first.
+        memory: bytes that what is kept may take; what was not asked for the longest goes first.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class FrozenTrunk:
     def _keep(self, new: Mapping[Segment, Reading], asked: Sequence[Segment]) -> None:
         for segment, reading in new.items():
             self._kept[segment] = reading
-            self._size += reading.size
+            self._size += _size(segment, reading)
         for segment in asked:
             if segment in self._kept:
                 self._kept.move_to_end(segment)
         while self._size > self._memory and self._kept:
-            self._size -= self._kept.popitem(last=False)[1].size
+            self._size -= _size(*self._kept.popitem(last=False))
 
     @torch.no_grad()
     def _read(self, segments: Sequence[Segment]) -> list[Reading]:
@@ -92,6 +92,11 @@ class FrozenTrunk:
             Reading({end: last[row, end - 1].clone() for end in _ends(segment)}, actions[row])
             for row, segment in enumerate(segments)
         ]
+
+
+def _size(segment: Segment, reading: Reading) -> int:
+    """Bytes that a kept sequence takes, about."""
+    return 8 * len(segment.ids) + 1000 + reading.size
 
 
 def _recurs(segment: Segment) -> bool:

@@ -25,9 +25,8 @@ def oracle_is_exact(folder: Path) -> None:
     config = parse_config(EvaluatingConfig, settings, "the test")
     with closing(Resources(config)) as resources:
         sampler = resources.sampler_with(None)
-        size = Size(states=24, candidates=4, continuations=48, tasks=100, seeds=4)
+        size = Size(states=24, candidates=4, continuations=96, tasks=100, seeds=4)
         oracle = measure(resources, sampler, "train", size, DISCOUNT, seed=0)
-    places = [(each.texts[-2], each.texts[-1]) for each in oracle.candidates]
     policy = np.array(
         [
             [START if door == BEST_DOOR[room] else 1 - START for door in DOORS[room]]
@@ -35,20 +34,21 @@ def oracle_is_exact(folder: Path) -> None:
         ]
     )
     exact, _ = exact_values(policy, DISCOUNT, SLIP)
-    known = [n for n, (room, door) in enumerate(places) if door in DOORS[room]]
-    expected = np.array(
-        [exact[ROOMS.index(places[n][0]), DOORS[places[n][0]].index(places[n][1])] for n in known]
-    )
-    found = oracle.q.ravel()[known]
-    assert len(known) > 90 and np.median(oracle.worlds) > 10
+    expected = np.full(oracle.q.size, np.nan)
+    for number, each in enumerate(oracle.candidates):
+        room, door = each.texts[-2:]
+        if door in DOORS[room]:
+            expected[number] = exact[ROOMS.index(room), DOORS[room].index(door)]
+    expected = expected.reshape(oracle.q.shape)
+    # Where few worlds look alike, an agent would have to know the chances to come.
+    rows = (np.array(oracle.worlds) >= 30) & ~np.isnan(expected).any(axis=1)
+    assert rows.sum() >= 10
+    found, expected = oracle.q[rows], expected[rows]
     assert abs((found - expected).mean()) < 0.1
-    assert np.corrcoef(found, expected)[0, 1] > 0.9
-    whole = np.full(oracle.q.size, np.nan)
-    whole[known] = expected
-    rows = ~np.isnan(whole.reshape(oracle.q.shape)).any(axis=1)
-    told = within_state(whole.reshape(oracle.q.shape)[rows], oracle.q[rows]).value
-    print(told, reliability(oracle.returns[rows]))
-    assert 0.85 < told / np.sqrt(reliability(oracle.returns[rows])) < 1.15
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9
+    told = within_state(expected, found).value / np.sqrt(reliability(oracle.returns[rows]))
+    print(f"{rows.sum()} states, within {told:.3f}")
+    assert 0.85 < told < 1.15
 
 
 def test_the_oracle_is_exact(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -279,31 +279,48 @@ def corrected_for_the_sampler(model: Path, objective: str) -> None:
     assert metrics["sampler/effective_sample_ratio"] == pytest.approx(share, abs=1e-4)
 
 
-def critic_splits(model: Path) -> None:
+def critic_splits(model: Path, kind: Literal["causal", "frozen"]) -> None:
+    """Where micro-batches are of one segment, an episode of two segments is in two of them."""
     initialize_distributed()
     policy = PolicyConfig(model=str(model), context_length=256, device="cpu")
     segments = [episode(parts) for parts in (THREE_TURNS, TWO_TURNS, TWO_TURNS, THREE_TURNS)]
-    fresh = [episode(((4, 20, 5), (action, STOP))) for action in range(30, 40)]
-    for anew in (None, fresh):
+    segments += split_episode()
+    fresh = [episode(((4, 20, 5), (action, STOP))) for action in range(30, 42)]
+    for anew, decay in ((None, None), (fresh, None), (None, 0.8)):
         found = {}
-        for size in (4, 3, 1):
-            config = CriticConfig(micro_batch_size=size)
+        for size in (6, 3, 1):
+            config = CriticConfig(kind=kind, micro_batch_size=size)
             critic = CriticModel(config, policy, None, load_tokenizer(policy), seed=0)
             with torch.no_grad():
                 for name, weights in critic.module.named_parameters():
                     if "_heads" in name:
                         weights.normal_(std=0.3, generator=torch.Generator().manual_seed(1))
             learner = CriticLearner(critic, config, "zero0.json")
-            found[size] = gradients(learner, partial(learner.update, segments, anew))
+            update = partial(learner.update, segments, anew, value_lambda=decay)
+            found[size] = gradients(learner, update)
         assert_equal_but_for_rounding(found)
 
 
-def bfloat16_updates(model: Path, deepspeed: str) -> None:
+def split_episode() -> list[Segment]:
+    """An episode of two turns whose second prompt leaves the first turn out."""
+    prompts, action = ((4, 20, 5), (4, 25, 5)), (30, STOP)
+    return [
+        Segment(
+            (*prompts[turn], *action),
+            (Step(turn, 3, 5, 0, -1.0, turn == 1, (-1.0, -1.0)),),
+            ("guess", "x", "more", "y", "end"),
+            following=() if turn else prompts[1],
+        )
+        for turn in range(2)
+    ]
+
+
+def bfloat16_updates(model: Path, deepspeed: str, kind: Literal["causal", "frozen"]) -> None:
     """The GPU configurations' number format: all values stay finite, the target is fp32."""
     initialize_distributed()
     policy = PolicyConfig(model=str(model), context_length=256, device="cpu", dtype="bfloat16")
     segments = [episode(parts) for parts in (THREE_TURNS, TWO_TURNS)]
-    config = CriticConfig()
+    config = CriticConfig(kind=kind)
     critic = CriticModel(config, policy, None, load_tokenizer(policy), seed=0)
     learner = CriticLearner(critic, config, deepspeed)
     for _ in range(3):
@@ -320,17 +337,25 @@ def bfloat16_updates(model: Path, deepspeed: str) -> None:
     assert all(torch.isfinite(torch.tensor(value)) for value in improved.values())
 
 
-@pytest.mark.parametrize("deepspeed", ["zero1_bf16.json", "zero2_bf16.json"])
-def test_actor_and_critic_learn_in_bfloat16(tiny_policy: Path, deepspeed: str) -> None:
-    succeed(bfloat16_updates, tiny_policy, deepspeed)
+@pytest.mark.parametrize(
+    ("deepspeed", "kind"),
+    [("zero1_bf16.json", "causal"), ("zero2_bf16.json", "causal"), ("zero1_bf16.json", "frozen")],
+)
+def test_actor_and_critic_learn_in_bfloat16(
+    tiny_policy: Path, deepspeed: str, kind: Literal["causal", "frozen"]
+) -> None:
+    succeed(bfloat16_updates, tiny_policy, deepspeed, kind)
 
 
 def test_any_split_of_the_actors_batch_has_the_same_gradient(tiny_policy: Path) -> None:
     succeed(actor_splits, tiny_policy)
 
 
-def test_any_split_of_the_critics_batch_has_the_same_gradient(tiny_policy: Path) -> None:
-    succeed(critic_splits, tiny_policy)
+@pytest.mark.parametrize("kind", ["causal", "frozen"])
+def test_any_split_of_the_critics_batch_has_the_same_gradient(
+    tiny_policy: Path, kind: Literal["causal", "frozen"]
+) -> None:
+    succeed(critic_splits, tiny_policy, kind)
 
 
 def test_the_batch_masks_what_the_parts_say() -> None:

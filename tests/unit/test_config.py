@@ -101,6 +101,7 @@ def test_overrides_win_and_have_yaml_values(file: Path) -> None:
         ("name.inner=3", r"'name' is a value, not a section"),
         ("cloning.updates=9", r"cloning can do nothing without demonstrations"),
         ("critic.warmup={min_iterations: 3, max_iterations: 2}", r"longest wait ends before"),
+        ("critic={value_target: returns, expectile: 0.7}", r"V would lean to lucky returns"),
         ("critic.pretraining_updates=1", r"pretraining_updates can do nothing without demonst"),
     ],
 )

@@ -94,8 +94,7 @@ def test_fresh_actions_are_read_in_batches_and_not_kept(
 def test_what_was_not_asked_for_the_longest_is_forgotten(
     tiny_policy: Path, counted: list[int]
 ) -> None:
-    [reading] = trunk(tiny_policy).read([TWO_TURNS])
-    reader = trunk(tiny_policy, memory=reading.size)
+    reader = trunk(tiny_policy, memory=4000)  # one of the two takes about 3,000 bytes
     found = reader.read([CUT, TWO_TURNS])
     assert len(found) == 2, "more at once than is kept"
     counted.clear()
@@ -126,6 +125,17 @@ def test_a_prompt_that_follows_elsewhere_is_a_state_of_the_batch(tiny_policy: Pa
     found = batch.inputs["states"][1]
     [expected] = trunk(tiny_policy).read([Segment(CUT.ids[:3], (), ())])
     torch.testing.assert_close(found, expected.states[3], atol=1e-5, rtol=1e-5)
+
+
+def test_an_action_by_choice_reads_the_same_when_its_choices_are_forgotten(
+    tiny_policy: Path,
+) -> None:
+    """As the replay buffer does: what a critic learned from is what it values."""
+    chosen = replace(TWO_TURNS.steps[0], allowed_ids=((31, 40), (5, 6), (22, 23)))
+    played = replace(TWO_TURNS, steps=(chosen, *TWO_TURNS.steps[1:]))
+    critic = of_decoder(tiny_policy, kind="frozen")
+    found, kept = (critic.collate([each]).inputs["actions"] for each in (played, TWO_TURNS))
+    assert torch.equal(found, kept)
 
 
 def test_the_trunk_is_the_start_and_no_part_of_what_is_trained(
