@@ -173,12 +173,12 @@ def row(algorithm: str, runs: Sequence[Learned]) -> Iterator[str]:
     for share in SHARES:
         yield _spread([each.reached(share) for each in runs])
     gained = [100 * each.gained for each in runs]
-    yield f"{np.median(gained):+.0f} [{min(gained):+.0f}, {max(gained):+.0f}]"
+    yield f"{np.median(gained):+.0f} ({min(gained):+.0f}, {max(gained):+.0f})"
 
 
 def _spread(episodes: Sequence[float]) -> str:
     middle = float(np.quantile(episodes, 0.5, method="inverted_cdf"))
-    return f"{_shown(middle)} [{_shown(min(episodes))}, {_shown(max(episodes))}]"
+    return f"{_shown(middle)} ({_shown(min(episodes))}, {_shown(max(episodes))})"
 
 
 def _shown(episodes: float) -> str:
@@ -233,7 +233,7 @@ def main(
             "seeds",
             *(f"episodes to {share:.0%}" for share in SHARES),
             "% of the way at the end",
-            title=f"{world}: greedy return, median over seeds [least, most]; optimum {optimum:.2f}",
+            title=f"{world}: greedy return, median over seeds (least, most); optimum {optimum:.2f}",
         )
         for name in names:
             table.add_row(*row(name, [learned[job] for job in wanted if job.algorithm == name]))

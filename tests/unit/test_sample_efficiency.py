@@ -45,10 +45,10 @@ def test_a_row_has_the_median_and_what_never_came_last() -> None:
     runs = [Learned({0: -4.0, 10: last, 20: last}, optimum=0.0) for last in (0.0, -2.5, -2.0)]
     name, seeds, quarter, half, most, gained = row("x", runs)
     assert (name, seeds) == ("x", "3")
-    assert quarter == "10 [10, 10]"
-    assert half == "10 [10, never]"
-    assert most == "never [10, never]"
-    assert gained == "+50 [+38, +100]"
+    assert quarter == "10 (10, 10)"
+    assert half == "10 (10, never)"
+    assert most == "never (10, never)"
+    assert gained == "+50 (+38, +100)"
 
 
 def test_greedy_play_is_read_from_a_run(tmp_path: Path) -> None:
