@@ -235,7 +235,7 @@ def test_critic_is_exact_with_chance_and_truncation(base: Path) -> None:
     print(succeed(critic_is_exact, base, world, truncates=0.5, updates=350))
 
 
-@pytest.mark.parametrize("value_lambda", [None, 0.95])
+@pytest.mark.parametrize("value_lambda", [pytest.param(None, marks=pytest.mark.slow), 0.95])
 def test_heads_on_a_frozen_trunk_are_exact(base: Path, value_lambda: float | None) -> None:
     given = {"kind": "frozen", "learning_rate": 2e-3, "value_lambda": value_lambda}
     world = {"slip": 0.1, "cut": 0.25}
