@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agentrl.agents.resources import Resources
-from agentrl.algorithms.ranking import Interval, best_of, reliability, within_state
+from agentrl.algorithms.ranking import Interval, best_of, halves, reliability, within_state
 from agentrl.config import EvaluatingConfig, read_saved
 from agentrl.errors import ConfigError, reported_errors
 from agentrl.learners.saved_critic import SavedCritic
@@ -121,8 +121,7 @@ def table(
         f"{oracle.cut:.0%}; true advantages deviate by "
         f"{np.sqrt(((true - true.mean(axis=1, keepdims=True)) ** 2).mean() * told):.3f}"
     )
-    half = oracle.returns.shape[2] // 2
-    first, second = (x.mean(axis=2) for x in np.split(oracle.returns, [half], axis=2))
+    first, second = halves(oracle.returns)
     shown.add_row(
         "true values of half the episodes, by the other half",
         _shown(within_state(first, second)),

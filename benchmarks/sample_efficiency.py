@@ -40,6 +40,8 @@ from agentrl.quiet import quieten
 from benchmarks._training import run_logged
 from benchmarks.critic import FROZEN
 
+RESULTS = Path("evaluation", "results.json")
+"""What a run that is done has in its folder."""
 SHARES = (0.25, 0.5, 0.75)
 """Of the way from the start to the optimum."""
 
@@ -120,9 +122,6 @@ class Learned:
         """Share of the way at the end."""
         last = self.returns[max(self.returns)]
         return (last - self.start) / (self.optimum - self.start)
-
-
-RESULTS = Path("evaluation", "results.json")
 
 
 def _return(evaluation: Evaluation) -> float:

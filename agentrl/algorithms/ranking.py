@@ -41,7 +41,8 @@ def within_state(predicted: Array, true: Array) -> Interval:
         Pearson's, -1 to 1; 0 where one of the two tells no actions apart.
     """
     x, y = centred(predicted), centred(true)
-    return _interval((x * y).sum(axis=1), (x * x).sum(axis=1), (y * y).sum(axis=1))
+    sums = ((x * y).sum(axis=1), (x * x).sum(axis=1), (y * y).sum(axis=1))
+    return _bootstrapped(sums, _correlation)
 
 
 def reliability(returns: Array) -> float:
@@ -53,12 +54,16 @@ def reliability(returns: Array) -> float:
     Args:
         returns: [S, K, R], R at least 2.
     """
-    half = returns.shape[2] // 2
-    first, second = (
-        part.mean(axis=2) for part in (returns[:, :, :half], returns[:, :, half : 2 * half])
-    )
-    correlation = within_state(first, second).value
+    correlation = within_state(*halves(returns)).value
     return max(0.0, 2.0 * correlation / (1.0 + correlation)) if correlation > -1.0 else 0.0
+
+
+def halves(returns: Array) -> tuple[Array, Array]:
+    """Mean returns [S, K] of the first half of R returns, and of as many others."""
+    half = returns.shape[2] // 2
+    first: Array = returns[:, :, :half].mean(axis=2)
+    second: Array = returns[:, :, half : 2 * half].mean(axis=2)
+    return first, second
 
 
 def best_of(scores: Array, true: Array, count: int) -> Interval:
@@ -80,7 +85,7 @@ def best_of(scores: Array, true: Array, count: int) -> Interval:
         among = generator.permuted(np.tile(np.arange(y.shape[1]), (len(y), 1)), axis=1)[:, :count]
         best = np.take_along_axis(scores, among, axis=1).argmax(axis=1)
         picked += y[rows, among[rows, best]] / SUBSETS
-    return _mean(picked)
+    return _bootstrapped((picked,), _average)
 
 
 def centred(values: Array) -> Array:
@@ -91,15 +96,6 @@ def centred(values: Array) -> Array:
     """
     deviations: Array = values - values.mean(axis=1, keepdims=True)
     return deviations
-
-
-def _interval(xy: Array, xx: Array, yy: Array) -> Interval:
-    """Of the correlation from each state's sums of products."""
-    return _bootstrapped((xy, xx, yy), _correlation)
-
-
-def _mean(values: Array) -> Interval:
-    return _bootstrapped((values,), _average)
 
 
 def _average(x: Array, axis: int = -1) -> Array:

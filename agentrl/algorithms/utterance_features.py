@@ -1,7 +1,7 @@
 """What a language model expects of an utterance, in six numbers a critic can read.
 
 A hidden state at an action's last token has to say what comes next, not what the action was: a
-critic that reads it there ranks the actions of a state at chance. What the model knows of an action
+critic that reads it there ranks the actions of a state badly. What the model knows of an action
 lies in the probabilities of its tokens.
 
 Shapes: K tokens, M utterances.

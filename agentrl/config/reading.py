@@ -55,13 +55,7 @@ def read_config(
 def notice(schema: type[BaseModel], file: str | Path, overrides: Sequence[str] = ()) -> str | None:
     """The line that a command prints where it does not read all of a file; none where it does.
 
-    Args:
-        schema: what the file must hold.
-        file: YAML file.
-        overrides: ``key=value``.
-
-    Raises:
-        ConfigError: as `read_config`.
+    Arguments and errors are those of `read_config`.
     """
     path = find_file(file, CONFIG_FOLDER)
     left_out = settings_left_out(schema, path, overrides)

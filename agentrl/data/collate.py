@@ -79,12 +79,6 @@ class Reading:
     states: Mapping[int, Tensor]
     actions: Tensor
 
-    @property
-    def size(self) -> int:
-        """Bytes that it takes, about: its numbers, and 500 for each tensor object."""
-        numbers = sum(map(len, self.states.values())) + self.actions.numel()
-        return 4 * numbers + 500 * (len(self.states) + 1)
-
 
 def to_device(batch: AnyBatch, device: torch.device) -> AnyBatch:
     """The same batch with its tensors on a device."""
@@ -173,7 +167,9 @@ def frozen_value_batch(
 
 
 def _unrestricted(segment: Segment) -> Segment:
-    steps = tuple(replace(step, allowed_ids=()) for step in segment.steps)
+    steps = segment.steps
+    if any(step.allowed_ids for step in steps):
+        steps = tuple(replace(step, allowed_ids=()) for step in steps)
     return replace(segment, steps=steps, texts=())
 
 

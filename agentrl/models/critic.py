@@ -63,12 +63,7 @@ class Heads(nn.Module):
             )
             for _ in range(HEADS)
         )
-        for head in self.heads:
-            assert isinstance(head, nn.Sequential)
-            last = head[-1]
-            assert isinstance(last, nn.Linear)
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        _begin_at_zero(self.heads)
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [N, inputs] of any number format to values [N, 2], computed in fp32.
@@ -102,12 +97,7 @@ class ProductHeads(nn.Module):
             nn.Sequential(nn.Linear(others, PRODUCT), nn.ReLU(), nn.Linear(PRODUCT, PRODUCT))
             for _ in range(HEADS)
         )
-        for head in self.weights:
-            assert isinstance(head, nn.Sequential)
-            last = head[-1]
-            assert isinstance(last, nn.Linear)
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        _begin_at_zero(self.weights)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Values [N, 2] in fp32, of x [N, inputs] and y [N, others] in any number format."""
@@ -117,6 +107,16 @@ class ProductHeads(nn.Module):
                 for weight, factor in zip(self.weights, self.factors, strict=True)
             ]
             return torch.stack(products, dim=1).sum(dim=-1)
+
+
+def _begin_at_zero(heads: Iterable[nn.Module]) -> None:
+    """Let perceptrons give zeros until they learn."""
+    for head in heads:
+        assert isinstance(head, nn.Sequential)
+        last = head[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
 
 def _in_fp32(layers: Iterable[nn.Module], features: Tensor) -> Tensor:

@@ -95,8 +95,9 @@ class FrozenTrunk:
 
 
 def _size(segment: Segment, reading: Reading) -> int:
-    """Bytes that a kept sequence takes, about."""
-    return 8 * len(segment.ids) + 1000 + reading.size
+    """Bytes that a kept sequence takes, about: its ids, the numbers, 500 for a tensor object."""
+    numbers = sum(map(len, reading.states.values())) + reading.actions.numel()
+    return 8 * len(segment.ids) + 1000 + 4 * numbers + 500 * (len(reading.states) + 1)
 
 
 def _recurs(segment: Segment) -> bool:
