@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import free_port
 
 JOIN = "from agentrl.distributed import initialize_distributed as join; join('cpu')"
 
@@ -41,3 +42,33 @@ def test_a_gpu_that_is_demanded_and_missing_is_an_error() -> None:
     )
 
     assert "ConfigError: policy.device=cuda, but PyTorch" in finished.stderr
+
+
+ADD = f"""{JOIN}
+import torch
+from deepspeed import comm
+from agentrl.distributed import rank
+mine = torch.full((4,), rank() + 1.0)
+comm.inference_all_reduce(mine)
+print(mine.tolist())
+"""
+
+
+def test_ranks_leave_no_shared_memory_behind() -> None:
+    port = str(free_port())
+    group = {"WORLD_SIZE": "2", "LOCAL_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", ADD],
+            env={**os.environ, **group, "RANK": number, "LOCAL_RANK": number},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in "01"
+    ]
+
+    outputs = [rank.communicate(timeout=200)[0] for rank in ranks]
+
+    assert [rank.returncode for rank in ranks] == [0, 0]
+    assert all("[3.0, 3.0, 3.0, 3.0]" in output for output in outputs)
+    assert not [*Path("/dev/shm").glob(f"deepspeed_*_{port}_*")]
