@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agentrl.env import Agent, Split, TextEnvironment
 from agentrl.errors import ConfigError, nearest
 from environments.wordle.feedback import SOLVED, encode, feedback, pooled_feedback
-from environments.wordle.player import ScriptedPlayer
+from environments.wordle.player import Mistakes, ScriptedPlayer
 from environments.wordle.words import word_list
 
 Format = Literal["marked", "letters", "words"]
@@ -75,6 +75,8 @@ class Wordle(TextEnvironment):
         tries: number of guesses, 6 in the real game.
         list_actions: fill ``info["admissible_actions"]`` (a fresh list of every allowed guess at
             every step: slow with 12,972).
+        mistakes: of the scripted player below its full strength. ``"random"``: any allowed word;
+            ``"repeats"``: it says its last guess again, as second, third and fourth guess.
 
     Raises:
         ConfigError: a value that is none of the above.
@@ -92,10 +94,12 @@ class Wordle(TextEnvironment):
         reward: Literal["guesses", "solved"] = "guesses",
         tries: int = 6,
         list_actions: bool = False,
+        mistakes: Mistakes = "random",
     ) -> None:
         self._check("format", format, _RENDER)
         self._check("guesses", guesses, ("allowed", "answers"))
         self._check("reward", reward, ("guesses", "solved"))
+        self._check("mistakes", mistakes, ("random", "repeats"))
         secrets = word_list(answers)
         if not 0 <= words <= len(secrets):
             raise ConfigError(f"words={words} is outside 0 to {len(secrets)} (list {answers!r}).")
@@ -107,7 +111,7 @@ class Wordle(TextEnvironment):
         super().__init__(_splits(len(self.answers)))
         self.encoded_guesses = _encoded(self.guesses)
         self.format, self.pooled, self.reward, self.tries = format, pooled, reward, tries
-        self.list_actions = list_actions
+        self.list_actions, self.mistakes = list_actions, mistakes
         self._allowed = frozenset(self.guesses)
         self._mark = pooled_feedback if pooled else feedback
         self._render = _RENDER[format]
@@ -173,7 +177,7 @@ class Wordle(TextEnvironment):
 
     def scripted_agent(self, strength: float = 1.0, seed: int = 0) -> Agent:
         """A player who guesses consistently with all feedback with probability `strength`."""
-        return ScriptedPlayer(self, strength, seed)
+        return ScriptedPlayer(self, strength, seed, self.mistakes)
 
     def snapshot(self) -> tuple[str, int, History]:
         """Secret (empty once the game is over), number of guesses made, and the marked guesses."""

@@ -1,14 +1,18 @@
-"""A scripted player: guesses consistently with probability `strength`, at random otherwise."""
+"""A scripted player: guesses consistently with probability `strength`, else makes a mistake."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from environments.wordle.feedback import code_of, feedback_codes
+
+Mistakes = Literal["random", "repeats"]
+_REPEATING = range(1, 4)
+"""Numbers of guesses made before, at which the player who repeats does so."""
 
 
 class CurrentEpisode(Protocol):
@@ -36,25 +40,38 @@ class ScriptedPlayer:
     Args:
         episode: the one being played.
         strength: probability of each guess being drawn from the allowed words that agree with all
-            feedback so far; otherwise it is drawn from all allowed words. 0 to 1.
+            feedback so far; otherwise it makes a mistake. 0 to 1.
         seed: of its draws.
+        mistakes: ``"random"``: any allowed word; ``"repeats"``: its last guess again, as second,
+            third and fourth guess (at the others it makes none).
     """
 
-    def __init__(self, episode: CurrentEpisode, strength: float, seed: int) -> None:
+    def __init__(
+        self, episode: CurrentEpisode, strength: float, seed: int, mistakes: Mistakes = "random"
+    ) -> None:
         self.episode = episode
         self.strength = strength
+        self.mistakes = mistakes
         self.generator = np.random.default_rng(seed)
 
     def act(self, observation: str, info: Mapping[str, Any]) -> str:
         """The next guess, in the game's action format."""
         del observation, info
-        words = self.episode.guesses
+        words, history = self.episode.guesses, self.episode.history
         if self.generator.random() < self.strength:
-            consistent = self.consistent_words()
-            word = words[consistent[self.generator.integers(len(consistent))]]
-        else:
+            word = self._consistent_guess()
+        elif self.mistakes == "random":
             word = words[self.generator.integers(len(words))]
+        elif len(history) in _REPEATING:
+            word = history[-1][0]
+        else:
+            word = self._consistent_guess()
         return self.episode.format_guess(word)
+
+    def _consistent_guess(self) -> str:
+        consistent = self.consistent_words()
+        position = int(consistent[self.generator.integers(len(consistent))])
+        return self.episode.guesses[position]
 
     def consistent_words(self) -> np.ndarray[Any, np.dtype[np.intp]]:
         """Positions of the allowed guesses that could still be the secret."""

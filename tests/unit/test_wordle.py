@@ -261,3 +261,18 @@ def test_strength_decides_how_often_the_player_wins() -> None:
 def test_a_wrong_setting_is_a_clear_error(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Wordle(**arguments)
+
+
+def test_a_player_who_repeats_says_its_second_to_fourth_guess_again() -> None:
+    game = make_environment(
+        EnvironmentConfig(id="agentrl/Wordle-v0", arguments={"mistakes": "repeats"})
+    )
+    player = game.scripted_agent(strength=0.0, seed=1)
+    observation, info = game.reset(options={"task": 3})
+    guesses, over = [], False
+    while not over:
+        guesses.append(player.act(observation, info))
+        observation, _, over, _, info = game.step(guesses[-1])
+
+    assert guesses[:4] == [guesses[0]] * 4
+    assert len({*guesses[3:]}) == 3, "the fifth and the sixth agree with the marks"
