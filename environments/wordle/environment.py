@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from gymnasium.error import ResetNeeded
@@ -99,7 +99,7 @@ class Wordle(TextEnvironment):
         self._check("format", format, _RENDER)
         self._check("guesses", guesses, ("allowed", "answers"))
         self._check("reward", reward, ("guesses", "solved"))
-        self._check("mistakes", mistakes, ("random", "repeats"))
+        self._check("mistakes", mistakes, get_args(Mistakes))
         secrets = word_list(answers)
         if not 0 <= words <= len(secrets):
             raise ConfigError(f"words={words} is outside 0 to {len(secrets)} (list {answers!r}).")

@@ -58,20 +58,15 @@ class ScriptedPlayer:
         """The next guess, in the game's action format."""
         del observation, info
         words, history = self.episode.guesses, self.episode.history
-        if self.generator.random() < self.strength:
-            word = self._consistent_guess()
-        elif self.mistakes == "random":
+        mistaken = self.generator.random() >= self.strength
+        if mistaken and self.mistakes == "random":
             word = words[self.generator.integers(len(words))]
-        elif len(history) in _REPEATING:
+        elif mistaken and len(history) in _REPEATING:
             word = history[-1][0]
         else:
-            word = self._consistent_guess()
+            consistent = self.consistent_words()
+            word = words[consistent[self.generator.integers(len(consistent))]]
         return self.episode.format_guess(word)
-
-    def _consistent_guess(self) -> str:
-        consistent = self.consistent_words()
-        position = int(consistent[self.generator.integers(len(consistent))])
-        return self.episode.guesses[position]
 
     def consistent_words(self) -> np.ndarray[Any, np.dtype[np.intp]]:
         """Positions of the allowed guesses that could still be the secret."""
